@@ -1,0 +1,3 @@
+//! leeward
+pub mod target;
+pub mod wire;

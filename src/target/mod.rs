@@ -1,0 +1,19 @@
+//! Identity and belief: what a check is, and what we think of its target.
+//!
+//! [`CheckSpec`] is the closed definition of one probe; [`CheckKey`] is its identity in URLs, files and between
+//! nodes; [`CheckId`] its dense number within a process. [`Status`] is what we believe, a small `Copy` value with an
+//! algebra; [`StatusTable`] holds one per check, shared copy-on-write with the snapshot that queries read.
+//!
+//! `program` (which asks) and `health` (which answers) both know this module and not each other.
+//!
+//! Never here: time, thresholds at work, I/O.
+
+mod check;
+mod outcome;
+mod status;
+mod table;
+
+pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, HttpCheck, Judgement, Scheme};
+pub use outcome::{Failure, Inconclusive, Outcome};
+pub use status::{Basis, Status, Value};
+pub use table::{ChunkTable, StatusTable};

@@ -1,0 +1,124 @@
+//! What one probe found. Our own troubles are never the target's (DESIGN 6.3): they are [`Inconclusive`], and no
+//! verdict is changed by them.
+
+use std::fmt;
+
+/// The result of one probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target answered as expected.
+    Pass,
+    /// The target did not answer as expected.
+    Fail(Failure),
+    /// The probe says nothing about the target.
+    Inconclusive(Inconclusive),
+}
+
+/// How a target failed its probe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Connection refused.
+    #[error("connection refused")]
+    Refused,
+    /// Reset or closed before the answer was complete.
+    #[error("connection closed early")]
+    Closed,
+    /// The target's network says that the target cannot be reached (ICMP unreachable).
+    #[error("target unreachable")]
+    Unreachable,
+    /// Silence until the time limit.
+    #[error("no answer within the time limit")]
+    Timeout,
+    /// The TLS handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Tls(Box<str>),
+    /// The answer was not HTTP.
+    #[error("not an HTTP answer: {0}")]
+    Protocol(Box<str>),
+    /// Another status than the expected one.
+    #[error("HTTP status {got} where {wanted} is expected")]
+    Status {
+        /// What came.
+        got: u16,
+        /// What was expected.
+        wanted: u16,
+    },
+    /// The body lacks the expected text.
+    #[error("the body lacks the expected text")]
+    Body,
+    /// Redirects beyond the limit, or one that leads nowhere.
+    #[error("bad redirect: {0}")]
+    Redirect(Box<str>),
+}
+
+impl Failure {
+    /// A short, stable name for metrics and JSON.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Closed => "closed",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Tls(_) => "tls",
+            Self::Protocol(_) => "protocol",
+            Self::Status { .. } => "status",
+            Self::Body => "body",
+            Self::Redirect(_) => "redirect",
+        }
+    }
+}
+
+/// Why a probe says nothing about its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Inconclusive {
+    /// No file descriptor, buffer or port left (EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL).
+    Resources,
+    /// The system forbids it (EPERM, EACCES: a local firewall).
+    Forbidden,
+    /// No route from here (ENETUNREACH and the like by our own routing table).
+    NoRoute,
+    /// A name in a redirect did not resolve.
+    Unresolved,
+    /// Our process was paused while the probe ran.
+    Paused,
+}
+
+impl Inconclusive {
+    /// Every variant, for metrics that must list them.
+    pub const ALL: [Self; 5] = [Self::Resources, Self::Forbidden, Self::NoRoute, Self::Unresolved, Self::Paused];
+
+    /// A short, stable name for metrics and JSON.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::Forbidden => "forbidden",
+            Self::NoRoute => "no_route",
+            Self::Unresolved => "unresolved",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl fmt::Display for Inconclusive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resources => "this host ran out of descriptors, buffers or ports",
+            Self::Forbidden => "this host's own rules forbid the connection",
+            Self::NoRoute => "this host has no route to the target",
+            Self::Unresolved => "a redirect's host name did not resolve",
+            Self::Paused => "this process was paused during the probe",
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("pass"),
+            Self::Fail(failure) => write!(f, "fail: {failure}"),
+            Self::Inconclusive(reason) => write!(f, "inconclusive: {reason}"),
+        }
+    }
+}

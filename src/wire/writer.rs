@@ -1,0 +1,369 @@
+//! Writing a reply into a caller's buffer: header, question, records with compressed names, OPT.
+//!
+//! The question is copied octet for octet, so the case in which it was asked comes back. Owner names equal
+//! to the question are the pointer `C0 0C`; other names are compressed against everything written so far
+//! (RFC 1035 4.1.4), through a small table of label offsets on the stack.
+//!
+//! A writer never exceeds its limit: what does not fit is [`Full`], and [`Writer::mark`] and
+//! [`Writer::rewind`] let the caller take back a half-written RRset. What to do then (TC, or leave glue
+//! out) is the caller's business.
+
+use super::edns::OptReply;
+use super::name::NameRef;
+use super::query::{HEADER_LEN, Header, Query};
+use super::rdata::{Field, layout};
+use super::types::{Class, Rcode, RecordType, Ttl};
+
+/// Compression offsets remembered per message; names beyond that are written in full.
+const OFFSETS_MAX: usize = 64;
+/// Offsets above this do not fit a pointer (RFC 1035 4.1.4).
+const POINTER_MAX: usize = 0x3FFF;
+
+/// The message has reached its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A section of a reply; they are written in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Records that answer the question.
+    Answer,
+    /// SOA of a negative answer, NS of a referral.
+    Authority,
+    /// Glue and OPT.
+    Additional,
+}
+
+/// The owner of a record.
+#[derive(Clone, Copy, Debug)]
+pub enum Owner<'a> {
+    /// The name asked for.
+    Question,
+    /// Another name.
+    Name(NameRef<'a>),
+}
+
+/// A place to which a [`Writer`] can go back.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    len: usize,
+    counts: [u16; 3],
+    offsets: usize,
+}
+
+/// A reply in the making.
+pub struct Writer<'b> {
+    buf: &'b mut [u8],
+    len: usize,
+    limit: usize,
+    counts: [u16; 3],
+    section: Section,
+    offsets: [u16; OFFSETS_MAX],
+    offset_count: usize,
+    header: Header,
+    has_question: bool,
+    authoritative: bool,
+    truncated: bool,
+}
+
+impl<'b> Writer<'b> {
+    /// A reply to `query`, at most `limit` octets long. `None` if not even header and question fit.
+    pub fn reply(buf: &'b mut [u8], limit: usize, query: &Query<'_>) -> Option<Self> {
+        let limit = limit.min(buf.len());
+        if limit < HEADER_LEN + query.question_len() {
+            return None;
+        }
+        let mut writer = Self::new(buf, limit, query.header);
+        writer.has_question = true;
+        let question = query.qname;
+        writer.remember_labels(question, HEADER_LEN);
+        writer.put(question.as_wire()).ok()?;
+        writer.put(&query.qtype.0.to_be_bytes()).ok()?;
+        writer.put(&query.qclass.0.to_be_bytes()).ok()?;
+        Some(writer)
+    }
+
+    /// A bare header with `rcode`, for what could not be read as a query; its length. `None` if it does
+    /// not fit.
+    pub fn refusal(buf: &'b mut [u8], header: Header, rcode: Rcode) -> Option<usize> {
+        let limit = buf.len();
+        if limit < HEADER_LEN {
+            return None;
+        }
+        Some(Self::new(buf, limit, header).finish(rcode, None))
+    }
+
+    fn new(buf: &'b mut [u8], limit: usize, header: Header) -> Self {
+        Self {
+            buf,
+            len: HEADER_LEN,
+            limit,
+            counts: [0; 3],
+            section: Section::Answer,
+            offsets: [0; OFFSETS_MAX],
+            offset_count: 0,
+            header,
+            has_question: false,
+            authoritative: false,
+            truncated: false,
+        }
+    }
+
+    /// Keeps `octets` free for what [`Writer::finish`] adds.
+    pub fn reserve(&mut self, octets: usize) {
+        self.limit = self.limit.saturating_sub(octets).max(self.len);
+    }
+
+    /// Sets AA: the answer is from this server's own zone data.
+    pub fn set_authoritative(&mut self, authoritative: bool) {
+        self.authoritative = authoritative;
+    }
+
+    /// Sets TC and takes back every record: a truncated reply carries none, so nobody uses half of one.
+    pub fn truncate(&mut self, to: Mark) {
+        self.rewind(to);
+        self.truncated = true;
+    }
+
+    /// Records go to `section` from now on. Sections never go backwards.
+    pub fn section(&mut self, section: Section) {
+        debug_assert!(section >= self.section);
+        self.section = section;
+    }
+
+    /// How many records a section has.
+    #[must_use]
+    pub const fn count(&self, section: Section) -> u16 {
+        self.counts[section as usize]
+    }
+
+    /// Where the writer is now.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark { len: self.len, counts: self.counts, offsets: self.offset_count }
+    }
+
+    /// Goes back to `mark`, forgetting what came after.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.len = mark.len;
+        self.counts = mark.counts;
+        self.offset_count = mark.offsets;
+    }
+
+    /// Copies `count` records that are complete but for their owner, which they name by the pointer to the
+    /// question (`C0 0C`).
+    ///
+    /// # Errors
+    /// [`Full`]; nothing is written then.
+    pub fn prepared(&mut self, records: &[u8], count: u16) -> Result<(), Full> {
+        self.put(records)?;
+        self.counts[self.section as usize] += count;
+        Ok(())
+    }
+
+    /// Writes one record; names in `rdata` (uncompressed) are compressed where the type allows it.
+    ///
+    /// # Errors
+    /// [`Full`]; rewind to a mark taken before.
+    pub fn record(&mut self, owner: Owner<'_>, rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> Result<(), Full> {
+        match owner {
+            Owner::Question => self.put(&[0xC0, HEADER_LEN as u8])?,
+            Owner::Name(name) => self.name(name)?,
+        }
+        self.put(&rtype.0.to_be_bytes())?;
+        self.put(&Class::IN.0.to_be_bytes())?;
+        self.put(&ttl.seconds().to_be_bytes())?;
+        let length_at = self.len;
+        self.put(&[0, 0])?;
+        self.rdata(rtype, rdata)?;
+        let rdata_len = (self.len - length_at - 2) as u16;
+        self.buf[length_at..length_at + 2].copy_from_slice(&rdata_len.to_be_bytes());
+        self.counts[self.section as usize] += 1;
+        Ok(())
+    }
+
+    fn rdata(&mut self, rtype: RecordType, mut rdata: &[u8]) -> Result<(), Full> {
+        for field in layout(rtype) {
+            let taken = match field {
+                Field::Octets(len) => usize::from(*len).min(rdata.len()),
+                Field::Rest => rdata.len(),
+                Field::Name | Field::PlainName => match NameRef::parse(rdata) {
+                    Ok(name) if *field == Field::Name => {
+                        self.name(name)?;
+                        rdata = &rdata[name.len()..];
+                        continue;
+                    }
+                    Ok(name) => name.len(),
+                    Err(_) => rdata.len(), // never in checked zone data; opaque then
+                },
+            };
+            self.put(&rdata[..taken])?;
+            rdata = &rdata[taken..];
+        }
+        self.put(rdata)
+    }
+
+    /// Writes the header and OPT; the length of the whole message.
+    ///
+    /// The OPT record is written into the room that [`Writer::reserve`] kept.
+    pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply>) -> usize {
+        self.limit = self.buf.len();
+        if let Some(opt) = opt {
+            let record = opt.encode((rcode.0 >> 4) as u8);
+            if self.put(record.as_slice()).is_ok() {
+                self.counts[Section::Additional as usize] += 1;
+            }
+        }
+        let mut flags = 0x8000 | u16::from(self.header.opcode.0) << 11 | rcode.0 & 0x0F;
+        for (set, bit) in [(self.authoritative, 0x0400), (self.truncated, 0x0200), (self.header.recursion_desired, 0x0100)] {
+            flags |= if set { bit } else { 0 };
+        }
+        let words = [self.header.id, flags, u16::from(self.has_question), self.counts[0], self.counts[1], self.counts[2]];
+        for (at, word) in words.into_iter().enumerate() {
+            self.buf[2 * at..2 * at + 2].copy_from_slice(&word.to_be_bytes());
+        }
+        self.len
+    }
+
+    /// Octets that `opt` will take.
+    #[must_use]
+    pub fn opt_len(opt: &OptReply) -> usize {
+        opt.encode(0).as_slice().len()
+    }
+
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.len + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.buf[self.len..end].copy_from_slice(octets);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Writes a name, its longest suffix that the message already has as a pointer.
+    fn name(&mut self, name: NameRef<'_>) -> Result<(), Full> {
+        for suffix in name.ancestors() {
+            if suffix.is_root() {
+                break;
+            }
+            if let Some(offset) = self.find(suffix) {
+                self.remember_prefix(name, suffix);
+                self.put(&name.as_wire()[..name.len() - suffix.len()])?;
+                return self.put(&(0xC000 | offset).to_be_bytes());
+            }
+        }
+        self.remember_prefix(name, NameRef::ROOT);
+        self.put(name.as_wire())
+    }
+
+    /// Remembers where the labels of `name` in front of `suffix` are about to be written.
+    fn remember_prefix(&mut self, name: NameRef<'_>, suffix: NameRef<'_>) {
+        let base = self.len;
+        for part in name.ancestors().take_while(|part| part.len() > suffix.len()) {
+            self.remember(base + name.len() - part.len());
+        }
+    }
+
+    fn remember_labels(&mut self, name: NameRef<'_>, at: usize) {
+        for part in name.ancestors().take_while(|part| !part.is_root()) {
+            self.remember(at + name.len() - part.len());
+        }
+    }
+
+    fn remember(&mut self, offset: usize) {
+        if offset <= POINTER_MAX && self.offset_count < OFFSETS_MAX {
+            self.offsets[self.offset_count] = offset as u16;
+            self.offset_count += 1;
+        }
+    }
+
+    /// The offset at which the message already has `name`.
+    fn find(&self, name: NameRef<'_>) -> Option<u16> {
+        self.offsets[..self.offset_count].iter().copied().find(|&offset| self.reads_as(usize::from(offset), name))
+    }
+
+    /// Whether the message at `at`, pointers followed, reads as `name`. All pointers are our own and point
+    /// backwards, so this ends.
+    fn reads_as(&self, mut at: usize, name: NameRef<'_>) -> bool {
+        let mut wanted = name.as_wire();
+        loop {
+            let Some(&len) = self.buf[..self.len].get(at) else { return false };
+            if len >= 0xC0 {
+                let Some(&low) = self.buf[..self.len].get(at + 1) else { return false };
+                at = usize::from(u16::from_be_bytes([len & 0x3F, low]));
+                continue;
+            }
+            let taken = 1 + usize::from(len);
+            let Some(label) = self.buf[..self.len].get(at..at + taken) else { return false };
+            if wanted.len() < taken || !wanted[..taken].eq_ignore_ascii_case(label) {
+                return false;
+            }
+            if len == 0 {
+                return true;
+            }
+            wanted = &wanted[taken..];
+            at += taken;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Name;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn query(message: &[u8]) -> Query<'_> {
+        Query::parse(message).expect("well-formed")
+    }
+
+    const ASKED: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03wWw\x07example\x00\x00\x01\x00\x01";
+
+    #[test]
+    fn names_are_compressed_against_all_that_is_written() {
+        let mut buf = [0; 512];
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        writer.set_authoritative(true);
+        let ttl = Ttl::new(30).expect("small");
+        writer.record(Owner::Question, RecordType::CNAME, ttl, name("a.b.example.").as_ref().as_wire()).expect("room");
+        writer.section(Section::Authority);
+        writer
+            .record(Owner::Name(name("EXAMPLE.").as_ref()), RecordType::NS, ttl, name("ns.b.example.").as_ref().as_wire())
+            .expect("room");
+        let len = writer.finish(Rcode::NOERROR, Some(&OptReply::default()));
+        let parsed = hickory_proto::op::Message::from_vec(&buf[..len]).expect("another library reads it");
+        assert_eq!(parsed.answers[0].to_string(), "wWw.example. 30 IN CNAME a.b.example.");
+        assert_eq!(parsed.authorities[0].to_string(), "wWw.example. 30 IN NS ns.b.example.".replace("wWw.", ""));
+        // header, question, (ptr 10 "a" "b" ptr), (ptr 10 "ns" ptr), OPT
+        assert_eq!(len, 12 + 17 + (12 + 6) + (12 + 5) + 11);
+        assert!(parsed.edns.is_some() && parsed.metadata.authoritative);
+    }
+
+    #[test]
+    fn the_limit_holds_and_a_rewind_takes_back() {
+        let mut buf = [0; 512];
+        let mut writer = Writer::reply(&mut buf, 60, &query(ASKED)).expect("room");
+        let start = writer.mark();
+        let ttl = Ttl::new(30).expect("small");
+        assert_eq!(writer.record(Owner::Question, RecordType::A, ttl, &[192, 0, 2, 1]), Ok(()));
+        assert_eq!(writer.record(Owner::Question, RecordType::A, ttl, &[192, 0, 2, 2]), Err(Full));
+        writer.truncate(start);
+        let len = writer.finish(Rcode::NOERROR, None);
+        let parsed = hickory_proto::op::Message::from_vec(&buf[..len]).expect("well-formed");
+        assert!(parsed.metadata.truncation && parsed.answers.is_empty());
+    }
+
+    #[test]
+    fn srv_targets_stay_whole() {
+        let mut buf = [0; 512];
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        let rdata = [&[0, 1, 0, 2, 0, 80], name("wWw.example.").as_ref().as_wire()].concat();
+        writer.record(Owner::Question, RecordType::SRV, Ttl::new(1).expect("small"), &rdata).expect("room");
+        let len = writer.finish(Rcode::NOERROR, None);
+        assert_eq!(buf[len - rdata.len()..len], rdata);
+    }
+}
