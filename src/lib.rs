@@ -1,3 +1,4 @@
 //! leeward
+pub mod health;
 pub mod target;
 pub mod wire;

@@ -55,7 +55,10 @@ pub struct Mark {
 pub struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,
+    /// Octets the message may have.
     limit: usize,
+    /// Of these, kept free for OPT.
+    reserved: usize,
     counts: [u16; 3],
     section: Section,
     offsets: [u16; OFFSETS_MAX],
@@ -98,6 +101,7 @@ impl<'b> Writer<'b> {
             buf,
             len: HEADER_LEN,
             limit,
+            reserved: 0,
             counts: [0; 3],
             section: Section::Answer,
             offsets: [0; OFFSETS_MAX],
@@ -109,9 +113,9 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Keeps `octets` free for what [`Writer::finish`] adds.
-    pub fn reserve(&mut self, octets: usize) {
-        self.limit = self.limit.saturating_sub(octets).max(self.len);
+    /// Keeps room for `opt`, which [`Writer::finish`] adds.
+    pub fn reserve(&mut self, opt: &OptReply) {
+        self.reserved = opt.encode(0).as_slice().len();
     }
 
     /// Sets AA: the answer is from this server's own zone data.
@@ -205,12 +209,14 @@ impl<'b> Writer<'b> {
 
     /// Writes the header and OPT; the length of the whole message.
     ///
-    /// The OPT record is written into the room that [`Writer::reserve`] kept.
+    /// OPT takes the room that [`Writer::reserve`] kept. An extended error is left out where it does not fit.
     pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply>) -> usize {
-        self.limit = self.buf.len();
+        self.reserved = 0;
         if let Some(opt) = opt {
-            let record = opt.encode((rcode.0 >> 4) as u8);
-            if self.put(record.as_slice()).is_ok() {
+            let extended_rcode = (rcode.0 >> 4) as u8;
+            let without_error = OptReply { error: None, ..*opt };
+            let put = self.put(opt.encode(extended_rcode).as_slice());
+            if put.or_else(|Full| self.put(without_error.encode(extended_rcode).as_slice())).is_ok() {
                 self.counts[Section::Additional as usize] += 1;
             }
         }
@@ -225,15 +231,9 @@ impl<'b> Writer<'b> {
         self.len
     }
 
-    /// Octets that `opt` will take.
-    #[must_use]
-    pub fn opt_len(opt: &OptReply) -> usize {
-        opt.encode(0).as_slice().len()
-    }
-
     fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
         let end = self.len + octets.len();
-        if end > self.limit {
+        if end + self.reserved > self.limit {
             return Err(Full);
         }
         self.buf[self.len..end].copy_from_slice(octets);

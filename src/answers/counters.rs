@@ -1,0 +1,106 @@
+//! Counters of queries: each worker writes its own slot, whoever asks sums them.
+//!
+//! A slot has one writer, so a count is a relaxed load and store, without a locked instruction; slots are 128 octets
+//! apart, so no two workers share a cache line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::wire::Rcode;
+
+/// How a query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl Transport {
+    /// Every transport.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// The rcodes that are counted apart; any other is counted as the last.
+pub const RCODES: [Rcode; 8] = [
+    Rcode::NOERROR,
+    Rcode::FORMERR,
+    Rcode::SERVFAIL,
+    Rcode::NXDOMAIN,
+    Rcode::NOTIMP,
+    Rcode::REFUSED,
+    Rcode::YXDOMAIN,
+    Rcode::BADVERS,
+];
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Slot {
+    replies: [[AtomicU64; RCODES.len()]; Transport::ALL.len()],
+    dropped: AtomicU64,
+}
+
+/// Queries by transport and rcode, for one zone or for what belongs to none.
+#[derive(Debug)]
+pub struct QueryCounters {
+    slots: Box<[Slot]>,
+}
+
+/// The sums of one [`QueryCounters`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Replies, by transport and rcode in the order of [`Transport::ALL`] and [`RCODES`].
+    pub replies: [[u64; RCODES.len()]; Transport::ALL.len()],
+    /// Datagrams and messages that got no reply.
+    pub dropped: u64,
+}
+
+impl QueryCounters {
+    /// Counters for `workers` writers.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self { slots: (0..workers.max(1)).map(|_| Slot::default()).collect() }
+    }
+
+    pub(super) fn replied(&self, worker: usize, transport: Transport, rcode: Rcode) {
+        let at = RCODES.iter().position(|&known| known == rcode).unwrap_or(RCODES.len() - 1);
+        if let Some(slot) = self.slots.get(worker) {
+            bump(&slot.replies[transport as usize][at]);
+        }
+    }
+
+    pub(super) fn dropped(&self, worker: usize) {
+        if let Some(slot) = self.slots.get(worker) {
+            bump(&slot.dropped);
+        }
+    }
+
+    /// The sums over all workers.
+    #[must_use]
+    pub fn sum(&self) -> Counted {
+        let mut sum = Counted::default();
+        for slot in &self.slots {
+            for (totals, counts) in sum.replies.iter_mut().zip(&slot.replies) {
+                for (total, count) in totals.iter_mut().zip(counts) {
+                    *total += count.load(Ordering::Relaxed);
+                }
+            }
+            sum.dropped += slot.dropped.load(Ordering::Relaxed);
+        }
+        sum
+    }
+}
+
+/// Only the slot's owner calls this, so nothing is lost between load and store.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}

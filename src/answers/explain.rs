@@ -1,0 +1,92 @@
+//! The answer to a question, and why: the answer routine itself, run with a listener.
+//!
+//! Nothing is computed a second way, so an explanation cannot differ from the answer. What the engine knows beyond the
+//! snapshot (last results, thresholds) is joined by whoever shows it, by [`CheckId`](crate::target::CheckId).
+
+use std::net::IpAddr;
+
+use crate::program::Step;
+use crate::target::StatusTable;
+use crate::wire::{Class, ClientSubnet, Name, NameRef, QueryBuilder, RecordType};
+
+use super::counters::Transport;
+use super::prepared::AnswerSet;
+use super::respond::{Ctx, Response, Worker, respond_traced};
+use super::snapshot::{Generation, Snapshot, ZoneEntry};
+
+/// A question to be explained.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The name.
+    pub name: Name,
+    /// The type.
+    pub rtype: RecordType,
+    /// The address that asks.
+    pub client: IpAddr,
+    /// The client subnet option of the query.
+    pub subnet: Option<ClientSubnet>,
+    /// Decides every draw by chance.
+    pub seed: u64,
+}
+
+/// An answer and how it came about.
+#[derive(Clone, Debug)]
+pub struct Explanation<'s> {
+    /// The snapshot that answered.
+    pub generation: Generation,
+    /// The reply, as sent over TCP.
+    pub reply: Vec<u8>,
+    /// What happened, in order.
+    pub traces: Vec<Trace<'s>>,
+}
+
+/// What kind of node answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The name itself.
+    Exact,
+    /// A wildcard (RFC 4592).
+    Wildcard,
+    /// A delegation at or above the name.
+    Cut,
+    /// Nothing; the closest encloser is named.
+    None,
+}
+
+/// One thing that happened on the way to an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Trace<'s> {
+    /// The zone was chosen; `None`: no zone that is served holds the name.
+    Zone(Option<&'s ZoneEntry>),
+    /// A node was found.
+    Found(Found, NameRef<'s>),
+    /// An answer set was drawn from.
+    Program(&'s AnswerSet),
+    /// A CNAME was followed.
+    Follow(NameRef<'s>),
+}
+
+/// Answers `asked` from `snapshot` as a query over TCP would be, and says how. Counts as a query of its zone in no
+/// counter: its worker has no slot.
+#[must_use]
+pub fn explain<'s>(snapshot: &'s Snapshot, asked: &Asked) -> Explanation<'s> {
+    let request = QueryBuilder::new(&asked.name, asked.rtype, Class::IN).client_subnet(asked.subnet).build();
+    let mut worker = Worker::new(usize::MAX, fastrand::Rng::with_seed(asked.seed));
+    let ctx = Ctx { client: asked.client, transport: Transport::Tcp };
+    let mut reply = vec![0; usize::from(u16::MAX)];
+    let mut traces = Vec::new();
+    match respond_traced(snapshot, &mut worker, &ctx, &request, &mut reply, Some(&mut traces)) {
+        Response::Reply(len) => reply.truncate(len),
+        Response::Drop => reply.clear(),
+    }
+    Explanation { generation: snapshot.generation, reply, traces }
+}
+
+impl AnswerSet {
+    /// Why the program offers what it offers under `statuses`. Empty for code that could not be compiled.
+    #[must_use]
+    pub fn steps(&self, statuses: &StatusTable) -> Vec<Step> {
+        let Some(program) = self.prepared().program() else { return Vec::new() };
+        program.explain(&|at| self.checks().get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)))
+    }
+}

@@ -1,0 +1,27 @@
+//! The immutable snapshot that queries read, and the routine that answers from it.
+//!
+//! - [`Snapshot`]: zones, statuses and prepared answer sets of one [`Generation`]. Reached through [`Published`], one
+//!   `arc-swap` pointer: a query loads it once and uses it to the end, so it can never see a new zone with an old
+//!   answer set.
+//! - [`Prepared`] and [`AnswerSet`]: a record program's possible records, encoded at load; and which of them are offered
+//!   under one set of statuses, settled whenever one of those statuses changes. A query only draws and copies.
+//! - [`respond`]: bytes in, bytes out. Total: any datagram gets a reply or is dropped, nothing in between.
+//! - [`explain`]: the same routine, telling what it does while it does it.
+//!
+//! Why answer sets are settled by the writer and not looked up by the query: a status changes some times a minute, a
+//! name is asked thousands of times a second.
+//!
+//! Invariants: nothing published is ever changed; generations only move forward; the query path takes no lock, allocates
+//! nothing, logs nothing and reads no clock.
+
+mod counters;
+mod explain;
+mod prepared;
+mod respond;
+mod snapshot;
+
+pub use counters::{Counted, QueryCounters, RCODES, Transport};
+pub use explain::{Asked, Explanation, Found, Trace, explain};
+pub use prepared::{AnswerSet, Prepared};
+pub use respond::{Ctx, Response, Worker, respond};
+pub use snapshot::{Generation, Options, Published, Reader, Snapshot, ZoneEntry, ZoneState, ZoneTable};

@@ -1,0 +1,501 @@
+//! The checks that exist, the probes that run for them, and when each is due.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
+
+use super::moment::Moment;
+use super::verdict::Verdict;
+
+/// Every check of the node.
+///
+/// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
+/// programs consult: one per (probe, [`Judgement`]), counted by reference. The first run of a new probe is due at once
+/// (measure before you serve); the second falls at a point of the interval that the key decides, so that thousands of
+/// probes that begin together are spread; from then on each interval is shortened by up to a tenth, never lengthened,
+/// so that nodes that began together drift apart and nothing is ever late by design.
+#[derive(Debug)]
+pub struct Checks {
+    hold: Duration,
+    probes: HashMap<CheckKey, Probe>,
+    checks: BTreeMap<CheckId, Check>,
+    ids: HashMap<(CheckKey, Judgement), CheckId>,
+    next_id: u32,
+    due: BTreeSet<(Moment, CheckKey)>,
+    expiries: BTreeSet<(Moment, CheckId)>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    spec: Arc<CheckSpec>,
+    /// Intervals asked for, and how often each.
+    intervals: BTreeMap<Duration, u32>,
+    judged_by: Vec<CheckId>,
+    turn: Turn,
+    runs: u64,
+    last: Option<LastResult>,
+}
+
+/// Where a probe is in its cycle.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Waiting { due: Moment },
+    Running { since: Moment },
+}
+
+#[derive(Debug)]
+struct Check {
+    key: CheckKey,
+    judgement: Judgement,
+    references: u32,
+    verdict: Verdict,
+    /// The entry of this check in `expiries`.
+    expiry: Option<Moment>,
+}
+
+/// The last finished run of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastResult {
+    /// What it found.
+    pub outcome: Outcome,
+    /// When it finished.
+    pub at: Moment,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A probe that is to run now.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Its identity, to be given back with the result.
+    pub key: CheckKey,
+    /// What to run.
+    pub spec: Arc<CheckSpec>,
+}
+
+/// A check whose status is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The check.
+    pub check: CheckId,
+    /// What was believed before.
+    pub from: Status,
+    /// What is believed now.
+    pub to: Status,
+    /// Start of the first probe that saw the new state.
+    pub first_sign: Moment,
+}
+
+impl Change {
+    /// Whether the change can change an answer (up, down or unknown became another).
+    #[must_use]
+    pub fn is_transition(&self) -> bool {
+        self.from.value != self.to.value
+    }
+}
+
+/// All there is to say about one check.
+#[derive(Clone, Debug)]
+pub struct CheckView {
+    /// Its number.
+    pub id: CheckId,
+    /// The identity of its probe.
+    pub key: CheckKey,
+    /// What is probed.
+    pub spec: Arc<CheckSpec>,
+    /// How results are judged.
+    pub judgement: Judgement,
+    /// From the start of one probe to the next.
+    pub interval: Duration,
+    /// What is believed.
+    pub status: Status,
+    /// When the value last changed.
+    pub since: Moment,
+    /// Results in a row that contradict the value.
+    pub against: u16,
+    /// The last finished probe.
+    pub last: Option<LastResult>,
+    /// When the next probe is due; `None` while one runs.
+    pub next: Option<Moment>,
+}
+
+impl Checks {
+    /// No checks; verdicts without evidence are forgotten after `hold`.
+    #[must_use]
+    pub fn new(hold: Duration) -> Self {
+        Self {
+            hold,
+            probes: HashMap::new(),
+            checks: BTreeMap::new(),
+            ids: HashMap::new(),
+            next_id: 0,
+            due: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
+    /// verdict of the check `heir_of`, where that is given.
+    pub fn acquire(&mut self, request: &CheckRequest, heir_of: Option<CheckId>, now: Moment) -> CheckId {
+        let key = request.spec.key();
+        let id = match self.ids.get(&(key, request.judgement)) {
+            Some(&id) => id,
+            None => self.add_check(key, request, heir_of, now),
+        };
+        let probe = self.probes.get_mut(&key).expect("a check has its probe");
+        *probe.intervals.entry(request.interval).or_insert(0) += 1;
+        if let Some(check) = self.checks.get_mut(&id) {
+            check.references += 1;
+        }
+        self.bring_forward(key, request.interval);
+        id
+    }
+
+    fn add_check(&mut self, key: CheckKey, request: &CheckRequest, heir_of: Option<CheckId>, now: Moment) -> CheckId {
+        let id = CheckId(self.next_id);
+        self.next_id = self.next_id.checked_add(1).expect("fewer than 2^32 checks in a process's life");
+        let sibling = self.probes.get(&key).and_then(|probe| probe.judged_by.first()).copied();
+        let verdict = match sibling.or(heir_of).and_then(|other| self.checks.get(&other)) {
+            Some(other) => Verdict::inherited(&other.verdict, now),
+            None => Verdict::never(now),
+        };
+        self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, expiry: None });
+        self.ids.insert((key, request.judgement), id);
+        let due = &mut self.due;
+        let probe = self.probes.entry(key).or_insert_with(|| {
+            due.insert((now, key));
+            let spec = Arc::new(request.spec.clone());
+            let turn = Turn::Waiting { due: now };
+            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None }
+        });
+        probe.judged_by.push(id);
+        self.expect_expiry(id);
+        id
+    }
+
+    /// A shorter interval than before takes effect at once, not after the longer one.
+    fn bring_forward(&mut self, key: CheckKey, interval: Duration) {
+        let Some(probe) = self.probes.get_mut(&key) else { return };
+        let (Turn::Waiting { due }, Some(last)) = (probe.turn, &probe.last) else { return };
+        let sooner = last.at + interval;
+        if sooner < due {
+            self.due.remove(&(due, key));
+            self.due.insert((sooner, key));
+            probe.turn = Turn::Waiting { due: sooner };
+        }
+    }
+
+    /// Gives back the reference that [`Checks::acquire`] took for `request`. The last one ends the check, and its
+    /// probe with the last check.
+    pub fn release(&mut self, id: CheckId, request: &CheckRequest) {
+        let Some(check) = self.checks.get_mut(&id) else { return };
+        let key = check.key;
+        check.references -= 1;
+        let gone = check.references == 0;
+        let Some(probe) = self.probes.get_mut(&key) else { return };
+        if let Some(times) = probe.intervals.get_mut(&request.interval) {
+            *times -= 1;
+            if *times == 0 {
+                probe.intervals.remove(&request.interval);
+            }
+        }
+        if gone {
+            probe.judged_by.retain(|&other| other != id);
+            self.remove_check(id, key);
+        }
+    }
+
+    fn remove_check(&mut self, id: CheckId, key: CheckKey) {
+        if let Some(check) = self.checks.remove(&id) {
+            self.ids.remove(&(key, check.judgement));
+            if let Some(at) = check.expiry {
+                self.expiries.remove(&(at, id));
+            }
+        }
+        if self.probes.get(&key).is_some_and(|probe| probe.judged_by.is_empty())
+            && let Some(probe) = self.probes.remove(&key)
+            && let Turn::Waiting { due } = probe.turn
+        {
+            self.due.remove(&(due, key));
+        }
+    }
+
+    /// The probes that are due at `now`, marked as running.
+    pub fn start_due(&mut self, now: Moment) -> Vec<Due> {
+        let mut started = Vec::new();
+        while let Some(&(due, key)) = self.due.first() {
+            if due > now {
+                break;
+            }
+            self.due.pop_first();
+            if let Some(probe) = self.probes.get_mut(&key) {
+                probe.turn = Turn::Running { since: now };
+                started.push(Due { key, spec: Arc::clone(&probe.spec) });
+            }
+        }
+        started
+    }
+
+    /// When [`Checks::start_due`] or [`Checks::expire`] next has something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let due = self.due.first().map(|&(due, _)| due);
+        let expiry = self.expiries.first().map(|&(at, _)| at);
+        due.into_iter().chain(expiry).min()
+    }
+
+    /// Takes in the result of a probe that [`Checks::start_due`] gave out and plans the next run. A result for a probe
+    /// that is gone, or is not running, changes nothing.
+    pub fn result(
+        &mut self,
+        key: CheckKey,
+        outcome: Outcome,
+        elapsed: Duration,
+        random: &mut fastrand::Rng,
+        now: Moment,
+    ) -> Vec<Change> {
+        let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
+        let Turn::Running { since } = probe.turn else { return Vec::new() };
+        probe.runs += 1;
+        let due = (since + next_wait(key, probe.shortest_interval(), probe.runs, random)).max(now);
+        probe.turn = Turn::Waiting { due };
+        self.due.insert((due, key));
+        let interval = probe.shortest_interval();
+        let judged_by = probe.judged_by.clone();
+        let changes = judged_by.into_iter().filter_map(|id| self.judge(id, &outcome, interval, since, now)).collect();
+        if let Some(probe) = self.probes.get_mut(&key) {
+            probe.last = Some(LastResult { outcome, at: now, elapsed });
+        }
+        changes
+    }
+
+    fn judge(&mut self, id: CheckId, outcome: &Outcome, interval: Duration, started: Moment, now: Moment) -> Option<Change> {
+        let check = self.checks.get_mut(&id)?;
+        let from = check.verdict.status(check.judgement, interval);
+        check.verdict.result(outcome, check.judgement, started, now);
+        let to = check.verdict.status(check.judgement, interval);
+        let first_sign = check.verdict.first_sign();
+        self.expect_expiry(id);
+        (from != to).then_some(Change { check: id, from, to, first_sign })
+    }
+
+    /// Forgets verdicts whose evidence is older than `hold`.
+    pub fn expire(&mut self, now: Moment) -> Vec<Change> {
+        let mut changes = Vec::new();
+        while let Some(&(at, id)) = self.expiries.first() {
+            if at > now {
+                break;
+            }
+            self.expiries.pop_first();
+            let interval = self.interval_of(id);
+            let Some(check) = self.checks.get_mut(&id) else { continue };
+            check.expiry = None;
+            let from = check.verdict.status(check.judgement, interval);
+            check.verdict.expire(self.hold, now);
+            let to = check.verdict.status(check.judgement, interval);
+            if from != to {
+                changes.push(Change { check: id, from, to, first_sign: now });
+            }
+            self.expect_expiry(id);
+        }
+        changes
+    }
+
+    fn expect_expiry(&mut self, id: CheckId) {
+        let Some(check) = self.checks.get_mut(&id) else { return };
+        if let Some(at) = check.expiry.take() {
+            self.expiries.remove(&(at, id));
+        }
+        if check.verdict.status(check.judgement, Duration::ZERO).value != Value::Unknown {
+            let at = check.verdict.forgotten_at(self.hold);
+            check.expiry = Some(at);
+            self.expiries.insert((at, id));
+        }
+    }
+
+    /// What is believed about a check.
+    #[must_use]
+    pub fn status(&self, id: CheckId) -> Status {
+        self.checks.get(&id).map_or(Status::NEVER, |check| check.verdict.status(check.judgement, self.interval_of(id)))
+    }
+
+    fn interval_of(&self, id: CheckId) -> Duration {
+        let probe = self.checks.get(&id).and_then(|check| self.probes.get(&check.key));
+        probe.map_or(Duration::ZERO, Probe::shortest_interval)
+    }
+
+    /// Whether a probe has finished for this check, whatever it found.
+    #[must_use]
+    pub fn has_finished_probe(&self, id: CheckId) -> bool {
+        self.checks.get(&id).and_then(|check| self.probes.get(&check.key)).is_some_and(|probe| probe.last.is_some())
+    }
+
+    /// Whether the check exists.
+    #[must_use]
+    pub fn contains(&self, id: CheckId) -> bool {
+        self.checks.contains_key(&id)
+    }
+
+    /// Everything about one check.
+    #[must_use]
+    pub fn view(&self, id: CheckId) -> Option<CheckView> {
+        let check = self.checks.get(&id)?;
+        let probe = self.probes.get(&check.key)?;
+        let next = match probe.turn {
+            Turn::Waiting { due } => Some(due),
+            Turn::Running { .. } => None,
+        };
+        Some(CheckView {
+            id,
+            key: check.key,
+            spec: Arc::clone(&probe.spec),
+            judgement: check.judgement,
+            interval: probe.shortest_interval(),
+            status: check.verdict.status(check.judgement, probe.shortest_interval()),
+            since: check.verdict.since(),
+            against: check.verdict.against(),
+            last: probe.last.clone(),
+            next,
+        })
+    }
+
+    /// Everything about every check, by number.
+    pub fn views(&self) -> impl Iterator<Item = CheckView> {
+        self.checks.keys().filter_map(|&id| self.view(id))
+    }
+
+    /// How many checks there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.checks.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty()
+    }
+}
+
+impl Probe {
+    fn shortest_interval(&self) -> Duration {
+        self.intervals.keys().next().copied().unwrap_or(Duration::from_secs(5))
+    }
+}
+
+/// From the start of run number `run` (from 1) to the start of the next.
+fn next_wait(key: CheckKey, interval: Duration, run: u64, random: &mut fastrand::Rng) -> Duration {
+    if run == 1 {
+        let share = (key.0 >> 64) as u32;
+        return interval.mul_f64(f64::from(share) / f64::from(u32::MAX));
+    }
+    interval.mul_f64(1.0 - 0.1 * random.f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Basis, CheckKind, Failure};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: f64) -> Moment {
+        Moment::at(Duration::from_secs_f64(seconds))
+    }
+
+    fn request(host: u8, fall: u16, interval: u64) -> CheckRequest {
+        let spec = CheckSpec { address: [192, 0, 2, host].into(), port: 80, kind: CheckKind::Tcp, timeout: SECOND };
+        CheckRequest { spec, judgement: Judgement { fall, rise: 1 }, interval: Duration::from_secs(interval) }
+    }
+
+    fn run(checks: &mut Checks, outcome: &Outcome, now: Moment) -> Vec<Change> {
+        let due = checks.start_due(now);
+        let mut random = fastrand::Rng::with_seed(1);
+        due.iter().flat_map(|due| checks.result(due.key, outcome.clone(), SECOND, &mut random, now)).collect()
+    }
+
+    #[test]
+    fn same_question_one_probe_two_judgements() {
+        let mut checks = Checks::new(60 * SECOND);
+        let (patient, hasty) =
+            (checks.acquire(&request(1, 3, 10), None, at(0.0)), checks.acquire(&request(1, 1, 2), None, at(0.0)));
+        assert_ne!(patient, hasty);
+        assert_eq!(checks.acquire(&request(1, 3, 10), None, at(0.0)), patient);
+        assert_eq!(checks.start_due(at(0.0)).len(), 1);
+        let mut random = fastrand::Rng::with_seed(1);
+        let key = request(1, 1, 2).spec.key();
+        assert_eq!(checks.result(key, Outcome::Pass, SECOND, &mut random, at(0.5)).len(), 2);
+        let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
+        let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
+        assert_eq!(down, [hasty]);
+    }
+
+    #[test]
+    fn first_runs_are_at_once_and_second_ones_are_spread() {
+        let mut checks = Checks::new(60 * SECOND);
+        for host in 0..200 {
+            checks.acquire(&request(host, 1, 10), None, at(0.0));
+        }
+        run(&mut checks, &Outcome::Pass, at(0.0));
+        let mut per_second = [0u32; 10];
+        for view in checks.views() {
+            let next = view.next.expect("waiting").since(at(0.0));
+            per_second[(next.as_secs() as usize).min(9)] += 1;
+        }
+        assert!(per_second.iter().all(|&count| (5..=40).contains(&count)), "{per_second:?}");
+    }
+
+    #[test]
+    fn never_later_than_the_interval() {
+        let mut checks = Checks::new(60 * SECOND);
+        let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
+        let mut now = at(0.0);
+        for _ in 0..100 {
+            run(&mut checks, &Outcome::Pass, now);
+            let next = checks.view(id).and_then(|view| view.next).expect("waiting");
+            assert!(next.since(now) <= 5 * SECOND);
+            now = next;
+        }
+    }
+
+    #[test]
+    fn a_changed_check_inherits_until_its_own_result() {
+        let mut checks = Checks::new(60 * SECOND);
+        let old = checks.acquire(&request(1, 1, 5), None, at(0.0));
+        run(&mut checks, &Outcome::Pass, at(0.0));
+        let mut edited = request(1, 1, 5);
+        edited.spec.port = 81;
+        let new = checks.acquire(&edited, Some(old), at(1.0));
+        let status = checks.status(new);
+        assert_eq!((status.value, status.basis), (Value::Up, Basis::Inherited));
+        checks.release(old, &request(1, 1, 5));
+        assert!(!checks.contains(old) && !checks.has_finished_probe(new));
+        run(&mut checks, &Outcome::Fail(Failure::Refused), at(1.0));
+        assert_eq!(checks.status(new).value, Value::Down);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_not_probed() {
+        let mut checks = Checks::new(60 * SECOND);
+        let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
+        let running = checks.start_due(at(0.0));
+        checks.release(id, &request(1, 1, 5));
+        let mut random = fastrand::Rng::with_seed(1);
+        assert!(checks.result(running[0].key, Outcome::Pass, SECOND, &mut random, at(1.0)).is_empty());
+        assert_eq!((checks.next_timeout(), checks.len()), (None, 0));
+        assert_ne!(checks.acquire(&request(1, 1, 5), None, at(2.0)), id, "numbers are never given twice");
+    }
+
+    #[test]
+    fn evidence_that_stays_away_is_forgotten_after_hold() {
+        let mut checks = Checks::new(60 * SECOND);
+        let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
+        run(&mut checks, &Outcome::Pass, at(0.0));
+        checks.start_due(at(5.0));
+        assert_eq!(checks.expire(at(59.0)), []);
+        assert_eq!(checks.expire(at(60.0)).len(), 1);
+        assert_eq!(checks.status(id).value, Value::Unknown);
+    }
+}

@@ -1,0 +1,22 @@
+//! Probe outcomes → one status per check; when to probe next.
+//!
+//! - [`verdict`](Verdict): the hysteresis of one check, a state machine with its table in the doc comment.
+//! - [`Checks`]: which checks exist, who probes for them and when. Checks are counted references, so programs may
+//!   come and go at run time; two checks that ask the same question of the same target share one probe.
+//!
+//! Time is a [`Moment`] that the caller passes in. Nothing here asks a clock, draws a random number of its own,
+//! or does I/O, so every rule is tested with made-up time.
+//!
+//! The rules that matter most (DESIGN 6): from unknown, one result decides; thresholds count from a known state;
+//! an inconclusive probe changes no value; a check that replaces another on the same target inherits its verdict
+//! until its own first result.
+
+mod checks;
+mod config;
+mod moment;
+mod verdict;
+
+pub use checks::{Change, CheckView, Checks, Due, LastResult};
+pub use config::Config;
+pub use moment::Moment;
+pub use verdict::Verdict;

@@ -1,0 +1,214 @@
+//! The hysteresis of one check.
+
+use std::time::Duration;
+
+use crate::target::{Basis, Judgement, Outcome, Status, Value};
+
+use super::moment::Moment;
+
+/// What one check's own results say of its target.
+///
+/// | value (basis)                 | Pass                              | Fail                               | Inconclusive |
+/// | ----------------------------- | --------------------------------- | ---------------------------------- | ------------ |
+/// | unknown (never)               | up                                | down                               | unchanged    |
+/// | up/down (inherited, restored) | up                                | down                               | unchanged    |
+/// | up (measured, held)           | up; failures forgotten            | down at `fall` in a row, else up   | up, held     |
+/// | down (measured, held)         | up at `rise` in a row, else down  | down; passes forgotten             | down, held   |
+///
+/// After Pass and Fail the basis is measured. A held value that sees no Pass or Fail for `[health] hold` is forgotten:
+/// it becomes unknown ([`Verdict::expire`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    value: Value,
+    basis: Basis,
+    /// Results in a row that contradict `value`.
+    against: u16,
+    /// When the run of contradicting results began.
+    against_since: Moment,
+    /// When `value` last changed.
+    since: Moment,
+    /// When the evidence for `value` was last seen.
+    evidence: Moment,
+}
+
+impl Verdict {
+    /// Nothing known.
+    #[must_use]
+    pub const fn never(now: Moment) -> Self {
+        Self { value: Value::Unknown, basis: Basis::Never, against: 0, against_since: now, since: now, evidence: now }
+    }
+
+    /// The verdict of the check that this one replaces, until its own first result.
+    #[must_use]
+    pub fn inherited(from: &Self, now: Moment) -> Self {
+        match from.value {
+            Value::Unknown => Self::never(now),
+            Value::Up | Value::Down => Self { basis: Basis::Inherited, against: 0, evidence: now, ..*from },
+        }
+    }
+
+    /// Takes in the result of a probe that was started at `started`.
+    pub fn result(&mut self, outcome: &Outcome, judgement: Judgement, started: Moment, now: Moment) {
+        let seen = match outcome {
+            Outcome::Pass => Value::Up,
+            Outcome::Fail(_) => Value::Down,
+            Outcome::Inconclusive(_) => return self.hold(),
+        };
+        let firm = matches!(self.basis, Basis::Measured | Basis::Held);
+        self.basis = Basis::Measured;
+        self.evidence = now;
+        if seen == self.value {
+            self.against = 0;
+            return;
+        }
+        if self.against == 0 {
+            self.against_since = started;
+        }
+        self.against = self.against.saturating_add(1);
+        let threshold = if seen == Value::Down { judgement.fall } else { judgement.rise };
+        if !firm || self.against >= threshold {
+            (self.value, self.against, self.since) = (seen, 0, now);
+        }
+    }
+
+    fn hold(&mut self) {
+        if self.basis == Basis::Measured {
+            self.basis = Basis::Held;
+        }
+    }
+
+    /// Forgets a value whose evidence is older than `hold`.
+    pub fn expire(&mut self, hold: Duration, now: Moment) {
+        if self.basis != Basis::Never && self.forgotten_at(hold) <= now {
+            *self = Self::never(now);
+        }
+    }
+
+    /// When [`Verdict::expire`] would forget the value, if no result comes.
+    #[must_use]
+    pub fn forgotten_at(&self, hold: Duration) -> Moment {
+        self.evidence + hold
+    }
+
+    /// As a status; `interval` is the probe's.
+    #[must_use]
+    pub fn status(&self, judgement: Judgement, interval: Duration) -> Status {
+        let needed = match (self.value, self.basis) {
+            (Value::Up, Basis::Measured | Basis::Held) => judgement.fall.saturating_sub(self.against),
+            (Value::Down, Basis::Measured | Basis::Held) => judgement.rise.saturating_sub(self.against),
+            _ => 1,
+        };
+        let earliest = interval.as_secs().saturating_mul(u64::from(needed.max(1)) - 1);
+        Status {
+            value: self.value,
+            basis: self.basis,
+            earliest_change: u32::try_from(earliest).unwrap_or(u32::MAX),
+            ..Status::NEVER
+        }
+    }
+
+    /// When the value last changed.
+    #[must_use]
+    pub const fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// When the run of results that contradict the value began, or, right after a change, the run that caused it: the
+    /// start of the first probe that saw the new state.
+    #[must_use]
+    pub const fn first_sign(&self) -> Moment {
+        self.against_since
+    }
+
+    /// Results in a row that contradict the value.
+    #[must_use]
+    pub const fn against(&self) -> u16 {
+        self.against
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Failure, Inconclusive};
+    use proptest::prelude::*;
+
+    const JUDGE: Judgement = Judgement { fall: 3, rise: 2 };
+
+    fn at(seconds: u64) -> Moment {
+        Moment::at(Duration::from_secs(seconds))
+    }
+
+    fn outcome(letter: char) -> Outcome {
+        match letter {
+            '+' => Outcome::Pass,
+            '-' => Outcome::Fail(Failure::Refused),
+            _ => Outcome::Inconclusive(Inconclusive::Resources),
+        }
+    }
+
+    fn after(mut verdict: Verdict, results: &str) -> (Value, Basis) {
+        for (second, letter) in results.chars().enumerate() {
+            let now = at(second as u64);
+            verdict.result(&outcome(letter), JUDGE, now, now);
+        }
+        let status = verdict.status(JUDGE, Duration::from_secs(5));
+        (status.value, status.basis)
+    }
+
+    #[test]
+    fn the_table_holds() {
+        use Basis::{Held, Inherited, Measured, Never};
+        use Value::{Down, Unknown, Up};
+        let up = Verdict { value: Up, basis: Measured, ..Verdict::never(at(0)) };
+        let down = Verdict { value: Down, ..up };
+        let rows = [
+            (Verdict::never(at(0)), "", Unknown, Never),
+            (Verdict::never(at(0)), "+", Up, Measured),
+            (Verdict::never(at(0)), "-", Down, Measured),
+            (Verdict::never(at(0)), "?", Unknown, Never),
+            (Verdict::inherited(&up, at(0)), "", Up, Inherited),
+            (Verdict::inherited(&up, at(0)), "+", Up, Measured),
+            (Verdict::inherited(&up, at(0)), "-", Down, Measured),
+            (Verdict::inherited(&down, at(0)), "+", Up, Measured),
+            (Verdict::inherited(&down, at(0)), "?", Down, Inherited),
+            (Verdict::inherited(&Verdict::never(at(0)), at(0)), "", Unknown, Never),
+            (up, "+", Up, Measured),
+            (up, "--", Up, Measured),
+            (up, "---", Down, Measured),
+            (up, "--+--", Up, Measured),
+            (up, "?", Up, Held),
+            (up, "--?-", Down, Measured),
+            (down, "+", Down, Measured),
+            (down, "++", Up, Measured),
+            (down, "+-+", Down, Measured),
+            (down, "?", Down, Held),
+            (down, "?+", Down, Measured),
+        ];
+        for (start, results, value, basis) in rows {
+            assert_eq!(after(start, results), (value, basis), "{start:?} then {results}");
+        }
+    }
+
+    #[test]
+    fn a_held_value_is_forgotten_after_hold() {
+        let hold = Duration::from_secs(60);
+        let mut verdict = Verdict::never(at(0));
+        verdict.result(&Outcome::Pass, JUDGE, at(1), at(1));
+        verdict.result(&outcome('?'), JUDGE, at(50), at(50));
+        verdict.expire(hold, at(60));
+        assert_eq!(verdict.value, Value::Up);
+        verdict.expire(hold, at(61));
+        assert_eq!((verdict.value, verdict.basis), (Value::Unknown, Basis::Never));
+    }
+
+    proptest! {
+        /// Losing sight alone changes no value (DESIGN 6.2).
+        #[test]
+        fn inconclusive_results_never_change_the_value(results in "[+\\-?]{0,40}", blind in 1usize..40) {
+            let seen = after(Verdict::never(at(0)), &results);
+            let then_blind = after(Verdict::never(at(0)), &(results + &"?".repeat(blind)));
+            prop_assert_eq!(seen.0, then_blind.0);
+        }
+    }
+}
