@@ -1,3 +1,4 @@
 //! leeward
+pub mod prober;
 pub mod target;
 pub mod wire;
