@@ -1,4 +1,5 @@
 //! leeward
 pub mod health;
+pub mod prober;
 pub mod target;
 pub mod wire;

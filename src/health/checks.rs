@@ -51,6 +51,7 @@ struct Check {
     judgement: Judgement,
     references: u32,
     verdict: Verdict,
+    transitions: u64,
     /// The entry of this check in `expiries`.
     expiry: Option<Moment>,
 }
@@ -115,6 +116,8 @@ pub struct CheckView {
     pub since: Moment,
     /// Results in a row that contradict the value.
     pub against: u16,
+    /// How often the value has changed.
+    pub transitions: u64,
     /// The last finished probe.
     pub last: Option<LastResult>,
     /// When the next probe is due; `None` while one runs.
@@ -134,6 +137,11 @@ impl Checks {
             due: BTreeSet::new(),
             expiries: BTreeSet::new(),
         }
+    }
+
+    /// Changes how long verdicts outlive their evidence; each check follows with its next result.
+    pub fn set_hold(&mut self, hold: Duration) {
+        self.hold = hold;
     }
 
     /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
@@ -161,7 +169,7 @@ impl Checks {
             Some(other) => Verdict::inherited(&other.verdict, now),
             None => Verdict::never(now),
         };
-        self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, expiry: None });
+        self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
         let due = &mut self.due;
         let probe = self.probes.entry(key).or_insert_with(|| {
@@ -277,6 +285,7 @@ impl Checks {
         check.verdict.result(outcome, check.judgement, started, now);
         let to = check.verdict.status(check.judgement, interval);
         let first_sign = check.verdict.first_sign();
+        check.transitions += u64::from(from.value != to.value);
         self.expect_expiry(id);
         (from != to).then_some(Change { check: id, from, to, first_sign })
     }
@@ -356,6 +365,7 @@ impl Checks {
             status: check.verdict.status(check.judgement, probe.shortest_interval()),
             since: check.verdict.since(),
             against: check.verdict.against(),
+            transitions: check.transitions,
             last: probe.last.clone(),
             next,
         })

@@ -1,0 +1,116 @@
+//! What the API asks of the engine, and what it is told: plain values through one channel, so that a call never
+//! touches the engine's state and the engine never waits for a call.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use crate::answers::{Generation, Published};
+use crate::control::{Entry, Overview, Regression};
+use crate::health::{CheckView, Moment};
+use crate::wire::{Name, Serial};
+
+/// A question or command, and where the reply goes.
+#[derive(Debug)]
+pub enum Ask {
+    /// The state of the node.
+    Overview(oneshot::Sender<Overview>),
+    /// Every check.
+    Checks(oneshot::Sender<Vec<CheckView>>),
+    /// The happenings after this number, oldest first.
+    Happenings(u64, oneshot::Sender<Vec<Arc<Entry>>>),
+    /// Read the configuration and the zone files again. The reply comes when the change is served, or refused.
+    Reload(ReloadRequest, oneshot::Sender<ReloadReport>),
+}
+
+/// How to reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadRequest {
+    /// Judge, but change nothing.
+    pub dry_run: bool,
+    /// This zone only; the configuration is not read again then.
+    pub zone: Option<Name>,
+    /// Adopt even if targets that are up would be down.
+    pub accept_regression: bool,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// In one word.
+    pub outcome: ReloadOutcome,
+    /// The generation that was seen or made.
+    pub generation: Generation,
+    /// Zones that changed, or would.
+    pub zones: Vec<ZoneReport>,
+    /// Every error and warning of the configuration and the zone files.
+    pub findings: Vec<Finding>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The change is served. Zones with errors keep their old state only where nothing else was asked for: see
+    /// [`ReloadOutcome::Invalid`].
+    Applied,
+    /// The change would be applied; nothing was changed.
+    Rehearsed,
+    /// Some files have errors: those zones keep what they had; zones without errors have been taken in.
+    Invalid,
+    /// Refused: these targets are up, and would be down.
+    Regression(Arc<[Regression]>),
+    /// Refused: these settings take effect only at a start.
+    NeedsRestart(Vec<String>),
+    /// There is no zone of that name.
+    NoSuchZone,
+}
+
+/// A zone that a reload changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneReport {
+    /// Its apex.
+    pub zone: Name,
+    /// The serial before; `None`: it was not served.
+    pub before: Option<Serial>,
+    /// The serial after; `None`: it is no longer served.
+    pub after: Option<Serial>,
+    /// RRsets that went or changed.
+    pub removed: usize,
+    /// RRsets that came or changed.
+    pub added: usize,
+}
+
+/// One error or warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is an error; else a warning.
+    pub error: bool,
+    /// `file:line:column`.
+    pub place: String,
+    /// What is wrong, naming the thing.
+    pub message: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+/// What the API needs of the node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Where questions go.
+    pub ask: tokio::sync::mpsc::Sender<Ask>,
+    /// The snapshot that queries are answered from.
+    pub published: Published,
+    /// Reads the clock: the moment, and what wall clocks call it.
+    pub clock: fn() -> (Moment, SystemTime),
+    /// How late the engine and the prober are, the larger of the two: how long ago each was last seen working.
+    pub lateness: Arc<dyn Lateness>,
+}
+
+/// How long ago the engine and the prober were last seen working.
+pub trait Lateness: std::fmt::Debug + Send + Sync {
+    /// The longer of the two, at `now`.
+    fn at(&self, now: Moment) -> std::time::Duration;
+}

@@ -1,0 +1,423 @@
+//! The one writer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answers::{AnswerSet, Generation, Options, QueryCounters, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+use crate::health::{self, Change, CheckView, Checks, Moment};
+use crate::target::{self, CheckId, CheckKey, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::wire::{Name, Serial};
+use crate::zone::ProgramId;
+
+use super::journal::{Entry, Happening, Journal};
+use super::load::{Bound, Load, LoadId, LoadKind, Outcome, Trial, ZoneLoad};
+
+/// What the engine is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[health]`; later loads bring their own.
+    pub health: health::Config,
+    /// What the configuration says about answering; later loads bring their own.
+    pub options: Options,
+    /// The least time from one publish to the next. The first change after a pause is published at once.
+    pub publish_interval: Duration,
+    /// Threads that count queries.
+    pub workers: usize,
+}
+
+/// Everything that can happen to the engine.
+#[derive(Debug)]
+pub enum Event {
+    /// Zones were read and compiled.
+    Loaded(Box<Load>),
+    /// A probe finished.
+    Probed {
+        /// Which.
+        key: CheckKey,
+        /// What it found.
+        outcome: target::Outcome,
+        /// How long it took.
+        elapsed: Duration,
+    },
+}
+
+/// Everything that the engine wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Run a probe; report it as [`Event::Probed`].
+    Probe {
+        /// Which.
+        key: CheckKey,
+        /// What to do.
+        spec: Arc<CheckSpec>,
+    },
+    /// Make this the snapshot that queries read.
+    Publish {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// For each target that it takes out: the start of the first probe that saw it down.
+        first_signs: Vec<Moment>,
+    },
+    /// Bind the DNS ports and answer.
+    Open,
+    /// Keep a zone's text as its last-good copy.
+    Keep {
+        /// The apex.
+        zone: Name,
+        /// The text.
+        copy: Arc<[u8]>,
+    },
+    /// A load was decided.
+    Decided {
+        /// Which.
+        load: LoadId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something happened that an operator may want to know.
+    Log(Arc<Entry>),
+}
+
+/// The state of the node, for `status`.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The generation that is published.
+    pub generation: Generation,
+    /// How many snapshots have been published.
+    pub publishes: u64,
+    /// Whether the start gate is open.
+    pub serving: bool,
+    /// Whether a load is on trial.
+    pub loading: bool,
+    /// The zones.
+    pub zones: Vec<ZoneView>,
+}
+
+/// The state of one zone.
+#[derive(Clone, Debug)]
+pub struct ZoneView {
+    /// Its apex.
+    pub apex: Name,
+    /// Its serial; `None`: it could not be loaded.
+    pub serial: Option<Serial>,
+    /// Whether its last-good copy is served.
+    pub stale: bool,
+    /// How many different record programs it has.
+    pub programs: usize,
+}
+
+/// The one writer: every check, zone and answer set of the node.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    random: fastrand::Rng,
+    checks: Checks,
+    statuses: StatusTable,
+    sets: ChunkTable<Option<Arc<AnswerSet>>>,
+    zones: BTreeMap<Name, ZoneEntry>,
+    table: Arc<ZoneTable>,
+    /// The programs in service.
+    programs: HashMap<ProgramId, Bound>,
+    /// Which of them consult a check.
+    users: HashMap<CheckId, BTreeSet<ProgramId>>,
+    trial: Option<Trial>,
+    serving: bool,
+    unserved: Arc<QueryCounters>,
+    publication: Publication,
+    journal: Journal,
+    effects: VecDeque<Effect>,
+}
+
+/// What the next snapshot will bring, and when it may be published.
+#[derive(Debug)]
+struct Publication {
+    generation: Generation,
+    publishes: u64,
+    not_before: Moment,
+    /// Programs whose answer sets must be settled again.
+    dirty: BTreeSet<ProgramId>,
+    first_signs: Vec<Moment>,
+}
+
+impl Engine {
+    /// An engine that serves nothing yet.
+    #[must_use]
+    pub fn new(config: Config, random: fastrand::Rng, now: Moment) -> Self {
+        let publication = Publication {
+            generation: Generation(0),
+            publishes: 0,
+            not_before: now,
+            dirty: BTreeSet::new(),
+            first_signs: Vec::new(),
+        };
+        Self {
+            random,
+            checks: Checks::new(config.health.hold),
+            statuses: StatusTable::new(),
+            sets: ChunkTable::new(None),
+            zones: BTreeMap::new(),
+            table: Arc::new(ZoneTable::new([])),
+            programs: HashMap::new(),
+            users: HashMap::new(),
+            trial: None,
+            serving: false,
+            unserved: Arc::new(QueryCounters::new(config.workers)),
+            publication,
+            journal: Journal::default(),
+            effects: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
+    pub fn handle(&mut self, event: Event, now: Moment) {
+        match event {
+            Event::Loaded(load) => self.begin_trial(*load, now),
+            Event::Probed { key, outcome, elapsed } => {
+                let changes = self.checks.result(key, outcome.clone(), elapsed, &mut self.random, now);
+                self.take_in(&changes, Some(&outcome), now);
+            }
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        let forgotten = self.checks.expire(now);
+        self.take_in(&forgotten, None, now);
+        if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
+            && let Some(trial) = self.trial.take()
+        {
+            self.decide(trial, now);
+        }
+        self.publish_changes(now);
+        for due in self.checks.start_due(now) {
+            self.effects.push_back(Effect::Probe { key: due.key, spec: due.spec });
+        }
+    }
+
+    /// When [`Engine::handle_timeout`] next has something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let trial = self.trial.as_ref().map(|trial| trial.deadline);
+        let publish = (!self.publication.dirty.is_empty()).then_some(self.publication.not_before);
+        [self.checks.next_timeout(), trial, publish].into_iter().flatten().min()
+    }
+
+    /// The next thing to be done.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The state of the node.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let zones = self.zones.iter().map(|(apex, entry)| zone_view(apex, entry)).collect();
+        let Publication { generation, publishes, .. } = self.publication;
+        Overview { generation, publishes, serving: self.serving, loading: self.trial.is_some(), zones }
+    }
+
+    /// Every check.
+    pub fn checks(&self) -> impl Iterator<Item = CheckView> {
+        self.checks.views()
+    }
+
+    /// The last happenings, oldest first.
+    pub fn happenings(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.journal.entries()
+    }
+
+    // -------- probe results → statuses → answer sets
+
+    fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
+        for change in changes {
+            self.statuses.set(change.check, change.to);
+            if !change.is_transition() {
+                continue;
+            }
+            if let Some(users) = self.users.get(&change.check) {
+                self.publication.dirty.extend(users);
+                if change.to.value == Value::Down {
+                    self.publication.first_signs.push(change.first_sign);
+                }
+            }
+            // First good results are the expected course of a start; a line for each would drown the rest.
+            let expected = (change.from.value, change.to.value) == (Value::Unknown, Value::Up);
+            if let Some(view) = self.checks.view(change.check).filter(|_| !expected) {
+                let (key, spec, cause) = (view.key, view.spec, cause.cloned());
+                self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
+            }
+        }
+    }
+
+    /// Publishes what has changed, at once after a pause and at most once per interval otherwise.
+    fn publish_changes(&mut self, now: Moment) {
+        if self.publication.dirty.is_empty() || now < self.publication.not_before {
+            return;
+        }
+        for id in std::mem::take(&mut self.publication.dirty) {
+            self.settle(id);
+        }
+        self.publish(now);
+    }
+
+    fn settle(&mut self, id: ProgramId) {
+        let set = self.programs.get(&id).map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses));
+        self.sets.set(id.0, set.map(Arc::new));
+    }
+
+    fn publish(&mut self, now: Moment) {
+        let publication = &mut self.publication;
+        publication.generation = publication.generation.next();
+        publication.publishes += 1;
+        publication.not_before = now + self.config.publish_interval;
+        let snapshot = Snapshot {
+            generation: publication.generation,
+            zones: Arc::clone(&self.table),
+            sets: self.sets.clone(),
+            statuses: self.statuses.clone(),
+            options: self.config.options,
+            unserved: Arc::clone(&self.unserved),
+        };
+        let first_signs = std::mem::take(&mut publication.first_signs);
+        self.effects.push_back(Effect::Publish { snapshot: Arc::new(snapshot), first_signs });
+    }
+
+    // -------- loads
+
+    fn begin_trial(&mut self, load: Load, now: Moment) {
+        if let Some(abandoned) = self.trial.take() {
+            // The shell hands in one load at a time; should it not, the newer one is what the operator wants.
+            let load = abandoned.abandon(&mut self.checks);
+            let outcome = Outcome::Refused(self.publication.generation, Arc::new([]));
+            self.effects.push_back(Effect::Decided { load: load.id, outcome });
+        }
+        self.trial = Some(Trial::begin(load, &self.programs, &mut self.checks, now));
+    }
+
+    fn decide(&mut self, trial: Trial, now: Moment) {
+        let generation = self.publication.generation;
+        let (id, kind) = (trial.load.id, trial.load.kind);
+        let regressions: Arc<[_]> = match kind {
+            LoadKind::Start | LoadKind::Reload { accept_regression: true } => Arc::new([]),
+            LoadKind::Reload { accept_regression: false } | LoadKind::DryRun => trial.regressions(&self.checks).into(),
+        };
+        let outcome = if !regressions.is_empty() {
+            trial.abandon(&mut self.checks);
+            if kind != LoadKind::DryRun {
+                self.log(Happening::Refused { regressions: Arc::clone(&regressions) }, now);
+            }
+            Outcome::Refused(generation, regressions)
+        } else if kind == LoadKind::DryRun {
+            trial.abandon(&mut self.checks);
+            Outcome::Rehearsed(generation)
+        } else {
+            self.adopt(trial, now);
+            Outcome::Adopted(self.publication.generation)
+        };
+        self.effects.push_back(Effect::Decided { load: id, outcome });
+    }
+
+    fn adopt(&mut self, trial: Trial, now: Moment) {
+        trial.enter_statuses(&self.checks, &mut self.statuses);
+        let unknown = trial.unknown();
+        let Trial { load, bound, .. } = trial;
+        self.config.health = load.health;
+        self.config.options = load.options;
+        self.checks.set_hold(self.config.health.hold);
+        let added: Vec<ProgramId> = bound.keys().copied().collect();
+        for (id, bound) in bound {
+            for &check in bound.checks.iter() {
+                self.users.entry(check).or_default().insert(id);
+            }
+            self.programs.insert(id, bound);
+        }
+        for zone in load.zones {
+            self.adopt_zone(zone, now);
+        }
+        for apex in load.removed {
+            self.remove_zone(apex, now);
+        }
+        self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
+        for id in added {
+            self.settle(id);
+        }
+        self.publish(now);
+        if !self.serving {
+            self.serving = true;
+            self.effects.push_back(Effect::Open);
+            self.log(Happening::Serving { unknown }, now);
+        }
+    }
+
+    fn adopt_zone(&mut self, load: ZoneLoad, now: Moment) {
+        match load {
+            ZoneLoad::Data { zone, stale, dropped, copy, .. } => {
+                let (apex, serial) = (zone.apex().to_name(), zone.serial());
+                for id in dropped {
+                    self.drop_program(id);
+                }
+                self.enter_zone(&apex, ZoneState::Serving { zone, stale });
+                if let Some(copy) = copy {
+                    self.effects.push_back(Effect::Keep { zone: apex.clone(), copy });
+                }
+                self.log(Happening::ZoneAdopted { zone: apex, serial, stale }, now);
+            }
+            ZoneLoad::Failed(apex) => {
+                self.enter_zone(&apex, ZoneState::Failed(apex.clone()));
+                self.log(Happening::ZoneFailed { zone: apex }, now);
+            }
+        }
+    }
+
+    /// Puts a zone's state in place; its counters go on counting.
+    fn enter_zone(&mut self, apex: &Name, state: ZoneState) {
+        let counters = match self.zones.get(apex) {
+            Some(entry) => Arc::clone(&entry.counters),
+            None => Arc::new(QueryCounters::new(self.config.workers)),
+        };
+        self.zones.insert(apex.clone(), ZoneEntry { state, counters });
+    }
+
+    fn remove_zone(&mut self, apex: Name, now: Moment) {
+        let Some(entry) = self.zones.remove(&apex) else { return };
+        if let ZoneState::Serving { zone, .. } = entry.state {
+            let programs: BTreeSet<ProgramId> = zone.programs().collect();
+            for id in programs {
+                self.drop_program(id);
+            }
+        }
+        self.log(Happening::ZoneRemoved { zone: apex }, now);
+    }
+
+    fn drop_program(&mut self, id: ProgramId) {
+        let Some(bound) = self.programs.remove(&id) else { return };
+        for check in bound.checks.iter() {
+            if let Some(users) = self.users.get_mut(check) {
+                users.remove(&id);
+                if users.is_empty() {
+                    self.users.remove(check);
+                }
+            }
+        }
+        bound.release(&mut self.checks);
+        self.publication.dirty.remove(&id);
+        self.sets.set(id.0, None);
+    }
+
+    fn log(&mut self, what: Happening, now: Moment) {
+        let entry = self.journal.write(now, self.publication.generation, what);
+        self.effects.push_back(Effect::Log(entry));
+    }
+}
+
+fn zone_view(apex: &Name, entry: &ZoneEntry) -> ZoneView {
+    match &entry.state {
+        ZoneState::Serving { zone, stale } => {
+            let programs = zone.programs().collect::<BTreeSet<_>>().len();
+            ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, programs }
+        }
+        ZoneState::Failed(_) => ZoneView { apex: apex.clone(), serial: None, stale: false, programs: 0 },
+    }
+}

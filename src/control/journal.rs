@@ -1,0 +1,125 @@
+//! What happened, in order: the last thousand happenings, for `leeward events` and the log.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::answers::Generation;
+use crate::health::Moment;
+use crate::target::{CheckKey, CheckSpec, Outcome, Status};
+use crate::wire::{Name, Serial};
+
+use super::load::Regression;
+
+/// Happenings kept; older ones are in the log only. A thousand are a few hundred kilobytes at most.
+const KEPT: usize = 1000;
+
+/// One happening.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Numbered from 1, without gaps.
+    pub number: u64,
+    /// When.
+    pub at: Moment,
+    /// The generation at the time.
+    pub generation: Generation,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A check's status became another.
+    Transition {
+        /// The probe's identity.
+        key: CheckKey,
+        /// What is probed.
+        spec: Arc<CheckSpec>,
+        /// Believed before.
+        from: Status,
+        /// Believed now.
+        to: Status,
+        /// The result that did it; `None`: its evidence grew too old.
+        cause: Option<Outcome>,
+    },
+    /// The start gate opened.
+    Serving {
+        /// Checks that had no result by then.
+        unknown: usize,
+    },
+    /// A zone is served in a new version.
+    ZoneAdopted {
+        /// Its apex.
+        zone: Name,
+        /// Its serial.
+        serial: Serial,
+        /// Whether it is the last-good copy.
+        stale: bool,
+    },
+    /// A zone could not be loaded and has no last-good copy: it answers SERVFAIL.
+    ZoneFailed {
+        /// Its apex.
+        zone: Name,
+    },
+    /// A zone is no longer served.
+    ZoneRemoved {
+        /// Its apex.
+        zone: Name,
+    },
+    /// A load was refused because targets that are up would be down.
+    Refused {
+        /// Which.
+        regressions: Arc<[Regression]>,
+    },
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transition { spec, from, to, cause, .. } => {
+                write!(f, "{spec}: {} -> {}", from.value, to.value)?;
+                match cause {
+                    Some(outcome) => write!(f, " ({outcome})"),
+                    None => f.write_str(" (no evidence for too long)"),
+                }
+            }
+            Self::Serving { unknown: 0 } => f.write_str("serving; every check has a result"),
+            Self::Serving { unknown } => write!(f, "serving; {unknown} checks have no result yet"),
+            Self::ZoneAdopted { zone, serial, stale: false } => write!(f, "zone {zone} serial {serial} is served"),
+            Self::ZoneAdopted { zone, serial, stale: true } => {
+                write!(f, "zone {zone}: its file is bad; the last-good copy, serial {serial}, is served")
+            }
+            Self::ZoneFailed { zone } => {
+                write!(f, "zone {zone}: its file is bad and there is no last-good copy; it answers SERVFAIL")
+            }
+            Self::ZoneRemoved { zone } => write!(f, "zone {zone} is no longer served"),
+            Self::Refused { regressions } => {
+                write!(f, "reload refused: {} targets that are up would be down", regressions.len())
+            }
+        }
+    }
+}
+
+/// The last happenings.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    entries: VecDeque<Arc<Entry>>,
+    written: u64,
+}
+
+impl Journal {
+    pub(super) fn write(&mut self, at: Moment, generation: Generation, what: Happening) -> Arc<Entry> {
+        self.written += 1;
+        let entry = Arc::new(Entry { number: self.written, at, generation, what });
+        if self.entries.len() == KEPT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Arc::clone(&entry));
+        entry
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter()
+    }
+}

@@ -1,0 +1,218 @@
+//! A start or a reload: zones and programs compiled elsewhere, on trial until their checks have first results.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::answers::{Generation, Options, Prepared};
+use crate::health::{self, Checks, Moment};
+use crate::target::{CheckId, CheckRequest, StatusTable, Value};
+use crate::wire::Name;
+use crate::zone::{ProgramId, Zone};
+
+/// The number of a load, given by whoever compiled it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LoadId(pub u64);
+
+/// Zones that are to be served, compiled and checked.
+#[derive(Debug)]
+pub struct Load {
+    /// Its number, which comes back with the [`Outcome`].
+    pub id: LoadId,
+    /// What it is for.
+    pub kind: LoadKind,
+    /// The zones that change. Others stay as they are.
+    pub zones: Vec<ZoneLoad>,
+    /// The zones that go.
+    pub removed: Vec<Name>,
+    /// `[health]`, which takes effect with the load.
+    pub health: health::Config,
+    /// What the configuration says about answering, likewise.
+    pub options: Options,
+}
+
+/// What a load is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadKind {
+    /// The first one: whatever it brings is served.
+    Start,
+    /// A change while serving; refused where it would take down what is up, unless that is accepted.
+    Reload {
+        /// `check_regression` was accepted by name.
+        accept_regression: bool,
+    },
+    /// A rehearsal: judged like a reload, never adopted.
+    DryRun,
+}
+
+/// One zone of a [`Load`].
+#[derive(Debug)]
+pub enum ZoneLoad {
+    /// A new version.
+    Data {
+        /// The data.
+        zone: Zone,
+        /// Whether it is the last-good copy.
+        stale: bool,
+        /// Programs that the zone did not have before.
+        added: Vec<NewProgram>,
+        /// Programs that it no longer has.
+        dropped: Vec<ProgramId>,
+        /// The zone as text, to be kept as its last-good copy once it is served.
+        copy: Option<Arc<[u8]>>,
+    },
+    /// Nothing usable, and nothing kept: the apex.
+    Failed(Name),
+}
+
+/// A program that a zone did not have before.
+#[derive(Debug)]
+pub struct NewProgram {
+    /// Its slot.
+    pub id: ProgramId,
+    /// The program.
+    pub prepared: Arc<Prepared>,
+    /// The programs that stood at the same name and type before: their checks on the same addresses hand on their
+    /// verdicts.
+    pub replaces: Vec<ProgramId>,
+}
+
+/// What became of a load.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is served, as of this generation.
+    Adopted(Generation),
+    /// It would be adopted.
+    Rehearsed(Generation),
+    /// It is refused whole: these targets are up, and would be down.
+    Refused(Generation, Arc<[Regression]>),
+}
+
+/// A target that is up and that a changed check would take down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regression {
+    /// The check that is up.
+    pub before: String,
+    /// The check that would replace it.
+    pub after: String,
+    /// How that one fails.
+    pub failure: String,
+}
+
+/// A program in service, or on trial: its checks are held.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) checks: Arc<[CheckId]>,
+}
+
+impl Bound {
+    fn requests(&self) -> &[CheckRequest] {
+        self.prepared.program().map_or(&[], |program| program.checks())
+    }
+
+    pub(super) fn release(&self, checks: &mut Checks) {
+        for (&id, request) in self.checks.iter().zip(self.requests()) {
+            checks.release(id, request);
+        }
+    }
+}
+
+/// A load whose new checks are being measured while the old state serves.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) load: Load,
+    /// The load's new programs, their checks held.
+    pub(super) bound: BTreeMap<ProgramId, Bound>,
+    /// Checks of the load that took over from another on the same target.
+    heirs: Vec<Heir>,
+    /// Checks without a finished probe.
+    waiting: BTreeSet<CheckId>,
+    pub(super) deadline: Moment,
+}
+
+#[derive(Debug)]
+struct Heir {
+    old: CheckId,
+    new: CheckId,
+}
+
+impl Trial {
+    /// Takes hold of the load's checks; `serving` are the programs in service.
+    pub(super) fn begin(load: Load, serving: &HashMap<ProgramId, Bound>, checks: &mut Checks, now: Moment) -> Self {
+        let deadline = now + load.health.startup_wait;
+        let mut trial = Self { load, bound: BTreeMap::new(), heirs: Vec::new(), waiting: BTreeSet::new(), deadline };
+        let added = trial.load.zones.iter().flat_map(|zone| match zone {
+            ZoneLoad::Data { added, .. } => &added[..],
+            ZoneLoad::Failed(_) => &[],
+        });
+        for program in added {
+            let before: Vec<&Bound> = program.replaces.iter().filter_map(|id| serving.get(id)).collect();
+            let requests = program.prepared.program().map_or(&[][..], |program| program.checks());
+            let ids = requests.iter().map(|request| {
+                let old = predecessor(&before, request);
+                let new = checks.acquire(request, old, now);
+                trial.heirs.extend(old.filter(|&old| old != new).map(|old| Heir { old, new }));
+                if !checks.has_finished_probe(new) {
+                    trial.waiting.insert(new);
+                }
+                new
+            });
+            let bound = Bound { prepared: Arc::clone(&program.prepared), checks: ids.collect() };
+            trial.bound.insert(program.id, bound);
+        }
+        trial
+    }
+
+    /// Whether the first results are in, or have been waited for long enough.
+    pub(super) fn is_over(&mut self, checks: &Checks, now: Moment) -> bool {
+        self.waiting.retain(|&id| !checks.has_finished_probe(id));
+        self.waiting.is_empty() || now >= self.deadline
+    }
+
+    /// How many checks still have no result.
+    pub(super) fn unknown(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The targets that would go down, where a changed definition fails for more than half of those that were up
+    /// (DESIGN 6.7). Targets whose old check has gone down in the meantime do not count: they are dead anyway.
+    pub(super) fn regressions(&self, checks: &Checks) -> Vec<Regression> {
+        let mut by_definition: BTreeMap<String, (usize, Vec<Regression>)> = BTreeMap::new();
+        for heir in &self.heirs {
+            let (Some(old), Some(new)) = (checks.view(heir.old), checks.view(heir.new)) else { continue };
+            if old.status.value != Value::Up {
+                continue;
+            }
+            let (up, failing) = by_definition.entry(new.spec.definition()).or_default();
+            *up += 1;
+            if new.status.value == Value::Down {
+                let failure = new.last.map_or_else(|| "down".to_owned(), |last| last.outcome.to_string());
+                failing.push(Regression { before: old.spec.to_string(), after: new.spec.to_string(), failure });
+            }
+        }
+        by_definition.into_values().filter(|(up, failing)| 2 * failing.len() > *up).flat_map(|(_, failing)| failing).collect()
+    }
+
+    /// Lets go of the load's checks.
+    pub(super) fn abandon(self, checks: &mut Checks) -> Load {
+        for bound in self.bound.values() {
+            bound.release(checks);
+        }
+        self.load
+    }
+
+    /// Copies what is believed about the load's checks to `statuses`.
+    pub(super) fn enter_statuses(&self, checks: &Checks, statuses: &mut StatusTable) {
+        for &id in self.bound.values().flat_map(|bound| bound.checks.iter()) {
+            statuses.set(id, checks.status(id));
+        }
+    }
+}
+
+/// The check of a replaced program whose verdict `request` takes over: on the same address, rather on the same port.
+fn predecessor(before: &[&Bound], request: &CheckRequest) -> Option<CheckId> {
+    let all = || before.iter().flat_map(|bound| bound.checks.iter().zip(bound.requests()));
+    let same_address = |(_, old): &(&CheckId, &CheckRequest)| old.spec.address == request.spec.address;
+    let same_port = |(_, old): &(&CheckId, &CheckRequest)| old.spec.port == request.spec.port;
+    all().filter(same_address).find(same_port).or_else(|| all().find(same_address)).map(|(&id, _)| id)
+}

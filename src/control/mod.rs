@@ -1,0 +1,24 @@
+//! Event + now → state change + effects: the only place where health and zones meet.
+//!
+//! [`Engine`] is the one writer. It owns every check, zone and answer set, takes one closed [`Event`] at a time, and
+//! says what is to be done as closed [`Effect`]s, which `node` carries out: run a probe, publish a snapshot, open the
+//! DNS ports, keep a zone's last-good copy, write a log line. It never waits: whatever takes time comes back as an
+//! event.
+//!
+//! - `engine`: events, timers, and the path from a probe's result to a published snapshot.
+//! - `load`: what a start or a reload goes through: **on trial** until the new checks have their first results, then
+//!   adopted whole, or refused whole because it would take down targets that are up.
+//! - `journal`: what happened, in order, bounded.
+//!
+//! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
+//! adopted (DESIGN 6.4 and 6.7 are one mechanism).
+//!
+//! Never here: I/O, a clock, a thread. `now` and the random source are arguments.
+
+mod engine;
+mod journal;
+mod load;
+
+pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
+pub use journal::{Entry, Happening};
+pub use load::{Load, LoadId, LoadKind, NewProgram, Outcome, Regression, ZoneLoad};

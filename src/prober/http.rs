@@ -1,0 +1,782 @@
+//! The HTTP and HTTPS check: a GET, redirects followed, the final status and body compared (spec 5.4 of PowerDNS).
+//!
+//! Each hop is a connection of its own, closed after one answer. The first URL's host never meets a resolver: it and
+//! its redirects to itself go to the check's address, whatever DNS says ("pinned"), since that address is what is up
+//! or down. Everything the server chooses is bounded: head, headers, body, hops; the time limit around it all is the
+//! caller's.
+//!
+//! The parser is as lenient as libcurl where hyper lets it: a target that serves everybody else is not down.
+//!
+//! Never here: the time limit, keep-alive, cookies, proxies, content decoding.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+use url::{Host, Position, Url};
+
+use super::errors::{Source, Unmet, classify};
+use super::{Allows, tcp, tls};
+use crate::target::{Failure, HttpCheck, Inconclusive};
+
+/// Redirects that are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// Octets of a body that are read. What is beyond is ignored, and the exchange counts as complete.
+const MAX_BODY: usize = 1 << 20;
+
+/// Octets of an answer's head, and of what is buffered of its body.
+const MAX_BUFFER: usize = 64 << 10;
+
+/// Headers of an answer.
+const MAX_HEADERS: usize = 256;
+
+/// Names that are resolved at the same time. A look-up cannot be called off, so a dead resolver holds one thread for
+/// each: few.
+const MAX_LOOKUPS: usize = 16;
+
+/// What all exchanges share.
+pub(super) struct Client {
+    tls: TlsConnector,
+    lookups: Arc<Semaphore>,
+}
+
+impl Client {
+    pub(super) fn new() -> Self {
+        Self { tls: tls::connector(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+    }
+}
+
+/// One run of a check.
+pub(super) struct Exchange<'a> {
+    pub(super) client: &'a Client,
+    /// Where the check's host is pinned to.
+    pub(super) to: SocketAddr,
+    pub(super) check: &'a HttpCheck,
+    /// Whether a redirect may lead to an address.
+    pub(super) allows: &'a Allows,
+    /// Set while a name is being resolved: a time limit that ends then says nothing about the target.
+    pub(super) resolving: &'a AtomicBool,
+}
+
+/// What one hop led to.
+enum Hop {
+    Done,
+    Redirect(Url),
+}
+
+impl Exchange<'_> {
+    /// Passes when the final answer is as expected.
+    pub(super) async fn run(&self) -> Result<(), Unmet> {
+        let first = Url::parse(&self.check.url(self.to.port())).map_err(|error| Failure::Protocol(error.to_string().into()))?;
+        let mut url = first.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            match self.hop(&first, &url).await? {
+                Hop::Done => return Ok(()),
+                Hop::Redirect(next) => url = next,
+            }
+        }
+        Err(Failure::Redirect(format!("more than {MAX_REDIRECTS}").into()).into())
+    }
+
+    async fn hop(&self, first: &Url, url: &Url) -> Result<Hop, Unmet> {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Failure::Redirect("a URL without a host".into()).into());
+        };
+        let stream = if is_pinned(first, url) {
+            tcp::connect(SocketAddr::new(self.to.ip(), port)).await?
+        } else {
+            self.connect_elsewhere(&host, port).await?
+        };
+        match url.scheme() {
+            "https" => self.converse(url, tls::wrap(&self.client.tls, &host, stream).await?).await,
+            _ => self.converse(url, stream).await,
+        }
+    }
+
+    /// Connects to the first of the host's addresses that takes the connection.
+    async fn connect_elsewhere(&self, host: &Host<&str>, port: u16) -> Result<TcpStream, Unmet> {
+        let mut last = Inconclusive::Unresolved.into();
+        for to in self.addresses(host, port).await? {
+            match self.connect_allowed(to).await {
+                Ok(stream) => return Ok(stream),
+                Err(unmet) => last = unmet,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_allowed(&self, to: SocketAddr) -> Result<TcpStream, Unmet> {
+        let address: IpAddr = to.ip();
+        if (self.allows)(address.to_canonical()) { tcp::connect(to).await } else { Err(Inconclusive::Forbidden.into()) }
+    }
+
+    async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unmet> {
+        match *host {
+            Host::Ipv4(address) => Ok(vec![SocketAddr::new(address.into(), port)]),
+            Host::Ipv6(address) => Ok(vec![SocketAddr::new(address.into(), port)]),
+            Host::Domain(name) => {
+                self.resolving.store(true, Ordering::Relaxed);
+                let found = self.client.resolve(name.to_owned(), port).await.ok_or(Inconclusive::Unresolved);
+                self.resolving.store(false, Ordering::Relaxed);
+                Ok(found?)
+            }
+        }
+    }
+
+    /// Sends the request over `stream` and looks at the answer. The connection is driven by this same future, so that
+    /// dropping it leaves nothing behind.
+    async fn converse<S>(&self, url: &Url, stream: S) -> Result<Hop, Unmet>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let request = self.request(url)?;
+        let (sender, connection) = parser().handshake(TokioIo::new(stream)).await.map_err(|error| network(&error))?;
+        // What ends the connection is told to the request or the body, where it matters.
+        let drive = async {
+            let _ = connection.await;
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            biased;
+            hop = self.ask(url, sender, request) => hop,
+            never = drive => match never {},
+        }
+    }
+
+    fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, Failure> {
+        Request::get(&url[Position::BeforePath..Position::AfterQuery])
+            .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+            .header(USER_AGENT, self.check.user_agent.as_bytes())
+            .header(ACCEPT, "*/*")
+            .header(CONNECTION, "close")
+            .body(Empty::new())
+            .map_err(|error| Failure::Protocol(format!("cannot ask: {error}").into()))
+    }
+
+    async fn ask(&self, url: &Url, mut sender: SendRequest<Empty<Bytes>>, request: Request<Empty<Bytes>>) -> Result<Hop, Unmet> {
+        let answer = sender.send_request(request).await.map_err(|error| network(&error))?;
+        if let Some(next) = self.redirect(url, &answer)? {
+            return Ok(Hop::Redirect(next));
+        }
+        let (got, wanted) = (answer.status().as_u16(), self.check.status);
+        if got != wanted {
+            return Err(Failure::Status { got, wanted }.into());
+        }
+        self.compare(answer.into_body()).await.map(|()| Hop::Done)
+    }
+
+    /// Where the answer sends us, if it does. As in PowerDNS redirects are followed whatever status is expected;
+    /// where one is expected, a redirect that names no place is an answer like any other.
+    fn redirect(&self, url: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Failure> {
+        if !is_redirect(answer.status()) {
+            return Ok(None);
+        }
+        match answer.headers().get(LOCATION) {
+            Some(location) => next_url(url, location).map(Some),
+            None if (300..400).contains(&self.check.status) => Ok(None),
+            None => Err(Failure::Redirect("no Location".into())),
+        }
+    }
+
+    /// Reads the body to its end or to [`MAX_BODY`], looking for the expected text.
+    async fn compare(&self, mut body: Incoming) -> Result<(), Unmet> {
+        let mut search = Search::new(self.check.body.as_deref().unwrap_or_default().as_bytes());
+        let mut left = MAX_BODY;
+        while left > 0
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(data) = frame.map_err(|error| network(&error))?.into_data() else { continue };
+            let data = &data[..data.len().min(left)];
+            left -= data.len();
+            search.feed(data);
+        }
+        if search.found() { Ok(()) } else { Err(Failure::Body.into()) }
+    }
+}
+
+impl Client {
+    /// The addresses of a name, as the system resolves names; none when that fails.
+    async fn resolve(&self, name: String, port: u16) -> Option<Vec<SocketAddr>> {
+        let turn = Arc::clone(&self.lookups).acquire_owned().await.ok()?;
+        let lookup = move || {
+            let _turn = turn;
+            (name.as_str(), port).to_socket_addrs().map(Iterator::collect)
+        };
+        tokio::task::spawn_blocking(lookup).await.ok()?.ok()
+    }
+}
+
+/// Whether a URL leads to the check's own address: the check's host at the check's port or a default one, which is
+/// what PowerDNS pins.
+fn is_pinned(first: &Url, url: &Url) -> bool {
+    let port = url.port_or_known_default();
+    url.host() == first.host() && (port == first.port_or_known_default() || matches!(port, Some(80 | 443)))
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn next_url(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
+    let text = std::str::from_utf8(location.as_bytes()).map_err(|_| Failure::Redirect("Location is not text".into()))?;
+    let next = url.join(text).map_err(|error| Failure::Redirect(error.to_string().into()))?;
+    match next.scheme() {
+        "http" | "https" => Ok(next),
+        _ => Err(Failure::Redirect("neither http nor https".into())),
+    }
+}
+
+fn network(error: &hyper::Error) -> Unmet {
+    classify(Source::Network, error)
+}
+
+/// hyper's side of a connection: bounded, lenient, and writing header names as libcurl does.
+fn parser() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_BUFFER).max_headers(MAX_HEADERS);
+    builder
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .title_case_headers(true);
+    builder
+}
+
+/// Looks for one text in a stream of pieces (Knuth, Morris, Pratt): linear in the stream whatever the server sends,
+/// and nothing is kept but a position.
+struct Search<'a> {
+    needle: &'a [u8],
+    /// For each prefix of the needle the length of its longest proper prefix that is also its suffix.
+    borders: Vec<usize>,
+    matched: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(needle: &'a [u8]) -> Self {
+        let mut search = Self { needle, borders: Vec::with_capacity(needle.len()), matched: 0 };
+        for (index, &byte) in needle.iter().enumerate() {
+            if index > 0 {
+                search.step(byte);
+            }
+            search.borders.push(search.matched);
+        }
+        search.matched = 0;
+        search
+    }
+
+    fn found(&self) -> bool {
+        self.matched == self.needle.len()
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            if self.found() {
+                return;
+            }
+            self.step(byte);
+        }
+    }
+
+    /// Requires that not all is matched yet.
+    fn step(&mut self, byte: u8) {
+        while self.matched > 0 && self.needle[self.matched] != byte {
+            self.matched = self.borders[self.matched - 1];
+        }
+        if self.needle[self.matched] == byte {
+            self.matched += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prober::{Config, Prober, Pulse};
+    use crate::target::{CheckKind, CheckSpec, Outcome, Scheme};
+    use proptest::prelude::*;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use std::sync::Mutex;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+    use tokio_rustls::TlsAcceptor;
+
+    /// Resolves nowhere: whoever gets an answer for it is pinned.
+    const HOST_NAME: &str = "www.example.test";
+
+    fn prober() -> Prober {
+        Prober::new(Config::default(), Arc::new(Pulse::steady()))
+    }
+
+    fn check(to: SocketAddr, scheme: Scheme) -> (CheckSpec, HttpCheck) {
+        let http = HttpCheck {
+            scheme,
+            host: HOST_NAME.into(),
+            path: "/health?deep=1".into(),
+            user_agent: "PowerDNS Authoritative Server".into(),
+            status: 200,
+            body: None,
+        };
+        let spec = CheckSpec { address: to.ip(), port: to.port(), kind: CheckKind::Tcp, timeout: Duration::from_secs(30) };
+        (spec, http)
+    }
+
+    async fn outcome(to: SocketAddr, change: impl FnOnce(&mut CheckSpec, &mut HttpCheck)) -> Outcome {
+        let (mut spec, mut http) = check(to, Scheme::Http);
+        change(&mut spec, &mut http);
+        spec.kind = CheckKind::Http(http);
+        prober().probe(&spec).await.outcome
+    }
+
+    async fn plain(to: SocketAddr) -> Outcome {
+        outcome(to, |_, _| {}).await
+    }
+
+    async fn with_body(to: SocketAddr, text: &str) -> Outcome {
+        outcome(to, |_, http| http.body = Some(text.into())).await
+    }
+
+    async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        (listener, to)
+    }
+
+    /// Gives one reply per connection, the last one again and again, and tells the requests.
+    async fn serve(listener: TcpListener, replies: Vec<String>, heads: UnboundedSender<String>) {
+        for turn in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = heads.send(read_head(&mut stream).await);
+            let _ = stream.write_all(replies[turn.min(replies.len() - 1)].as_bytes()).await;
+        }
+    }
+
+    async fn server(replies: &[&str]) -> (SocketAddr, UnboundedReceiver<String>) {
+        let (listener, to) = listen().await;
+        let (heads, requests) = unbounded_channel();
+        let replies = replies.iter().map(|reply| reply.replace("PORT", &to.port().to_string())).collect();
+        tokio::spawn(serve(listener, replies, heads));
+        (to, requests)
+    }
+
+    /// Answers every connection by what `talk` does with it after the request's head.
+    async fn custom<F>(talk: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (listener, to) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = read_head(&mut stream).await;
+                tokio::spawn(talk(stream));
+            }
+        });
+        to
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    fn fail(failure: Failure) -> Outcome {
+        Outcome::Fail(failure)
+    }
+
+    #[tokio::test]
+    async fn the_request_is_exact() {
+        let (to, mut requests) = server(&[OK]).await;
+        assert_eq!(plain(to).await, Outcome::Pass);
+        let expected = format!(
+            "GET /health?deep=1 HTTP/1.1\r\nHost: www.example.test:{}\r\nUser-Agent: PowerDNS Authoritative Server\r\n\
+             Accept: */*\r\nConnection: close\r\n\r\n",
+            to.port()
+        );
+        assert_eq!(requests.recv().await.unwrap(), expected);
+    }
+
+    #[test]
+    fn the_host_header_names_a_port_only_where_it_is_not_the_default() {
+        let client = Client::new();
+        let (_, check) = check(([127, 0, 0, 1], 1).into(), Scheme::Http);
+        let exchange = Exchange {
+            client: &client,
+            to: ([127, 0, 0, 1], 1).into(),
+            check: &check,
+            allows: &|_| true,
+            resolving: &false.into(),
+        };
+        for (url, host) in [
+            ("http://www.example.test/", "www.example.test"),
+            ("http://www.example.test:443/", "www.example.test:443"),
+            ("https://www.example.test:443/", "www.example.test"),
+            ("http://user:secret@www.example.test:81/", "www.example.test:81"),
+            ("http://[2001:db8::1]:8080/", "[2001:db8::1]:8080"),
+        ] {
+            let request = exchange.request(&Url::parse(url).unwrap()).unwrap();
+            assert_eq!(request.headers()[HOST], host, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn status() {
+        let (to, _requests) = server(&["HTTP/1.1 404 Not Found\r\nContent-Length: 1000\r\n\r\nnever sent"]).await;
+        assert_eq!(plain(to).await, fail(Failure::Status { got: 404, wanted: 200 }));
+        let (to, _requests) = server(&["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"]).await;
+        assert_eq!(outcome(to, |_, http| http.status = 204).await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn the_text_is_found_across_chunks() {
+        let (to, _requests) =
+            server(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n5\r\n heal\r\n4\r\nthy!\r\n0\r\n\r\n"])
+                .await;
+        assert_eq!(with_body(to, "healthy").await, Outcome::Pass);
+        assert_eq!(with_body(to, "Healthy").await, fail(Failure::Body));
+    }
+
+    #[tokio::test]
+    async fn a_body_may_end_with_the_connection() {
+        let (to, _requests) = server(&["HTTP/1.0 200 OK\r\n\r\nhealthy"]).await;
+        assert_eq!(with_body(to, "healthy").await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn early_ends() {
+        for reply in [
+            "",
+            "HTTP/1.1 200 OK\r\nContent-",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhealthy",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nhealthy\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nhealthy\r\nno chunk\r\n",
+        ] {
+            let (to, _requests) = server(&[reply]).await;
+            assert_eq!(with_body(to, "healthy").await, fail(Failure::Closed), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_http() {
+        let endless = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(2 * MAX_BUFFER));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
+        for reply in ["SSH-2.0-OpenSSH_9.6\r\n", "\0\x01\x02\x03\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", &endless, &many] {
+            let (to, _requests) = server(&[reply]).await;
+            assert!(matches!(plain(to).await, Outcome::Fail(Failure::Protocol(_))), "{reply:.40?} {:?}", plain(to).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn sloppy_headers_pass_as_they_do_in_libcurl() {
+        let (to, _requests) = server(&["HTTP/1.1 200\r\nA : b\r\nC: d\r\n e\r\nno colon\r\nContent-Length: 2\r\n\r\nok"]).await;
+        assert_eq!(with_body(to, "ok").await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit() {
+        let at =
+            |from: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n{}end{}", "x".repeat(from), "y".repeat(99));
+        let (to, _requests) = server(&[&at(MAX_BODY - 3)]).await;
+        assert_eq!(with_body(to, "end").await, Outcome::Pass);
+        let (to, _requests) = server(&[&at(MAX_BODY - 2)]).await;
+        assert_eq!(with_body(to, "end").await, fail(Failure::Body));
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_ends_at_the_limit() {
+        let to = custom(async |mut stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        })
+        .await;
+        assert_eq!(plain(to).await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn a_dribble_is_cut_by_the_time_limit() {
+        let to = custom(async |mut stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n").await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        assert_eq!(outcome(to, |spec, _| spec.timeout = Duration::from_millis(200)).await, fail(Failure::Timeout));
+    }
+
+    #[tokio::test]
+    async fn nobody_listens() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_eq!(plain(socket.local_addr().unwrap()).await, fail(Failure::Refused));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_asked_is_a_failure() {
+        let (to, _requests) = server(&[OK]).await;
+        let bad_host = outcome(to, |_, http| http.host = "a b".into()).await;
+        assert!(matches!(bad_host, Outcome::Fail(Failure::Protocol(_))), "{bad_host:?}");
+        let bad_agent = outcome(to, |_, http| http.user_agent = "a\r\nb: c".into()).await;
+        assert!(matches!(bad_agent, Outcome::Fail(Failure::Protocol(_))), "{bad_agent:?}");
+    }
+
+    #[tokio::test]
+    async fn redirects_to_the_same_host_stay_pinned() {
+        let (to, mut requests) = server(&[
+            "HTTP/1.1 301 Moved\r\nLocation: /a\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: b?c#d\r\n\r\n",
+            "HTTP/1.1 303 See Other\r\nLocation: //WWW.example.test:PORT/e\r\n\r\n",
+            "HTTP/1.1 307 Temporary\r\nLocation: http://www.example.test:PORT/f\r\n\r\n",
+            "HTTP/1.1 308 Permanent\r\nLocation: ./g\r\n\r\n",
+            OK,
+        ])
+        .await;
+        assert_eq!(plain(to).await, Outcome::Pass);
+        for path in ["/health?deep=1", "/a", "/b?c", "/e", "/f", "/g"] {
+            let head = requests.recv().await.unwrap();
+            assert!(head.starts_with(&format!("GET {path} HTTP/1.1\r\nHost: www.example.test:{}\r\n", to.port())), "{head}");
+        }
+    }
+
+    #[test]
+    fn default_ports_of_the_same_host_are_pinned_as_well() {
+        let first = Url::parse("http://www.example.test:8080/").unwrap();
+        for (url, pinned) in [
+            ("http://www.example.test:8080/x", true),
+            ("https://www.example.test:8080/x", true),
+            ("http://www.example.test/", true),
+            ("https://www.example.test/", true),
+            ("https://www.example.test:8443/", false),
+            ("http://example.test:8080/", false),
+            ("http://127.0.0.1:8080/", false),
+        ] {
+            assert_eq!(is_pinned(&first, &Url::parse(url).unwrap()), pinned, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn redirects_elsewhere_are_not_pinned() {
+        let (there, mut requests) = server(&[OK]).await;
+        let (to, _requests) = server(&[&format!("HTTP/1.1 302 Found\r\nLocation: http://{there}/x\r\n\r\n")]).await;
+        assert_eq!(plain(to).await, Outcome::Pass);
+        assert!(requests.recv().await.unwrap().starts_with(&format!("GET /x HTTP/1.1\r\nHost: {there}\r\n")));
+    }
+
+    #[tokio::test]
+    async fn redirects_lead_only_where_that_is_allowed() {
+        let (there, mut requests) = server(&[OK]).await;
+        for host in ["127.0.0.1", "[::ffff:127.0.0.1]"] {
+            let location = format!("HTTP/1.1 302 Found\r\nLocation: http://{host}:{}/\r\n\r\n", there.port());
+            let (to, _requests) = server(&[&location]).await;
+            let (mut spec, http) = check(to, Scheme::Http);
+            spec.kind = CheckKind::Http(http);
+            let report = prober().restricted(|address| address != IpAddr::from([127, 0, 0, 1])).probe(&spec).await;
+            assert_eq!(report.outcome, Outcome::Inconclusive(Inconclusive::Forbidden), "{host}");
+        }
+        assert!(requests.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_no_failure() {
+        let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nLocation: http://x.invalid/\r\n\r\n"]).await;
+        let unresolved = Outcome::Inconclusive(Inconclusive::Unresolved);
+        assert_eq!(outcome(to, |spec, _| spec.timeout = Duration::from_secs(3)).await, unresolved);
+    }
+
+    #[tokio::test]
+    async fn silence_of_the_resolver_is_no_failure() {
+        let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nLocation: http://x.invalid/\r\n\r\n"]).await;
+        let (mut spec, http) = check(to, Scheme::Http);
+        (spec.kind, spec.timeout) = (CheckKind::Http(http), Duration::from_millis(200));
+        let prober = prober();
+        let _all = prober.shared.client.lookups.acquire_many(MAX_LOOKUPS as u32).await.unwrap();
+        assert_eq!(prober.probe(&spec).await.outcome, Outcome::Inconclusive(Inconclusive::Unresolved));
+    }
+
+    #[tokio::test]
+    async fn bad_redirects() {
+        for location in ["Location: ftp://www.example.test/\r\n", "Location: http://:/\r\n", ""] {
+            let (to, _requests) = server(&[&format!("HTTP/1.1 302 Found\r\n{location}\r\n")]).await;
+            assert!(matches!(plain(to).await, Outcome::Fail(Failure::Redirect(_))), "{location:?} {:?}", plain(to).await);
+        }
+    }
+
+    #[test]
+    fn a_location_may_be_utf8_and_nothing_else() {
+        let url = Url::parse("http://www.example.test/").unwrap();
+        let next = |bytes| next_url(&url, &HeaderValue::from_bytes(bytes).unwrap());
+        assert_eq!(next("/\u{fc}".as_bytes()).unwrap().as_str(), "http://www.example.test/%C3%BC");
+        assert!(matches!(next(b"/\xfc"), Err(Failure::Redirect(_))));
+    }
+
+    #[tokio::test]
+    async fn a_loop_ends_after_ten_redirects() {
+        let (to, mut requests) = server(&["HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n"]).await;
+        assert_eq!(plain(to).await, fail(Failure::Redirect("more than 10".into())));
+        let mut asked = 0;
+        while requests.try_recv().is_ok() {
+            asked += 1;
+        }
+        assert_eq!(asked, 1 + MAX_REDIRECTS);
+    }
+
+    #[tokio::test]
+    async fn an_expected_redirect_is_followed_where_it_leads_anywhere() {
+        let expect = |to| outcome(to, |_, http| http.status = 302);
+        let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", OK]).await;
+        assert_eq!(expect(to).await, fail(Failure::Status { got: 200, wanted: 302 }));
+        let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"]).await;
+        assert_eq!(expect(to).await, Outcome::Pass);
+        let (to, _requests) = server(&["HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n"]).await;
+        assert_eq!(expect(to).await, fail(Failure::Status { got: 301, wanted: 302 }));
+    }
+
+    /// Shows one certificate to everybody, readable or not, and keeps the names it was asked for.
+    #[derive(Debug)]
+    struct Shown(Arc<CertifiedKey>, Mutex<Vec<Option<String>>>);
+
+    impl Shown {
+        fn new(certificate: Option<CertificateDer<'static>>, key_fits: bool) -> Arc<Self> {
+            let made = rcgen::generate_simple_self_signed([HOST_NAME.to_owned()]).unwrap();
+            let key = if key_fits { made.signing_key } else { rcgen::KeyPair::generate().unwrap() };
+            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+            let certificate = certificate.unwrap_or_else(|| made.cert.der().clone());
+            Arc::new(Self(Arc::new(CertifiedKey::new(vec![certificate], key)), Mutex::default()))
+        }
+    }
+
+    impl ResolvesServerCert for Shown {
+        fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            self.1.lock().unwrap().push(hello.server_name().map(str::to_owned));
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    /// An HTTPS server that hangs up without `close_notify`.
+    async fn secure(shown: &Arc<Shown>, version: &'static rustls::SupportedProtocolVersion, reply: &'static str) -> SocketAddr {
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(shown) as _);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (listener, to) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = read_head(&mut stream).await;
+                let _ = stream.write_all(reply.as_bytes()).await;
+                let _ = stream.flush().await;
+            }
+        });
+        to
+    }
+
+    async fn https(to: SocketAddr, host: &str) -> Outcome {
+        let change = |_: &mut CheckSpec, http: &mut HttpCheck| {
+            (http.scheme, http.host, http.body) = (Scheme::Https, host.into(), Some("ok".into()));
+        };
+        outcome(to, change).await
+    }
+
+    #[tokio::test]
+    async fn https_takes_any_certificate_and_asks_for_the_urls_host() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let shown = Shown::new(None, true);
+            let to = secure(&shown, version, OK).await;
+            for host in [HOST_NAME, "other.example.test", "127.0.0.1"] {
+                assert_eq!(https(to, host).await, Outcome::Pass, "{host}");
+            }
+            let asked = shown.1.lock().unwrap().clone();
+            assert_eq!(asked, [Some(HOST_NAME.to_owned()), Some("other.example.test".to_owned()), None]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_need_not_be_readable_but_the_key_must_fit() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let unreadable = Shown::new(Some(CertificateDer::from(vec![0x30, 0x00])), true);
+            assert_eq!(https(secure(&unreadable, version, OK).await, HOST_NAME).await, Outcome::Pass);
+            let misfit = https(secure(&Shown::new(None, false), version, OK).await, HOST_NAME).await;
+            assert!(matches!(misfit, Outcome::Fail(Failure::Tls(_))), "{misfit:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn hanging_up_without_close_notify_ends_a_body_only_where_http_lets_it() {
+        let shown = Shown::new(None, true);
+        let open = secure(&shown, &rustls::version::TLS13, "HTTP/1.1 200 OK\r\n\r\nok").await;
+        assert_eq!(https(open, HOST_NAME).await, Outcome::Pass);
+        let short = secure(&shown, &rustls::version::TLS13, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok").await;
+        assert_eq!(https(short, HOST_NAME).await, fail(Failure::Closed));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_tls() {
+        let to = custom_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let outcome = https(to, HOST_NAME).await;
+        assert!(matches!(outcome, Outcome::Fail(Failure::Tls(_))), "{outcome:?}");
+        let to = custom_raw(b"").await;
+        assert_eq!(https(to, HOST_NAME).await, fail(Failure::Closed));
+    }
+
+    /// Sends `reply` to whatever comes, reads to the end, hangs up.
+    async fn custom_raw(reply: &'static [u8]) -> SocketAddr {
+        let (listener, to) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(reply).await;
+                let _ = stream.shutdown().await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        to
+    }
+
+    #[tokio::test]
+    async fn whoever_speaks_first_does_not_speak_http() {
+        let (listener, to) = listen().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(b"220 mail.example.test ESMTP\r\n").await;
+                let _ = read_head(&mut stream).await;
+            }
+        });
+        let outcome = plain(to).await;
+        assert!(matches!(outcome, Outcome::Fail(Failure::Protocol(_) | Failure::Closed)), "{outcome:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_search_agrees_with_the_plain_one(text in "[ab]{0,40}", needle in "[ab]{0,6}", cut in 0usize..40) {
+            let mut search = Search::new(needle.as_bytes());
+            let (head, tail) = text.split_at(cut.min(text.len()));
+            search.feed(head.as_bytes());
+            search.feed(tail.as_bytes());
+            prop_assert_eq!(search.found(), text.contains(&needle));
+        }
+    }
+}

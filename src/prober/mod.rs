@@ -1,0 +1,195 @@
+//! Runs one check against one target and says what it found.
+//!
+//! [`Prober::probe`] opens a connection of its own to the check's address, does what the check's kind says (`tcp`,
+//! `http`, `tls`) within the check's time limit, and gives a [`Report`]. What goes wrong is told apart by one table
+//! (`errors`): the target's failures, and our own troubles, which are never the target's (DESIGN 6.3). A failure that
+//! overlaps a pause of our process ([`Pulse`]) is one of ours as well.
+//!
+//! Why not a client library: pinning the address per request, without a pool, a resolver or a cache in between, is
+//! the whole point; and the time limit must hold over connect, handshake, redirects and body together.
+//!
+//! Never here: when to probe, thresholds, what a result means for a status (`health`), which targets may be probed.
+
+mod errors;
+mod http;
+mod pulse;
+mod tcp;
+mod tls;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::target::{CheckKind, CheckSpec, Failure, Inconclusive, Outcome};
+use errors::Unmet;
+pub use pulse::Pulse;
+
+/// What the prober may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Probes that run at the same time, at least 1; each holds one descriptor. To be derived from RLIMIT_NOFILE.
+    pub max_in_flight: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_in_flight: 1024 }
+    }
+}
+
+/// What one probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The result.
+    pub outcome: Outcome,
+    /// When the probe began, after its wait for a turn: time since the system's start, counting suspension.
+    pub started: Duration,
+    /// How long it took from then on.
+    pub elapsed: Duration,
+}
+
+/// Runs probes, a bounded number at a time. Clones share that bound.
+#[derive(Clone)]
+pub struct Prober {
+    shared: Arc<Shared>,
+    allows: Arc<Allows>,
+}
+
+/// Whether a redirect may lead to an address.
+type Allows = dyn Fn(IpAddr) -> bool + Send + Sync;
+
+struct Shared {
+    turns: Semaphore,
+    client: http::Client,
+    pulse: Arc<Pulse>,
+}
+
+impl Prober {
+    /// A prober. Somebody must be [running](Pulse::run) `pulse`, or failures come to nothing.
+    #[must_use]
+    pub fn new(config: Config, pulse: Arc<Pulse>) -> Self {
+        let turns = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        Self { shared: Arc::new(Shared { turns, client: http::Client::new(), pulse }), allows: Arc::new(|_| true) }
+    }
+
+    /// The same prober, whose probes follow redirects only to addresses that `allows` (`[prober] deny`): a target must
+    /// not be able to send us where no zone may. A check's own address is for the loader of zones to judge. A
+    /// redirect elsewhere is `Inconclusive(Forbidden)`.
+    #[must_use]
+    pub fn restricted(self, allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { allows: Arc::new(allows), ..self }
+    }
+
+    /// Waits for its turn, then runs the check once. Dropping the future ends the probe and its connection. Needs a
+    /// tokio runtime with I/O and time.
+    pub async fn probe(&self, spec: &CheckSpec) -> Report {
+        // The semaphore is never closed, so the error does not come.
+        let _turn = self.shared.turns.acquire().await.ok();
+        let started = pulse::now();
+        let outcome = self.excuse(self.run(spec).await, started);
+        Report { outcome, started, elapsed: pulse::now().saturating_sub(started) }
+    }
+
+    /// One exchange within the time limit. Where that ends while we wait for a resolver, the target is not to blame.
+    async fn run(&self, spec: &CheckSpec) -> Outcome {
+        let resolving = AtomicBool::new(false);
+        match tokio::time::timeout(spec.timeout, self.exchange(spec, &resolving)).await {
+            Ok(Ok(())) => Outcome::Pass,
+            Ok(Err(unmet)) => unmet.into(),
+            Err(_) if resolving.load(Ordering::Relaxed) => Outcome::Inconclusive(Inconclusive::Unresolved),
+            Err(_) => Outcome::Fail(Failure::Timeout),
+        }
+    }
+
+    async fn exchange(&self, spec: &CheckSpec, resolving: &AtomicBool) -> Result<(), Unmet> {
+        let to = spec.socket_address();
+        match &spec.kind {
+            CheckKind::Tcp => tcp::probe(to).await,
+            CheckKind::Http(check) => {
+                http::Exchange { client: &self.shared.client, to, check, allows: &*self.allows, resolving }.run().await
+            }
+        }
+    }
+
+    /// No failure is held against a target if we were not there to see.
+    fn excuse(&self, outcome: Outcome, started: Duration) -> Outcome {
+        match outcome {
+            Outcome::Fail(_) if self.shared.pulse.paused_since(started) => Outcome::Inconclusive(Inconclusive::Paused),
+            Outcome::Pass | Outcome::Fail(_) | Outcome::Inconclusive(_) => outcome,
+        }
+    }
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("turns", &self.shared.turns).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{HttpCheck, Scheme};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    fn prober(max_in_flight: usize, pulse: Pulse) -> Prober {
+        Prober::new(Config { max_in_flight }, Arc::new(pulse))
+    }
+
+    /// A target that accepts connections in its backlog and never says a word.
+    async fn silent() -> (TcpListener, CheckSpec) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let kind = CheckKind::Http(HttpCheck {
+            scheme: Scheme::Http,
+            host: "www.example.test".into(),
+            path: "/".into(),
+            user_agent: "test".into(),
+            status: 200,
+            body: None,
+        });
+        let to = listener.local_addr().unwrap();
+        (listener, CheckSpec { address: to.ip(), port: to.port(), kind, timeout: Duration::from_millis(200) })
+    }
+
+    #[tokio::test]
+    async fn silence_is_a_failure() {
+        let (_listener, spec) = silent().await;
+        let report = prober(1, Pulse::steady()).probe(&spec).await;
+        assert_eq!(report.outcome, Outcome::Fail(Failure::Timeout));
+        assert!(report.elapsed >= spec.timeout, "{:?}", report.elapsed);
+    }
+
+    #[tokio::test]
+    async fn a_failure_in_a_pause_is_not_held_against_the_target() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = socket.local_addr().unwrap();
+        let spec = CheckSpec { address: to.ip(), port: to.port(), kind: CheckKind::Tcp, timeout: Duration::from_secs(10) };
+        assert_eq!(prober(1, Pulse::steady()).probe(&spec).await.outcome, Outcome::Fail(Failure::Refused));
+        let paused = prober(1, Pulse::stopped());
+        assert_eq!(paused.probe(&spec).await.outcome, Outcome::Inconclusive(Inconclusive::Paused));
+        let _listener = socket.listen(1).unwrap();
+        assert_eq!(paused.probe(&spec).await.outcome, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn the_wait_for_a_turn_is_not_part_of_the_probe() {
+        let (_listener, spec) = silent().await;
+        let prober = prober(0, Pulse::steady());
+        let (first, second) = tokio::join!(prober.probe(&spec), prober.probe(&spec));
+        assert!(second.started >= first.started + first.elapsed, "{first:?} {second:?}");
+        assert_eq!(second.outcome, Outcome::Fail(Failure::Timeout));
+    }
+
+    #[tokio::test]
+    async fn probes_can_be_spawned() {
+        let (_listener, spec) = silent().await;
+        let prober = prober(1, Pulse::steady());
+        let report = tokio::spawn(async move { prober.probe(&spec).await }).await.unwrap();
+        assert_eq!(report.outcome, Outcome::Fail(Failure::Timeout));
+    }
+}

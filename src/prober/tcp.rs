@@ -1,0 +1,89 @@
+//! TCP: connecting to exactly one address, and the check that does no more than that.
+//!
+//! The connect call is made here rather than by tokio so that what it returns at once (this host's routes and rules)
+//! can be told from what the network reports later; see [`errors`](super::errors).
+//!
+//! Never here: name resolution, time limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::TcpStream;
+
+use super::errors::{Source, Unmet, classify};
+
+/// The TCP check: passes when a connection is established. Nothing is sent or read.
+pub(super) async fn probe(to: SocketAddr) -> Result<(), Unmet> {
+    let stream = connect(to).await?;
+    // Closing then sends a reset and leaves no TIME_WAIT: at thousands of probes a second local ports would run out.
+    // Where it cannot be set, only that is lost.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    Ok(())
+}
+
+/// An established connection to `to`. Dropping the future gives the attempt up.
+pub(super) async fn connect(to: SocketAddr) -> Result<TcpStream, Unmet> {
+    let stream = begin(to).map_err(|error| classify(Source::Host, &error))?;
+    finish(&stream).await.map_err(|error| classify(Source::Network, &error))?;
+    Ok(stream)
+}
+
+fn begin(to: SocketAddr) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    TcpStream::from_std(socket.into())
+}
+
+async fn finish(stream: &TcpStream) -> io::Result<()> {
+    stream.writable().await?;
+    stream.take_error()?.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Failure, Inconclusive};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn passes_where_a_connection_is_accepted() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            // Some hosts have no IPv6.
+            let Ok(listener) = TcpListener::bind(address).await else { continue };
+            assert_eq!(probe(listener.local_addr().unwrap()).await, Ok(()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn closes_with_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert_eq!(probe(listener.local_addr().unwrap()).await, Ok(()));
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        let error = accepted.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn fails_where_nobody_listens() {
+        // Bound and not listening: nobody else can take the port, and it refuses.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_eq!(probe(socket.local_addr().unwrap()).await, Err(Failure::Refused.into()));
+    }
+
+    #[tokio::test]
+    async fn what_this_host_cannot_reach_is_no_failure() {
+        // A link-local address without a zone: the connect call itself refuses.
+        let to = "[fe80::1]:80".parse().unwrap();
+        assert_eq!(probe(to).await, Err(Inconclusive::NoRoute.into()));
+    }
+}

@@ -1,0 +1,141 @@
+//! TLS for probes: any certificate will do, as PowerDNS has it.
+//!
+//! PowerDNS never verifies the certificate of a target (`ifurlup`), and zones that rely on it must load and answer
+//! unchanged: targets behind a private authority, or with a certificate for the public name only. So who the target
+//! claims to be is not looked at. That it holds the key of the certificate that it shows still is: a server whose key
+//! and certificate do not belong together serves no client. TLS 1.2 and 1.3; no resumption, since a handshake that
+//! leans on an earlier one says less, and tickets of one target must not reach another of the same name.
+//!
+//! The provider is named explicitly (ring); the process default is neither set nor used.
+//!
+//! Never here: anything to be used for a connection that carries a secret.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use url::Host;
+
+use super::errors::{Source, Unmet, classify, is_early_end};
+use crate::target::Failure;
+
+/// Makes the client side of handshakes. The cost of setting it up is paid once.
+pub(super) fn connector() -> TlsConnector {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = AnyCertificate(provider.signature_verification_algorithms);
+    let mut config = versions(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+fn versions(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("ring does TLS 1.2 and 1.3")
+}
+
+/// Shakes hands over `stream`, asking for `host` (SNI; an address is not sent).
+pub(super) async fn wrap(connector: &TlsConnector, host: &Host<&str>, stream: TcpStream) -> Result<Stream, Unmet> {
+    let name = server_name(host)?;
+    match connector.connect(name, stream).await {
+        Ok(stream) => Ok(Stream(stream)),
+        Err(error) => Err(classify(Source::Network, &error)),
+    }
+}
+
+fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Failure> {
+    match *host {
+        Host::Domain(name) => {
+            ServerName::try_from(name.to_owned()).map_err(|_| Failure::Tls("the host cannot be a server name".into()))
+        }
+        Host::Ipv4(address) => Ok(ServerName::from(IpAddr::from(address))),
+        Host::Ipv6(address) => Ok(ServerName::from(IpAddr::from(address))),
+    }
+}
+
+/// An encrypted connection on which the peer may hang up without `close_notify`, as many servers do and as libcurl
+/// lets pass. HTTP tells by itself whether the answer was complete.
+pub(super) struct Stream(TlsStream<TcpStream>);
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer).map(|read| match read {
+            Err(error) if is_early_end(&error) => Ok(()),
+            other => other,
+        })
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
+    }
+}
+
+/// Accepts every certificate; the handshake must be signed with its key, as far as we can read it.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if_readable(verify_tls12_signature(message, certificate, signature, &self.0))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if_readable(verify_tls13_signature(message, certificate, signature, &self.0))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+/// Certificates that webpki does not read (X.509 version 1, sloppy DER) serve other clients well: not held against
+/// the target.
+fn if_readable(verified: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+    match verified {
+        Err(Error::InvalidCertificate(CertificateError::BadEncoding | CertificateError::Other(_))) => {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        other => other,
+    }
+}
