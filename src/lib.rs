@@ -1,3 +1,4 @@
 //! leeward
+pub mod program;
 pub mod target;
 pub mod wire;
