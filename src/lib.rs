@@ -1,3 +1,4 @@
 //! leeward
 pub mod target;
 pub mod wire;
+pub mod zone;
