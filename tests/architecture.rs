@@ -81,7 +81,11 @@ fn config_takes_only_config_types_of_its_siblings() {
             continue;
         }
         for line in code(&text).lines().filter(|line| line.contains("crate::server") || line.contains("crate::prober")) {
-            assert!(line.contains("Config") || line.contains("::{self}") || line.ends_with("prober;"), "{}: {line}", file.display());
+            assert!(
+                line.contains("Config") || line.contains("::{self}") || line.ends_with("prober;"),
+                "{}: {line}",
+                file.display()
+            );
         }
     }
 }
