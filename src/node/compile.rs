@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::answers::{Prepared, Snapshot};
+use crate::answers::{Prepared, Snapshot, ZoneState};
 use crate::config::Net;
-use crate::control::NewProgram;
+use crate::control::{NewProgram, ZoneLoad};
 use crate::program::{self, Defaults};
-use crate::wire::{RecordType, Ttl};
-use crate::zone::{Finding, LuaRecord, Position, ProgramId, Severity, Zone};
+use crate::wire::{NameRef, RecordType, Ttl};
+use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};
 
 /// What the configuration says about programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn bad_members(record: &LuaRecord, prepared: &Prepared) -> Vec<Finding> {
 
 /// Gives out program slots. A slot is free again once no snapshot to come refers to it.
 #[derive(Debug, Default)]
-pub(super) struct Slots {
+pub struct Slots {
     next: u32,
     free: BTreeSet<ProgramId>,
 }
@@ -99,26 +99,82 @@ impl Slots {
         })
     }
 
-    pub(super) fn give_back(&mut self, slots: impl IntoIterator<Item = ProgramId>) {
+    /// These are free again.
+    pub fn give_back(&mut self, slots: impl IntoIterator<Item = ProgramId>) {
         self.free.extend(slots);
+    }
+}
+
+/// One version of a zone, compiled.
+#[derive(Debug)]
+pub struct Version {
+    /// To be handed to the engine.
+    pub load: ZoneLoad,
+    /// What is wrong with its new programs.
+    pub findings: Vec<Finding>,
+    /// Slots that its new programs took: to be given back if it is not adopted.
+    pub taken: Vec<ProgramId>,
+    /// What differs from the version that is served, where one is.
+    pub diff: Option<Diff>,
+}
+
+/// How a version comes about.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// It is the last-good copy.
+    pub stale: bool,
+    /// The settings of programs have changed: compile every record, not only the new ones.
+    pub anew: bool,
+    /// Its text, to be kept once it is served.
+    pub copy: Option<Arc<[u8]>>,
+}
+
+/// Compiles `contents` into the next version of its zone, upon the one in `snapshot`, if any.
+#[must_use]
+pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
+    let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
+    let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew);
+    let mut bind = |record: &LuaRecord| compiler.bind(record);
+    let (zone, diff) = match before {
+        Some(before) if !origin.anew => {
+            let (zone, diff) = before.updated(contents, &mut bind);
+            (zone, Some(diff))
+        }
+        Some(_) | None => (Zone::build(contents, &mut bind), before.map(|before| before.diff(contents))),
+    };
+    let Compiler { added, findings, .. } = compiler;
+    let added: Vec<NewProgram> = added.into_values().collect();
+    let taken = added.iter().map(|program| program.id).collect();
+    let kept: BTreeSet<ProgramId> = zone.programs().collect();
+    let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
+    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), copy: origin.copy };
+    Version { load, findings, taken, diff }
+}
+
+/// The version of a zone that a snapshot serves, and whether it is the last-good copy.
+#[must_use]
+pub fn served<'s>(snapshot: &'s Snapshot, apex: NameRef<'_>) -> Option<(&'s Zone, bool)> {
+    match &snapshot.zones.get(apex)?.state {
+        ZoneState::Serving { zone, stale } => Some((zone, *stale)),
+        ZoneState::Failed(_) => None,
     }
 }
 
 /// Compiles the records of one zone version, each different program once: records with the same type, TTL and code
 /// share a slot.
-pub(super) struct Compiler<'a> {
+struct Compiler<'a> {
     settings: &'a Settings,
     slots: &'a mut Slots,
     /// The version that is served, and the snapshot that holds its programs.
     served: Option<(&'a Zone, &'a Snapshot)>,
     by_code: HashMap<(RecordType, Ttl, Box<str>), ProgramId>,
     added: BTreeMap<ProgramId, NewProgram>,
-    pub(super) findings: Vec<Finding>,
+    findings: Vec<Finding>,
 }
 
 impl<'a> Compiler<'a> {
     /// A compiler that may reuse the slots of the version that is served.
-    pub(super) fn new(settings: &'a Settings, slots: &'a mut Slots, served: Option<(&'a Zone, &'a Snapshot)>, reuse: bool) -> Self {
+    fn new(settings: &'a Settings, slots: &'a mut Slots, served: Option<(&'a Zone, &'a Snapshot)>, reuse: bool) -> Self {
         let kept = served.filter(|_| reuse).into_iter().flat_map(|(zone, snapshot)| {
             let set = |id: ProgramId| snapshot.set(id).map(|set| (id, Arc::clone(set.prepared())));
             zone.programs().filter_map(set)
@@ -128,7 +184,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The slot of a record's program.
-    pub(super) fn bind(&mut self, lua: &LuaRecord) -> ProgramId {
+    fn bind(&mut self, lua: &LuaRecord) -> ProgramId {
         let (prepared, findings) = record(lua, self.settings);
         self.findings.extend(findings);
         let replaces = self.served_at(lua);
@@ -149,10 +205,5 @@ impl<'a> Compiler<'a> {
         let node = self.served.and_then(|(zone, _)| zone.node(lua.owner.as_ref()));
         let programs = node.iter().flat_map(|node| node.programs());
         programs.filter(|program| program.rtype == lua.rtype).map(|program| program.id).collect()
-    }
-
-    /// The new programs.
-    pub(super) fn finish(self) -> (Vec<NewProgram>, Vec<Finding>) {
-        (self.added.into_values().collect(), self.findings)
     }
 }

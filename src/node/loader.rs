@@ -13,16 +13,16 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use tokio::sync::oneshot;
 
-use crate::answers::{Published, Snapshot, ZoneState};
+use crate::answers::{Published, Snapshot};
 use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 use crate::config::{self, Config};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
 use crate::program::Defaults;
 use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
-use crate::zone::{self, Contents, Diff, Files, Finding, ProgramId, Severity, Zone};
+use crate::zone::{self, Contents, Files, Finding, ProgramId, Severity, Zone};
 
-use super::compile::{Compiler, Settings, Slots};
+use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::drive::Message;
 
 /// What the loader is asked to do.
@@ -45,14 +45,6 @@ pub(super) struct Loader {
     pub(super) meters: Arc<Meters>,
     pub(super) slots: Slots,
     pub(super) loads: u64,
-}
-
-/// A zone that was read, before it is put into a load.
-struct Version {
-    load: ZoneLoad,
-    /// Slots that its new programs took.
-    taken: Vec<ProgramId>,
-    report: ZoneReport,
 }
 
 /// What came of reading a zone's file.
@@ -88,7 +80,7 @@ impl Loader {
         let versions: Vec<Version> =
             zones.iter().map(|(apex, file)| self.first_version(&snapshot, apex.as_ref(), file, &mut findings)).collect();
         log(&findings);
-        let sound = findings.iter().all(|finding| finding.severity == Severity::Warning);
+        let sound = !has_errors(&findings);
         if self.strict && !sound {
             return false;
         }
@@ -104,25 +96,21 @@ impl Loader {
         findings.extend(loaded.findings);
         let copy_path = self.store.path(apex);
         let copy = || zone::load(&Files, &copy_path, apex).contents.filter(|_| copy_path.exists());
+        let stale = || Origin { stale: true, ..Origin::default() };
         let Some(contents) = loaded.contents else {
             return match copy() {
-                Some(copy) => self.version(snapshot, &copy, true, None, &mut Vec::new()),
-                None => Version {
-                    load: ZoneLoad::Failed(apex.to_name()),
-                    taken: Vec::new(),
-                    report: ZoneReport { zone: apex.to_name(), before: None, after: None, removed: 0, added: 0 },
-                },
+                Some(copy) => self.version(snapshot, &copy, stale()),
+                None => failed(apex),
             };
         };
-        let text: Arc<[u8]> = contents.to_text().into();
-        let mut program_findings = Vec::new();
-        let version = self.version(snapshot, &contents, false, Some(text), &mut program_findings);
-        let sound = program_findings.iter().all(|finding| finding.severity == Severity::Warning);
-        findings.append(&mut program_findings);
+        let origin = Origin { copy: Some(contents.to_text().into()), ..Origin::default() };
+        let mut version = self.version(snapshot, &contents, origin);
+        let sound = !has_errors(&version.findings);
+        findings.append(&mut version.findings);
         match copy().filter(|copy| !sound && *copy != contents) {
             Some(copy) => {
                 self.slots.give_back(version.taken);
-                self.version(snapshot, &copy, true, None, &mut Vec::new())
+                self.version(snapshot, &copy, stale())
             }
             None => version,
         }
@@ -145,8 +133,8 @@ impl Loader {
             return report(ReloadOutcome::NoSuchZone, findings);
         }
         let before = std::mem::replace(&mut self.config, config);
-        let reuse = settings(&before) == settings(&self.config);
-        let (versions, bad) = self.read_zones(&snapshot, request, reuse, &mut findings);
+        let anew = settings(&before) != settings(&self.config);
+        let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
@@ -174,7 +162,7 @@ impl Loader {
         &mut self,
         snapshot: &Snapshot,
         request: &ReloadRequest,
-        reuse: bool,
+        anew: bool,
         findings: &mut Vec<api::Finding>,
     ) -> (Vec<Version>, bool) {
         let mut versions = Vec::new();
@@ -184,7 +172,7 @@ impl Loader {
                 continue;
             }
             let mut found = Vec::new();
-            match self.next_version(snapshot, apex.as_ref(), &file, reuse, &mut found) {
+            match self.next_version(snapshot, apex.as_ref(), &file, anew, &mut found) {
                 Read::Changed(version) => versions.push(*version),
                 Read::Unchanged => {}
                 Read::Bad => bad = true,
@@ -200,62 +188,27 @@ impl Loader {
         snapshot: &Snapshot,
         apex: NameRef<'_>,
         file: &Path,
-        reuse: bool,
+        anew: bool,
         findings: &mut Vec<Finding>,
     ) -> Read {
         let loaded = zone::load(&Files, file, apex);
         findings.extend(loaded.findings);
         let Some(contents) = loaded.contents else { return Read::Bad };
-        let copy: Arc<[u8]> = contents.to_text().into();
-        let version = if reuse {
-            match served(snapshot, apex) {
-                Some((zone, false)) if zone.diff(&contents).is_empty() => return Read::Unchanged,
-                Some(_) | None => self.version(snapshot, &contents, false, Some(copy), findings),
-            }
-        } else {
-            self.version_anew(snapshot, &contents, copy, findings)
-        };
-        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        if !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty()) {
+            return Read::Unchanged;
+        }
+        let mut version = self.version(snapshot, &contents, Origin { stale: false, anew, copy: Some(contents.to_text().into()) });
+        findings.append(&mut version.findings);
+        if has_errors(findings) {
             self.slots.give_back(version.taken);
             return Read::Bad;
         }
         Read::Changed(Box::new(version))
     }
 
-    /// A version upon the one that is served, if any: only new records are compiled.
-    fn version(
-        &mut self,
-        snapshot: &Snapshot,
-        contents: &Contents,
-        stale: bool,
-        copy: Option<Arc<[u8]>>,
-        findings: &mut Vec<Finding>,
-    ) -> Version {
-        let settings = settings(&self.config);
-        let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
-        let mut compiler = Compiler::new(&settings, &mut self.slots, before.map(|zone| (zone, snapshot)), true);
-        let (zone, diff) = match before {
-            Some(before) => {
-                let (zone, diff) = before.updated(contents, &mut |record| compiler.bind(record));
-                (zone, Some(diff))
-            }
-            None => (Zone::build(contents, &mut |record| compiler.bind(record)), None),
-        };
-        let (added, mut found) = compiler.finish();
-        findings.append(&mut found);
-        version(before, zone, diff.as_ref(), stale, added, copy)
-    }
-
-    /// A version in which every record is compiled, because the settings of programs have changed.
-    fn version_anew(&mut self, snapshot: &Snapshot, contents: &Contents, copy: Arc<[u8]>, findings: &mut Vec<Finding>) -> Version {
-        let settings = settings(&self.config);
-        let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
-        let mut compiler = Compiler::new(&settings, &mut self.slots, before.map(|zone| (zone, snapshot)), false);
-        let zone = Zone::build(contents, &mut |record| compiler.bind(record));
-        let (added, mut found) = compiler.finish();
-        findings.append(&mut found);
-        let diff = before.map(|before| before.diff(contents));
-        version(before, zone, diff.as_ref(), false, added, Some(copy))
+    /// The next version of a zone.
+    fn version(&mut self, snapshot: &Snapshot, contents: &Contents, origin: Origin) -> Version {
+        compile::version(snapshot, contents, &settings(&self.config), &mut self.slots, origin)
     }
 
     fn apply(
@@ -266,7 +219,7 @@ impl Loader {
         versions: Vec<Version>,
         removed: Vec<Name>,
     ) -> ReloadReport {
-        let mut zones: Vec<ZoneReport> = versions.iter().map(|version| version.report.clone()).collect();
+        let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
         let quiet = zones.is_empty() && before.health == self.config.health && before.answering == self.config.answering;
         let kind = if request.dry_run {
@@ -322,47 +275,42 @@ impl Loader {
     }
 }
 
-/// The version of a zone that is served, and whether it is the last-good copy.
-fn served<'s>(snapshot: &'s Snapshot, apex: NameRef<'_>) -> Option<(&'s Zone, bool)> {
-    match &snapshot.zones.get(apex)?.state {
-        ZoneState::Serving { zone, stale } => Some((zone, *stale)),
-        ZoneState::Failed(_) => None,
+fn report(snapshot: &Snapshot, version: &Version) -> ZoneReport {
+    let zone = match &version.load {
+        ZoneLoad::Failed(apex) => return ZoneReport { zone: apex.clone(), before: None, after: None, removed: 0, added: 0 },
+        ZoneLoad::Data { zone, .. } => zone,
+    };
+    let count = |side: &zone::DiffSide| side.rrsets().count() + side.lua_records().count();
+    ZoneReport {
+        zone: zone.apex().to_name(),
+        before: served(snapshot, zone.apex()).map(|(zone, _)| zone.serial()),
+        after: Some(zone.serial()),
+        removed: version.diff.as_ref().map_or(0, |diff| count(&diff.removed)),
+        added: version.diff.as_ref().map_or_else(|| rrsets(zone), |diff| count(&diff.added)),
     }
 }
 
-fn version(
-    before: Option<&Zone>,
-    zone: Zone,
-    diff: Option<&Diff>,
-    stale: bool,
-    added: Vec<crate::control::NewProgram>,
-    copy: Option<Arc<[u8]>>,
-) -> Version {
-    let now: BTreeSet<ProgramId> = zone.programs().collect();
-    let was: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).collect();
-    let count = |side: &zone::DiffSide| side.rrsets().count() + side.lua_records().count();
-    let report = ZoneReport {
-        zone: zone.apex().to_name(),
-        before: before.map(Zone::serial),
-        after: Some(zone.serial()),
-        removed: diff.map_or(0, |diff| count(&diff.removed)),
-        added: diff.map_or_else(|| zone.nodes().map(|node| node.rrsets().count()).sum(), |diff| count(&diff.added)),
-    };
-    let taken = added.iter().map(|program| program.id).collect();
-    let dropped = was.difference(&now).copied().collect();
-    Version { load: ZoneLoad::Data { zone, stale, added, dropped, copy }, taken, report }
+fn rrsets(zone: &Zone) -> usize {
+    zone.nodes().map(|node| node.rrsets().count()).sum()
 }
 
 fn removal(snapshot: &Snapshot, apex: &Name) -> ZoneReport {
     let before = served(snapshot, apex.as_ref()).map(|(zone, _)| zone);
-    let removed = before.map_or(0, |zone| zone.nodes().map(|node| node.rrsets().count()).sum());
-    ZoneReport { zone: apex.clone(), before: before.map(Zone::serial), after: None, removed, added: 0 }
+    ZoneReport { zone: apex.clone(), before: before.map(Zone::serial), after: None, removed: before.map_or(0, rrsets), added: 0 }
 }
 
 /// What a configuration says about programs.
 pub(super) fn settings(config: &Config) -> Settings {
     let defaults = Defaults { interval: config.health.interval, timeout: config.health.timeout };
     Settings { defaults, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
+}
+
+fn failed(apex: NameRef<'_>) -> Version {
+    Version { load: ZoneLoad::Failed(apex.to_name()), findings: Vec::new(), taken: Vec::new(), diff: None }
+}
+
+fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
 fn log(findings: &[Finding]) {
