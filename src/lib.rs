@@ -4,3 +4,4 @@ pub mod prober;
 pub mod program;
 pub mod target;
 pub mod wire;
+pub mod zone;
