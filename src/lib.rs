@@ -1,7 +1,10 @@
 //! leeward
 pub mod answers;
+pub mod api;
+pub mod config;
 pub mod control;
 pub mod health;
+pub mod node;
 pub mod prober;
 pub mod program;
 pub mod server;
