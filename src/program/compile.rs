@@ -1,0 +1,51 @@
+//! Code → program or findings: parse, lower, and sort what was found by place.
+
+use std::time::Duration;
+
+use super::CODE_MAX;
+use super::finding::{Finding, Severity};
+use super::lower::lower;
+use super::parser::parse;
+use super::plan::Program;
+
+/// What holds for checks where a program does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// From probe to probe.
+    pub interval: Duration,
+    /// The time limit of a probe.
+    pub timeout: Duration,
+}
+
+impl Default for Defaults {
+    /// As PowerDNS: 5 s and 2 s.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2) }
+    }
+}
+
+/// What [`compile`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// The program; `None` exactly when a finding is an error.
+    pub program: Option<Program>,
+    /// All that was found, by offset.
+    pub findings: Vec<Finding>,
+}
+
+/// Compiles the code of a record program, as [`join`](super::join) gives it. Never panics, whatever the text; every
+/// problem is a finding with its place in `code`.
+#[must_use]
+pub fn compile(code: &str, defaults: &Defaults) -> Compiled {
+    if code.len() > CODE_MAX {
+        let message = format!("the code is {} octets long and may be {CODE_MAX}", code.len());
+        let finding = Finding::error(CODE_MAX, message, "split the record");
+        return Compiled { program: None, findings: vec![finding] };
+    }
+    let parsed = parse(code);
+    let mut findings = parsed.findings;
+    let program = parsed.expression.and_then(|expression| lower(&expression, defaults, &mut findings));
+    findings.sort_by_key(|finding| finding.offset);
+    let sound = findings.iter().all(|finding| finding.severity < Severity::Error);
+    Compiled { program: program.filter(|_| sound), findings }
+}

@@ -1,0 +1,120 @@
+//! Lua numbers ↔ text, and the integers that PowerDNS reads off the front of option values and weights.
+
+/// The number that `text` spells in Lua source: decimal with fraction and exponent, or hexadecimal; no sign.
+pub(super) fn parse(text: &str) -> Option<f64> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return hexadecimal(digits);
+    }
+    let plain = text.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let decimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    if plain && decimal { text.parse().ok() } else { None }
+}
+
+fn hexadecimal(digits: &str) -> Option<f64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.chars().try_fold(0.0, |number, digit| Some(number * 16.0 + f64::from(digit.to_digit(16)?)))
+}
+
+/// The number that Lua converts `text` to: as in source, with blanks around and a sign in front.
+pub(super) fn from_text(text: &str) -> Option<f64> {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0B');
+    match text.strip_prefix('-') {
+        Some(digits) => parse(digits).map(|number| -number),
+        None => parse(text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+/// The text that Lua converts `number` to: C's `%.14g`.
+pub(super) fn to_text(number: f64) -> String {
+    if !number.is_finite() {
+        return number.to_string().to_ascii_lowercase();
+    }
+    let scientific = format!("{number:.13e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..=13) => trim_zeros(&format!("{number:.*}", exponent.abs_diff(13) as usize)).to_owned(),
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.unsigned_abs())
+        }
+        Err(_) => scientific,
+    }
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// An integer at the front of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Prefix {
+    /// The integer; what does not fit is the nearest that does.
+    pub(super) value: i64,
+    /// Whether the text holds nothing else.
+    pub(super) whole: bool,
+}
+
+/// The decimal integer at the front of `text`, after blanks and a sign (C's `strtol`); `None` without a digit.
+pub(super) fn integer_prefix(text: &str) -> Option<Prefix> {
+    let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let len = digits.bytes().take_while(u8::is_ascii_digit).count();
+    if len == 0 {
+        return None;
+    }
+    let size = digits[..len].bytes().fold(0i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    Some(Prefix { value: if negative { -size } else { size }, whole: len == digits.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_in_lua() {
+        let cases = [
+            ("42", "42"),
+            ("1.5", "1.5"),
+            ("0x1F", "31"),
+            ("1e3", "1000"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("0.1", "0.1"),
+            ("100", "100"),
+            ("99999999999999", "99999999999999"),
+            ("100000000000000", "1e+14"),
+            ("123456789012345678", "1.2345678901235e+17"),
+            ("1e100", "1e+100"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("3.14159265358979", "3.1415926535898"),
+            ("0", "0"),
+            ("1e999", "inf"),
+        ];
+        for (source, text) in cases {
+            assert_eq!(parse(source).map(to_text).as_deref(), Some(text), "{source}");
+        }
+        for bad in ["", "0x", "0xG", "1e", "1..2", ".", "inf", "nan", "1_0", "-1"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        assert_eq!(from_text(" -0x10 "), Some(-16.0));
+        assert_eq!(to_text(-0.0), "-0");
+    }
+
+    #[test]
+    fn integers_are_read_off_the_front() {
+        let whole = |value| Some(Prefix { value, whole: true });
+        let part = |value| Some(Prefix { value, whole: false });
+        let cases =
+            [("2", whole(2)), ("0.5", part(0)), (" +3s", part(3)), ("-1", whole(-1)), ("x", None), ("", None), ("-", None)];
+        for (text, wanted) in cases {
+            assert_eq!(integer_prefix(text), wanted, "{text}");
+        }
+        assert_eq!(integer_prefix("99999999999999999999"), whole(i64::MAX));
+    }
+}
