@@ -1,6 +1,13 @@
 //! leeward
+pub mod answers;
+pub mod api;
+pub mod config;
+pub mod control;
 pub mod health;
 pub mod prober;
 pub mod program;
+pub mod server;
+pub mod store;
 pub mod target;
 pub mod wire;
+pub mod zone;

@@ -27,7 +27,8 @@ impl Prepared {
     #[must_use]
     pub fn new(rtype: RecordType, ttl: Ttl, code: Box<str>, program: Option<Program>) -> Self {
         let members = program.as_ref().map_or(&[][..], Program::members);
-        let records = members.iter().map(|text| rdata_from_text(rtype, text).ok().map(|rdata| record(rtype, ttl, &rdata))).collect();
+        let records =
+            members.iter().map(|text| rdata_from_text(rtype, text).ok().map(|rdata| record(rtype, ttl, &rdata))).collect();
         Self { rtype, ttl, code, program, records }
     }
 
@@ -84,7 +85,8 @@ fn record(rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> Box<[u8]> {
 pub struct AnswerSet {
     prepared: Arc<Prepared>,
     checks: Arc<[CheckId]>,
-    choice: Choice,
+    /// What is offered; `None`: the code could not be compiled.
+    choice: Option<Choice>,
     /// For [`Choice::Every`]: all records in a row, without duplicates, and how many. `None` where a member is bad.
     every: Option<(Box<[u8]>, u16)>,
     unknown: bool,
@@ -105,14 +107,14 @@ impl AnswerSet {
     pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable) -> Self {
         let (prepared, checks) = (Arc::clone(prepared), Arc::clone(checks));
         let Some(program) = prepared.program() else {
-            return Self { prepared, checks, choice: Choice::BROKEN, every: None, unknown: false, fallback: false };
+            return Self { prepared, checks, choice: None, every: None, unknown: false, fallback: false };
         };
         let settled = program.settle(&|at| checks.get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)));
         let every = match &settled.choice {
             Choice::Every(members) => concatenate(&prepared.records, members),
             Choice::Fail(_) | Choice::One { .. } | Choice::Weighted { .. } => None,
         };
-        Self { prepared, checks, choice: settled.choice, every, unknown: settled.unknown, fallback: settled.fallback }
+        Self { prepared, checks, choice: Some(settled.choice), every, unknown: settled.unknown, fallback: settled.fallback }
     }
 
     /// The program behind the set.
@@ -127,10 +129,10 @@ impl AnswerSet {
         &self.checks
     }
 
-    /// What is offered.
+    /// What is offered; `None`: the code could not be compiled.
     #[must_use]
-    pub const fn choice(&self) -> &Choice {
-        &self.choice
+    pub const fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
     }
 
     /// Whether the set rests on a status that is not known yet.
@@ -148,19 +150,22 @@ impl AnswerSet {
     /// Whether another client may get another answer.
     pub(super) fn depends_on_client(&self) -> bool {
         match &self.choice {
-            Choice::One { draw: Draw::Client, members } => members.len() > 1,
-            Choice::Weighted { draw: Draw::Client, members } => members.len() > 1,
-            Choice::Fail(_) | Choice::Every(_) | Choice::One { .. } | Choice::Weighted { .. } => false,
+            Some(Choice::One { draw: Draw::Client, members }) => members.len() > 1,
+            Some(Choice::Weighted { draw: Draw::Client, members }) => members.len() > 1,
+            Some(Choice::Fail(_) | Choice::Every(_) | Choice::One { .. } | Choice::Weighted { .. }) | None => false,
         }
     }
 
     /// One query's records.
     pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> Drawn<'_> {
+        if let Some((records, count)) = &self.every {
+            return Drawn::Records(records, *count);
+        }
         match &self.choice {
-            Choice::Fail(_) => Drawn::Fail,
-            Choice::Every(_) => self.every.as_ref().map_or(Drawn::Fail, |(records, count)| Drawn::Records(records, *count)),
-            choice @ (Choice::One { .. } | Choice::Weighted { .. }) => {
-                let member = choice.pick(&Facts { client, qname }, random).first();
+            None | Some(Choice::Fail(_) | Choice::Every(_)) => Drawn::Fail,
+            Some(choice @ (Choice::One { .. } | Choice::Weighted { .. })) => {
+                let picked = choice.pick(&Facts { client, qname }, random).ok();
+                let member = picked.and_then(|members| members.first());
                 let record = member.and_then(|&member| self.prepared.records.get(usize::from(member)));
                 record.and_then(Option::as_deref).map_or(Drawn::Fail, |record| Drawn::Records(record, 1))
             }

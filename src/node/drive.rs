@@ -1,0 +1,144 @@
+//! The engine's thread: feeds it events, runs its effects. Nothing here waits for anything but the next event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use crate::answers::{Published, Snapshot};
+use crate::api::{Ask, Lateness, Meters};
+use crate::control::{Effect, Engine, Entry, Event, Happening, LoadId, Outcome};
+use crate::health::Moment;
+use crate::prober::{Prober, Pulse};
+use crate::store::Keeper;
+use crate::target::{self, CheckKey, CheckSpec};
+
+use super::clock;
+
+/// How often the engine shows that it is alive when nothing happens.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What the engine's thread receives. The channel has no bound of its own: at most one `Probed` per check, one load and
+/// the API's concurrent calls can be waiting in it.
+pub(super) enum Message {
+    Event(Event),
+    Ask(Ask),
+}
+
+/// Where the engine's effects go.
+pub(super) struct Outlets {
+    pub(super) published: Published,
+    pub(super) retired: Sender<Arc<Snapshot>>,
+    pub(super) prober: Prober,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) inbox: Sender<Message>,
+    pub(super) keeper: Keeper,
+    pub(super) decided: Sender<(LoadId, Outcome)>,
+    pub(super) open: tokio::sync::mpsc::UnboundedSender<()>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) beats: Arc<Beats>,
+}
+
+/// Runs the engine until every sender of `inbox` but its own is gone; that is, for the life of the process.
+pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Outlets) {
+    loop {
+        let now = clock::now();
+        outlets.beats.engine_at(now);
+        engine.handle_timeout(now);
+        while let Some(effect) = engine.poll_effect() {
+            outlets.run(effect);
+        }
+        let wait = engine.next_timeout().map_or(BEAT, |next| next.since(clock::now()).min(BEAT));
+        match inbox.recv_timeout(wait) {
+            Ok(message) => take_in(&mut engine, message),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn take_in(engine: &mut Engine, message: Message) {
+    // A caller that has gone does not want its reply.
+    match message {
+        Message::Event(event) => engine.handle(event, clock::now()),
+        Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
+        Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
+        Message::Ask(Ask::Happenings(after, reply)) => {
+            let entries = engine.happenings().filter(|entry| entry.number > after).cloned().collect();
+            drop(reply.send(entries));
+        }
+        Message::Ask(Ask::Reload(..)) => {} // the loader's; see `node`
+    }
+}
+
+impl Outlets {
+    fn run(&self, effect: Effect) {
+        match effect {
+            Effect::Probe { key, spec } => self.probe(key, spec),
+            Effect::Publish { snapshot, first_signs } => {
+                let retired = self.published.publish(snapshot);
+                drop(self.retired.send(retired));
+                let now = clock::now();
+                first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
+            }
+            Effect::Open => drop(self.open.send(())),
+            Effect::Keep { zone, copy } => self.keeper.keep(zone, copy),
+            Effect::Decided { load, outcome } => drop(self.decided.send((load, outcome))),
+            Effect::Log(entry) => log(&entry),
+        }
+    }
+
+    fn probe(&self, key: CheckKey, spec: Arc<CheckSpec>) {
+        let (prober, meters, inbox) = (self.prober.clone(), Arc::clone(&self.meters), self.inbox.clone());
+        self.runtime.spawn(async move {
+            let report = prober.probe(&spec).await;
+            meters.probe_finished(&spec.kind, report.elapsed, &report.outcome);
+            let event = Event::Probed { key, outcome: report.outcome, elapsed: report.elapsed };
+            drop(inbox.send(Message::Event(event)));
+        });
+    }
+}
+
+fn log(entry: &Entry) {
+    let bad = match &entry.what {
+        Happening::Transition { to, .. } => to.value != target::Value::Up,
+        Happening::ZoneAdopted { stale, .. } => *stale,
+        Happening::ZoneFailed { .. } | Happening::Refused { .. } => true,
+        Happening::Serving { unknown } => *unknown > 0,
+        Happening::ZoneRemoved { .. } => false,
+    };
+    let generation = entry.generation.0;
+    if bad {
+        tracing::warn!(generation, "{}", entry.what);
+    } else {
+        tracing::info!(generation, "{}", entry.what);
+    }
+}
+
+/// When the engine and the prober were last seen working.
+#[derive(Debug)]
+pub(super) struct Beats {
+    engine: AtomicU64,
+    pulse: Arc<Pulse>,
+}
+
+impl Beats {
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
+        let beats = Self { engine: AtomicU64::new(0), pulse };
+        beats.engine_at(clock::now());
+        beats
+    }
+
+    fn engine_at(&self, now: Moment) {
+        let millis = u64::try_from(now.since_origin().as_millis()).unwrap_or(u64::MAX);
+        self.engine.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Lateness for Beats {
+    fn at(&self, now: Moment) -> Duration {
+        let engine = Moment::at(Duration::from_millis(self.engine.load(Ordering::Relaxed)));
+        let pulse = Moment::at(self.pulse.last_beat());
+        now.since(engine.min(pulse))
+    }
+}

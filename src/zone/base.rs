@@ -1,0 +1,226 @@
+//! The flat form of a zone: all names, nodes and records in a handful of buffers.
+//!
+//! Nodes are sorted in canonical order, so the vector of nodes is the NSEC index. A hash table of node numbers finds
+//! a name in one probe; its hasher is keyed anew for each base, so nobody can choose names that collide. Offsets are
+//! 32 bits wide: `check` refuses zones above 4 GiB.
+//!
+//! Never here: changes. A base is built once, and what changes later lies in a delta.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::contents::{LuaRecord, RrsetData, lua_rdata};
+use super::lookup::{Node, RRset};
+use super::version::{ProgramId, ProgramRef};
+use crate::wire::{Class, Name, NameRef, RecordType, Ttl};
+
+/// Octets of a prepared record before its RDATA: pointer to the question's name, type, class, TTL, length.
+pub(super) const RECORD_HEAD: usize = 12;
+
+/// Where an RRset's prepared bytes are in a [`Storage`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SetSlot {
+    pub(super) rtype: RecordType,
+    pub(super) count: u16,
+    pub(super) ttl: Ttl,
+    start: u32,
+    len: u32,
+}
+
+/// RRsets and programs of one node or of many, side by side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Storage {
+    pub(super) sets: Vec<SetSlot>,
+    bytes: Vec<u8>,
+    pub(super) programs: Vec<ProgramRef>,
+    /// What each of `programs` was compiled from.
+    pub(super) records: Vec<Arc<LuaRecord>>,
+}
+
+impl Storage {
+    pub(super) fn rrset(&self, slot: &SetSlot) -> RRset<'_> {
+        let start = slot.start as usize;
+        RRset::new(slot.rtype, slot.ttl, slot.count, &self.bytes[start..start + slot.len as usize])
+    }
+
+    /// Appends an RRset.
+    pub(super) fn put_set(&mut self, set: &RrsetData) {
+        let records = set.rdatas.iter().map(|rdata| (set.ttl, &**rdata));
+        self.put_records(set.rtype, set.ttl, records);
+    }
+
+    /// Appends an RRset from a storage that holds it.
+    pub(super) fn copy_set(&mut self, set: RRset<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(set.prepared());
+        self.close_set(set.rtype, set.ttl, set.count, start);
+    }
+
+    /// Appends programs, with the RRset of type LUA that holds their text.
+    pub(super) fn put_programs<'r>(&mut self, programs: impl Iterator<Item = (ProgramId, &'r Arc<LuaRecord>)>) {
+        let mut rdatas: Vec<(Ttl, Vec<u8>)> = Vec::new();
+        for (id, record) in programs {
+            rdatas.push((record.ttl, lua_rdata(record.rtype, &record.segments)));
+            self.programs.push(ProgramRef { id, rtype: record.rtype, ttl: record.ttl });
+            self.records.push(Arc::clone(record));
+        }
+        if let Some(ttl) = rdatas.iter().map(|(ttl, _)| *ttl).min() {
+            self.put_records(RecordType::LUA, ttl, rdatas.iter().map(|(ttl, rdata)| (*ttl, &**rdata)));
+        }
+    }
+
+    fn put_records<'r>(&mut self, rtype: RecordType, ttl: Ttl, records: impl Iterator<Item = (Ttl, &'r [u8])>) {
+        let start = self.bytes.len();
+        let mut count = 0;
+        for (ttl, rdata) in records {
+            let rdlength = u16::try_from(rdata.len()).expect("RDATA above 65,535 octets is refused when it is read");
+            self.bytes.extend([0xC0, 0x0C]); // the name of the question (RFC 1035 4.1.4)
+            self.bytes.extend(rtype.0.to_be_bytes());
+            self.bytes.extend(Class::IN.0.to_be_bytes());
+            self.bytes.extend(ttl.seconds().to_be_bytes());
+            self.bytes.extend(rdlength.to_be_bytes());
+            self.bytes.extend_from_slice(rdata);
+            count += 1;
+        }
+        self.close_set(rtype, ttl, count, start);
+    }
+
+    fn close_set(&mut self, rtype: RecordType, ttl: Ttl, count: u16, start: usize) {
+        let (start, len) = (offset(start), offset(self.bytes.len() - start));
+        self.sets.push(SetSlot { rtype, count, ttl, start, len });
+    }
+}
+
+fn offset(len: usize) -> u32 {
+    u32::try_from(len).expect("zones above 4 GiB are refused when they are checked")
+}
+
+/// Where a node's parts start; they end where the next node's start.
+#[derive(Clone, Copy, Debug)]
+struct NodeSlot {
+    name: u32,
+    set: u32,
+    program: u32,
+    /// How many nodes are one label below.
+    children: u32,
+}
+
+/// The flat form of a zone.
+#[derive(Debug)]
+pub(super) struct Base {
+    names: Vec<u8>,
+    /// In canonical order, the apex first, and one more at the end to bound the last.
+    nodes: Vec<NodeSlot>,
+    storage: Storage,
+    index: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Base {
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    pub(super) fn apex(&self) -> NameRef<'_> {
+        self.name(0)
+    }
+
+    pub(super) fn find(&self, name: NameRef<'_>) -> Option<Node<'_>> {
+        let hash = self.hasher.hash_one(name);
+        let wire = name.as_wire();
+        let index = self.index.find(hash, |&index| self.name_bytes(index as usize).eq_ignore_ascii_case(wire))?;
+        Some(self.node(*index as usize))
+    }
+
+    pub(super) fn node(&self, index: usize) -> Node<'_> {
+        let (slot, next) = (&self.nodes[index], &self.nodes[index + 1]);
+        let programs = slot.program as usize..next.program as usize;
+        Node {
+            name: self.name_bytes(index),
+            storage: &self.storage,
+            sets: &self.storage.sets[slot.set as usize..next.set as usize],
+            programs: &self.storage.programs[programs.clone()],
+            records: &self.storage.records[programs],
+            children: slot.children,
+        }
+    }
+
+    fn name_bytes(&self, index: usize) -> &[u8] {
+        &self.names[self.nodes[index].name as usize..self.nodes[index + 1].name as usize]
+    }
+
+    fn name(&self, index: usize) -> NameRef<'_> {
+        NameRef::parse(self.name_bytes(index)).expect("names are written from names")
+    }
+}
+
+/// Builds a base from names in canonical order; makes the empty non-terminals between them.
+pub(super) struct Builder {
+    names: Vec<u8>,
+    nodes: Vec<NodeSlot>,
+    storage: Storage,
+    /// The nodes from the apex to the one that was added last.
+    path: Vec<(Name, usize)>,
+}
+
+impl Builder {
+    /// With the apex, still empty; [`Builder::begin`] it as the first name.
+    pub(super) fn new(apex: NameRef<'_>) -> Self {
+        let mut builder = Self { names: Vec::new(), nodes: Vec::new(), storage: Storage::default(), path: Vec::new() };
+        builder.push_node(apex);
+        builder
+    }
+
+    /// Goes to the node `name`, at or below the apex and not before the last in canonical order; what is put into the
+    /// returned storage is its data.
+    pub(super) fn begin(&mut self, name: NameRef<'_>) -> &mut Storage {
+        while self.path.last().is_some_and(|(above, _)| !name.is_within(above.as_ref())) {
+            self.path.pop();
+        }
+        let above = self.path.last().map_or(name.len(), |(above, _)| above.as_ref().len());
+        let missing: Vec<NameRef<'_>> = name.ancestors().take_while(|ancestor| ancestor.len() > above).collect();
+        for ancestor in missing.into_iter().rev() {
+            self.push_node(ancestor);
+        }
+        &mut self.storage
+    }
+
+    fn push_node(&mut self, name: NameRef<'_>) {
+        if let Some(&(_, parent)) = self.path.last() {
+            self.nodes[parent].children += 1;
+        }
+        self.path.push((name.to_name(), self.nodes.len()));
+        let slot = self.slot_here();
+        self.nodes.push(slot);
+        self.names.extend_from_slice(name.as_wire());
+    }
+
+    fn slot_here(&self) -> NodeSlot {
+        let Storage { sets, programs, .. } = &self.storage;
+        NodeSlot { name: offset(self.names.len()), set: offset(sets.len()), program: offset(programs.len()), children: 0 }
+    }
+
+    pub(super) fn finish(mut self) -> Base {
+        let end = self.slot_here();
+        self.nodes.push(end);
+        let count = offset(self.nodes.len() - 1);
+        let mut base = Base {
+            names: self.names,
+            nodes: self.nodes,
+            storage: self.storage,
+            index: HashTable::with_capacity(count as usize),
+            hasher: RandomState::new(),
+        };
+        let mut index = std::mem::take(&mut base.index);
+        let hash = |&node: &u32| base.hasher.hash_one(base.name(node as usize));
+        for node in 0..count {
+            index.insert_unique(hash(&node), node, hash);
+        }
+        base.index = index;
+        base
+    }
+}

@@ -1,0 +1,365 @@
+//! What records must be together to be a zone: one SOA, NS at the apex, CNAME alone, glue, nothing hidden by a cut.
+//!
+//! Each check looks at all names in canonical order, in which what lies below a name follows it, and its key starts
+//! with that name's key: so neither lookups nor the hunt for hidden data need more than the sorted list.
+//!
+//! Nothing is called missing that the reader may have lost to an error ([`Lost`]).
+
+use super::finding::{Findings, Position};
+use super::rdata;
+use super::reader::{Lost, RawData, RawRecord};
+use crate::wire::{KeyBuf, Name, NameRef, RecordType};
+
+/// Most octets that the RRsets of a zone may take.
+const ZONE_MAX: u64 = u32::MAX as u64;
+/// Octets before the RDATA of a prepared record: owner, type, class, TTL and length.
+const RECORD_HEAD: usize = 12;
+
+/// The records of one name.
+pub(super) struct Gathered {
+    pub(super) name: Name,
+    pub(super) key: Box<[u8]>,
+    /// By type number.
+    pub(super) sets: Vec<GatheredSet>,
+}
+
+/// The records of one name and type, in written order.
+pub(super) struct GatheredSet {
+    pub(super) rtype: RecordType,
+    pub(super) records: Vec<RawRecord>,
+}
+
+impl Gathered {
+    fn set(&self, rtype: RecordType) -> Option<&GatheredSet> {
+        self.sets.iter().find(|set| set.rtype == rtype)
+    }
+
+    /// Whether queries for addresses can be answered here.
+    fn has_address(&self) -> bool {
+        let is_address = |rtype| matches!(rtype, RecordType::A | RecordType::AAAA);
+        self.sets.iter().any(|set| is_address(set.rtype) || set.programs().any(is_address))
+    }
+}
+
+impl GatheredSet {
+    /// The target types of the LUA records.
+    fn programs(&self) -> impl Iterator<Item = RecordType> {
+        self.records.iter().filter_map(|record| match &record.data {
+            RawData::Program(program) => Some(program.rtype),
+            RawData::Rdata(_) => None,
+        })
+    }
+
+    fn at(&self) -> Position {
+        self.records[0].at.clone() // a set is made with its first record
+    }
+}
+
+/// Groups records that are sorted by key and type.
+pub(super) fn gather(owners: &[Name], keys: &[Box<[u8]>], records: Vec<RawRecord>) -> Vec<Gathered> {
+    let mut names: Vec<Gathered> = Vec::new();
+    for record in records {
+        let owner = record.owner as usize;
+        if names.last().is_none_or(|name| name.key != keys[owner]) {
+            names.push(Gathered { name: owners[owner].clone(), key: keys[owner].clone(), sets: Vec::new() });
+        }
+        let Some(name) = names.last_mut() else { continue };
+        match name.sets.last_mut() {
+            Some(set) if set.rtype == record.rtype => set.records.push(record),
+            _ => name.sets.push(GatheredSet { rtype: record.rtype, records: vec![record] }),
+        }
+    }
+    names
+}
+
+/// Runs all checks.
+pub(super) fn check(apex: NameRef<'_>, names: &[Gathered], lost: &Lost, start: &Position, findings: &mut Findings) {
+    let mut checks = Checks { apex, names, lost, findings };
+    checks.apex(start);
+    checks.aliases();
+    checks.cuts();
+    checks.sizes(start);
+}
+
+struct Checks<'a> {
+    apex: NameRef<'a>,
+    names: &'a [Gathered],
+    lost: &'a Lost,
+    findings: &'a mut Findings,
+}
+
+impl<'a> Checks<'a> {
+    fn apex(&mut self, start: &Position) {
+        let apex = self.apex;
+        let at_apex = self.names.first().filter(|first| first.name.as_ref() == apex);
+        self.misplaced_soas();
+        let soa = at_apex.and_then(|node| node.set(RecordType::SOA));
+        for second in soa.iter().flat_map(|set| set.records.iter().skip(1)) {
+            let first = &soa.expect("it has a second record").records[0].at;
+            self.findings.error(
+                second.at.clone(),
+                format!("a second SOA record, the first is at {first}"),
+                "keep one of the two",
+            );
+        }
+        if soa.is_none() && !self.lost.may_hold(apex, apex, RecordType::SOA) {
+            let remedy = format!("add `@ {}`", rdata::form(RecordType::SOA));
+            self.findings.error(start.clone(), format!("the zone {apex} has no SOA record"), remedy);
+        }
+        if at_apex.and_then(|node| node.set(RecordType::NS)).is_none() && !self.lost.may_hold(apex, apex, RecordType::NS) {
+            let at = soa.map_or_else(|| start.clone(), GatheredSet::at);
+            let remedy = format!("add `@ {}` for each of its servers", rdata::form(RecordType::NS));
+            self.findings.error(at, format!("the zone {apex} has no NS record at its apex"), remedy);
+        }
+    }
+
+    fn misplaced_soas(&mut self) {
+        for name in self.names.iter().filter(|name| name.name.as_ref() != self.apex) {
+            if let Some(soa) = name.set(RecordType::SOA) {
+                let message = format!("an SOA record at {}, which is not the apex", name.name);
+                self.findings.error(soa.at(), message, format!("an SOA belongs to the apex {} alone", self.apex));
+            }
+        }
+    }
+
+    /// CNAME alone and only once (RFC 1034 3.6.2, RFC 2181 10.1); DNSSEC types and record programs may stand beside it.
+    fn aliases(&mut self) {
+        for name in self.names {
+            let Some(alias) = name.set(RecordType::CNAME) else { continue };
+            for second in &alias.records[1..] {
+                if second.data_eq(&alias.records[0]) {
+                    continue; // merely a duplicate
+                }
+                let message = format!("a second CNAME record at {}, the first is at {}", name.name, alias.records[0].at);
+                self.findings.error(second.at.clone(), message, "a name is an alias of one other: keep one of the two");
+            }
+            if let Some(other) = name.sets.iter().find(|set| !may_stand_beside_cname(set.rtype)) {
+                let message = format!("a CNAME beside other data at {}: {} at {}", name.name, other.rtype, other.at());
+                self.findings.error(alias.at(), message, "remove the CNAME or all other records of the name (RFC 1034 3.6.2)");
+            }
+        }
+    }
+
+    /// Delegations: what they hide, and the addresses of their servers and of the apex's.
+    fn cuts(&mut self) {
+        let apex_key = self.key(self.apex);
+        let mut cut: Option<&Gathered> = None;
+        for name in self.names {
+            if let Some(above) = cut.filter(|above| name.key.starts_with(&above.key)) {
+                self.occluded(name, above, |rtype| is_address_or_lua_address(name, rtype));
+                continue;
+            }
+            let Some(ns) = name.set(RecordType::NS) else { continue };
+            if *name.key != *apex_key {
+                cut = Some(name);
+                let stands_at_cut =
+                    |rtype| matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG);
+                self.occluded(name, name, |rtype| stands_at_cut(rtype) || is_address_or_lua_address(name, rtype));
+                self.wildcard_ns(name, ns);
+            }
+            for record in &ns.records {
+                self.server_address(name, record);
+            }
+        }
+    }
+
+    /// Warns of data that queries never see because they are referred to the servers of `cut`.
+    fn occluded(&mut self, name: &Gathered, cut: &Gathered, is_visible: impl Fn(RecordType) -> bool) {
+        for set in name.sets.iter().filter(|set| !is_visible(set.rtype)) {
+            let message = format!("{} of {} is hidden by the delegation of {}", set.rtype, name.name, cut.name);
+            self.findings.warn(set.at(), message, "only NS and DS at a cut and addresses of its servers are served; remove it");
+        }
+    }
+
+    fn wildcard_ns(&mut self, name: &Gathered, ns: &GatheredSet) {
+        if name.name.as_ref().is_wildcard() {
+            let message = format!("NS at the wildcard {} has no defined meaning", name.name);
+            self.findings.warn(ns.at(), message, "delegate each name by itself (RFC 4592 4.2)");
+        }
+    }
+
+    /// A server whose name is in the zone must have an address here.
+    fn server_address(&mut self, owner: &Gathered, ns: &RawRecord) {
+        let RawData::Rdata(rdata) = &ns.data else { return };
+        let Some(server) = rdata::target(RecordType::NS, rdata).filter(|server| server.is_within(self.apex)) else { return };
+        let kinds = [RecordType::A, RecordType::AAAA, RecordType::LUA];
+        if kinds.into_iter().any(|rtype| self.lost.may_hold(self.apex, server, rtype)) {
+            return;
+        }
+        let remedy = format!("add an A or AAAA record at {server}");
+        match self.covering_cut(server) {
+            Some(_) if self.find(server).is_some_and(Gathered::has_address) => {}
+            Some(cut) => {
+                let message =
+                    format!("missing glue: {server}, a server of {}, is below the delegation of {}", owner.name, cut.name);
+                self.findings.error(ns.at.clone(), message, remedy);
+            }
+            None => self.server_in_zone(owner, ns, server, remedy),
+        }
+    }
+
+    fn server_in_zone(&mut self, owner: &Gathered, ns: &RawRecord, server: NameRef<'_>, remedy: String) {
+        let node = self.find(server).or_else(|| self.wildcard_for(server));
+        if node.is_some_and(|node| node.set(RecordType::CNAME).is_some()) {
+            let message = format!("{server}, a server of {}, is an alias", owner.name);
+            self.findings.error(ns.at.clone(), message, "name a server by a name with an address (RFC 2181 10.3)");
+        } else if !node.is_some_and(Gathered::has_address) {
+            let message = format!("{server}, a server of {}, has no address in the zone", owner.name);
+            self.findings.error(ns.at.clone(), message, remedy);
+        }
+    }
+
+    /// RRsets that no message can carry, and zones too large for 32-bit offsets.
+    fn sizes(&mut self, start: &Position) {
+        const MESSAGE_MAX: usize = u16::MAX as usize - 512; // header, question and EDNS beside it
+        let apex_labels = self.apex.label_count();
+        let mut total = 0u64;
+        for (name, set) in self.names.iter().flat_map(|name| name.sets.iter().map(move |set| (name, set))) {
+            let len: usize = set.records.iter().map(RawRecord::prepared_len).sum();
+            // each label below the apex may be a node, with a name no longer than this one
+            let nodes = (name.name.as_ref().label_count() - apex_labels).max(1);
+            total += (len + nodes * name.name.as_ref().len()) as u64;
+            let is_program = set.rtype == RecordType::LUA;
+            if (!is_program && len > MESSAGE_MAX) || set.records.len() > usize::from(u16::MAX) {
+                let message = format!("the {} records of {} do not fit in one message", set.rtype, name.name);
+                self.findings.error(set.at(), message, format!("an RRset has at most {MESSAGE_MAX} octets"));
+            }
+        }
+        if total > ZONE_MAX {
+            self.findings.error(
+                start.clone(),
+                format!("the zone holds {total} octets"),
+                format!("at most {ZONE_MAX} are served"),
+            );
+        }
+    }
+
+    fn key(&self, name: NameRef<'_>) -> Box<[u8]> {
+        name.canonical_key(&mut KeyBuf::new()).into()
+    }
+
+    fn find(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
+        let key = self.key(name);
+        self.names.binary_search_by(|node| node.key.cmp(&key)).ok().map(|index| &self.names[index])
+    }
+
+    /// Whether the name exists, if only because names below it do.
+    fn exists(&self, name: NameRef<'_>) -> bool {
+        let key = self.key(name);
+        let index = self.names.partition_point(|node| node.key < key);
+        self.names.get(index).is_some_and(|node| node.key.starts_with(&key))
+    }
+
+    /// The wildcard that answers for a name without data of its own.
+    fn wildcard_for(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
+        if self.exists(name) {
+            return None;
+        }
+        let encloser = name.ancestors().skip(1).find(|above| self.exists(*above))?;
+        self.find(Name::child(b"*", encloser).ok()?.as_ref())
+    }
+
+    /// The delegation at or above `name`, if there is one.
+    fn covering_cut(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
+        let below_apex = name.ancestors().take_while(|above| above.len() > self.apex.len());
+        let cuts = below_apex.filter_map(|above| self.find(above).filter(|node| node.set(RecordType::NS).is_some()));
+        cuts.last()
+    }
+}
+
+impl RawRecord {
+    fn prepared_len(&self) -> usize {
+        RECORD_HEAD
+            + match &self.data {
+                RawData::Rdata(rdata) => rdata.len(),
+                RawData::Program(program) => {
+                    2 + program.segments.iter().map(|s| s.text.len() + s.text.len() / 255 + 1).sum::<usize>()
+                }
+            }
+    }
+
+    fn data_eq(&self, other: &Self) -> bool {
+        match (&self.data, &other.data) {
+            (RawData::Rdata(ours), RawData::Rdata(theirs)) => {
+                rdata::canonical(self.rtype, ours) == rdata::canonical(other.rtype, theirs)
+            }
+            _ => false,
+        }
+    }
+}
+
+const fn may_stand_beside_cname(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::CNAME | RecordType::LUA | RecordType::KEY | RecordType::RRSIG | RecordType::NSEC)
+}
+
+fn is_address_or_lua_address(name: &Gathered, rtype: RecordType) -> bool {
+    match rtype {
+        RecordType::A | RecordType::AAAA => true,
+        RecordType::LUA => name.has_address(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{findings, load_bytes};
+
+    const HEAD: &str = "@ 60 SOA ns.x. h.x. 1 2 3 4 5\n NS ns.x.\n";
+
+    #[test]
+    fn records_that_do_not_go_together() {
+        let cases: &[(&str, &[&str])] = &[
+            ("@ SOA a.x. b.x. 2 2 3 4 5", &["3:1: error: a second SOA record, the first is at zone:1:1"]),
+            ("a SOA a.x. b.x. 2 2 3 4 5", &["3:1: error: an SOA record at a.z., which is not the apex"]),
+            ("a CNAME b\n A 192.0.2.1", &["3:1: error: a CNAME beside other data at a.z.: A at zone:4:2"]),
+            ("a CNAME b\n CNAME c", &["4:2: error: a second CNAME record at a.z., the first is at zone:3:1"]),
+            ("a LUA CNAME \"b\"\n A 192.0.2.1", &[]),
+            ("a CNAME b\n LUA A \"b\"", &[]),
+            ("a A 192.0.2.1\n A 192.0.2.1", &["4:2: warning: the same A record twice at a.z."]),
+            ("a NS N.x.\n NS n.X.", &["4:2: warning: the same NS record twice at a.z."]),
+            ("a LUA A \"b\"\n LUA A \"b\"", &["4:2: warning: the same LUA record twice at a.z."]),
+            ("a 5 LUA A \"b\"\n 6 LUA A \"c\"", &[]),
+            ("a 5 TXT x\n 6 TXT y", &["4:2: warning: the TXT records of a.z. have different TTLs, the lowest is used"]),
+            ("a NS ns.a", &["3:1: error: missing glue: ns.a.z., a server of a.z., is below the delegation of a.z."]),
+            ("a NS ns.b\nb NS n.x.", &["3:1: error: missing glue: ns.b.z., a server of a.z., is below the delegation of b.z."]),
+            ("a NS ns.a\nns.a LUA A \"b\"", &[]),
+            ("a NS ns\nns AAAA ::1", &[]),
+            ("a NS ns\n*  A 192.0.2.1", &[]),
+            ("@ NS ns", &["3:1: error: ns.z., a server of z., has no address in the zone"]),
+            ("@ NS ns\nns CNAME b\nb A 192.0.2.1", &["3:1: error: ns.z., a server of z., is an alias"]),
+            ("@ NS ns\nns A bad", &["4:6: error: `bad` is not an IPv4 address"]),
+            ("a NS n.x.\nb.a TXT x\nc.a A 192.0.2.1", &["4:1: warning: TXT of b.a.z. is hidden by the delegation of a.z."]),
+            ("a NS n.x.\n MX 1 x.\n A 192.0.2.1", &["4:2: warning: MX of a.z. is hidden by the delegation of a.z."]),
+            ("* NS n.x.", &["3:1: warning: NS at the wildcard *.z. has no defined meaning"]),
+            ("a DS \\# 1 00\n NS n.x.", &[]),
+        ];
+        for (body, expected) in cases {
+            let loaded = load_bytes("z.", (HEAD.to_owned() + body).as_bytes());
+            assert_eq!(findings(&loaded), *expected, "{body}");
+            assert_eq!(loaded.contents.is_some(), !expected.iter().any(|finding| finding.contains("error")), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_apex_must_be_complete() {
+        let cases: &[(&str, &[&str])] = &[
+            (
+                "a A 192.0.2.1",
+                &["1:1: error: the zone z. has no SOA record", "1:1: error: the zone z. has no NS record at its apex"],
+            ),
+            ("; x\n@ SOA n.x. h.x. 1 2 3 4 5", &["2:1: error: the zone z. has no NS record at its apex"]),
+            ("@ SOA n.x. h.x. 1 2 3 4 x\n NS ns.x.", &["1:25: error: the minimum `x` is not a number from 0 to 4294967295"]),
+            ("@ SOA n.x. h.x. 1 2 3 4 5\n NS", &["2:2: error: the target is missing from the NS record"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(findings(&load_bytes("z.", text.as_bytes())), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_rrset_must_fit_in_a_message() {
+        let body: String = (0..5000).map(|n| format!("a A 10.0.{}.{}\n", n / 250, n % 250)).collect();
+        let loaded = load_bytes("z.", (HEAD.to_owned() + &body).as_bytes());
+        assert_eq!(findings(&loaded), ["3:1: error: the A records of a.z. do not fit in one message"]);
+    }
+}

@@ -1,0 +1,290 @@
+//! Looking names up: exact, wildcard, delegation, or nothing (RFC 1034 4.3.2, RFC 4592).
+//!
+//! The walk goes down from the apex, one probe for each label, and stops at the first delegation or at the first name
+//! that does not exist: since empty non-terminals are nodes, nothing can exist below that. No sibling is ever looked
+//! at, and a query with a hundred labels costs what the zone's own depth costs.
+//!
+//! | on the way down | result |
+//! | --- | --- |
+//! | a node below the apex, at or above the name, has NS | `Cut` |
+//! | the name itself exists, empty or not | `Exact` |
+//! | the last that exists (the closest encloser) has a child `*` | `Wildcard` |
+//! | it has none | `None` |
+//!
+//! Never here: what the answer says of it.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::base::{RECORD_HEAD, SetSlot, Storage};
+use super::contents::LuaRecord;
+use super::delta::Entry;
+use super::version::{ProgramRef, Zone};
+use crate::wire::{KeyBuf, NameRef, RecordType, Ttl};
+
+/// An RRset of a zone.
+#[derive(Clone, Copy, Debug)]
+pub struct RRset<'z> {
+    /// The type.
+    pub rtype: RecordType,
+    /// The TTL; of record programs, which keep their own, the lowest.
+    pub ttl: Ttl,
+    /// How many records, 1 or more.
+    pub count: u16,
+    prepared: &'z [u8],
+}
+
+impl<'z> RRset<'z> {
+    pub(super) const fn new(rtype: RecordType, ttl: Ttl, count: u16, prepared: &'z [u8]) -> Self {
+        Self { rtype, ttl, count, prepared }
+    }
+
+    /// The records one after the other, ready for a message whose question is the owner: each a pointer to offset 12,
+    /// type, class IN, TTL, RDATA length, uncompressed RDATA.
+    #[must_use]
+    pub const fn prepared(&self) -> &'z [u8] {
+        self.prepared
+    }
+
+    /// Each record's RDATA, uncompressed.
+    pub fn rdata(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        let mut rest = self.prepared;
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
+            let (rdata, after) = tail.split_at_checked(usize::from(u16::from_be_bytes([head[10], head[11]])))?;
+            rest = after;
+            Some(rdata)
+        })
+    }
+}
+
+/// A name of the zone with its data.
+#[derive(Clone, Copy)]
+pub struct Node<'z> {
+    pub(super) name: &'z [u8],
+    pub(super) storage: &'z Storage,
+    pub(super) sets: &'z [SetSlot],
+    pub(super) programs: &'z [ProgramRef],
+    pub(super) records: &'z [Arc<LuaRecord>],
+    pub(super) children: u32,
+}
+
+impl<'z> Node<'z> {
+    /// The name, in the case it was written in.
+    #[must_use]
+    pub fn name(&self) -> NameRef<'z> {
+        NameRef::parse(self.name).expect("names are written from names")
+    }
+
+    /// The RRset of a type.
+    #[must_use]
+    pub fn rrset(&self, rtype: RecordType) -> Option<RRset<'z>> {
+        self.sets.iter().find(|set| set.rtype == rtype).map(|slot| self.storage.rrset(slot))
+    }
+
+    /// All RRsets, record programs (type LUA) included.
+    pub fn rrsets(&self) -> impl Iterator<Item = RRset<'z>> + use<'z> {
+        let Self { storage, sets, .. } = *self;
+        sets.iter().map(|slot| storage.rrset(slot))
+    }
+
+    /// The record programs in their written order.
+    #[must_use]
+    pub const fn programs(&self) -> &'z [ProgramRef] {
+        self.programs
+    }
+
+    /// What [`Node::programs`] were compiled from, in the same order. Positions are those of the file from which the
+    /// program was first taken.
+    #[must_use]
+    pub const fn lua_records(&self) -> &'z [Arc<LuaRecord>] {
+        self.records
+    }
+
+    /// Whether this is an empty non-terminal: no data of its own, and names below it (RFC 8499 7).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    fn is_cut(&self) -> bool {
+        self.sets.iter().any(|set| set.rtype == RecordType::NS)
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sets: Vec<RRset<'_>> = self.rrsets().collect();
+        f.debug_struct("Node").field("name", &self.name()).field("rrsets", &sets).field("programs", &self.programs).finish()
+    }
+}
+
+/// What a zone has for a name.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'z> {
+    /// The name exists; it may be an empty non-terminal.
+    Exact(Node<'z>),
+    /// The name does not exist and a wildcard stands for it.
+    Wildcard {
+        /// The wildcard, whose data is used.
+        node: Node<'z>,
+        /// Its parent, the closest encloser (RFC 4592 3.3.1).
+        encloser: Node<'z>,
+    },
+    /// The name is at or below this delegation point.
+    Cut(Node<'z>),
+    /// The name does not exist.
+    None {
+        /// The longest name above it that does; the apex where the name is outside the zone.
+        encloser: Node<'z>,
+    },
+}
+
+impl Zone {
+    /// Looks `qname` up. Case does not matter; a name outside the zone is not found.
+    #[must_use]
+    pub fn find(&self, qname: NameRef<'_>) -> Found<'_> {
+        let mut encloser = self.apex_node();
+        let apex = encloser.name();
+        if !qname.is_within(apex) {
+            return Found::None { encloser };
+        }
+        let depth = qname.label_count() - apex.label_count();
+        for above in (0..depth).rev() {
+            let Some(node) = qname.ancestors().nth(above).and_then(|name| self.node(name)) else {
+                return self.find_wildcard(encloser);
+            };
+            if node.is_cut() {
+                return Found::Cut(node);
+            }
+            encloser = node;
+        }
+        Found::Exact(encloser)
+    }
+
+    fn find_wildcard<'z>(&'z self, encloser: Node<'z>) -> Found<'z> {
+        let mut wire = [0; 2 + 255];
+        wire[..2].copy_from_slice(b"\x01*");
+        wire[2..2 + encloser.name.len()].copy_from_slice(encloser.name);
+        match NameRef::parse(&wire).ok().and_then(|name| self.node(name)) {
+            Some(node) => Found::Wildcard { node, encloser },
+            None => Found::None { encloser },
+        }
+    }
+
+    /// The node of exactly this name, also below a delegation.
+    #[must_use]
+    pub fn node(&self, name: NameRef<'_>) -> Option<Node<'_>> {
+        if !self.delta.is_empty() {
+            match self.delta.get(name.canonical_key(&mut KeyBuf::new())) {
+                Some(Entry::Node(node)) => return Some(node.as_node()),
+                Some(Entry::Tombstone) => return None,
+                None => {}
+            }
+        }
+        self.base.find(name)
+    }
+
+    pub(super) fn apex_node(&self) -> Node<'_> {
+        let in_delta = || self.node(self.base.apex()).expect("a zone has its apex");
+        if self.delta.is_empty() { self.base.node(0) } else { in_delta() }
+    }
+
+    /// All nodes in canonical order (RFC 4034 6.1), the apex first, empty non-terminals included.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        let mut base = (0..self.base.len()).map(|index| self.base.node(index)).peekable();
+        let mut delta = self.delta.entries().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let order = match (base.peek(), delta.peek()) {
+                    (None, None) => return None,
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some(node), Some((key, _))) => node.name().canonical_key(&mut KeyBuf::new()).cmp(*key),
+                };
+                if order == Ordering::Less {
+                    return base.next();
+                }
+                if order == Ordering::Equal {
+                    base.next();
+                }
+                if let Some((_, Entry::Node(node))) = delta.next() {
+                    return Some(node.as_node());
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{build, name, outcome};
+    use super::*;
+
+    #[test]
+    fn rfc4592_2_2_1_wildcards() {
+        let zone = build(
+            "example.",
+            "@ 3600 SOA ns.example.com. h 1 2 3 4 5\n NS ns.example.com.\n NS ns.example.net.\n\
+             *.example. TXT \"this is a wildcard\"\n*.example. MX 10 host1.example.\nsub.*.example. TXT \"not a wildcard\"\n\
+             host1.example. A 192.0.2.1\n_ssh._tcp.host1.example. SRV 0 0 22 host1\n_ssh._tcp.host2.example. SRV 0 0 22 host2\n\
+             subdel.example. NS ns.example.com.\nsubdel.example. NS ns.example.net.\n",
+        );
+        let cases = [
+            ("host3.example.", "wildcard *.example. of example."),
+            ("foo.bar.example.", "wildcard *.example. of example."),
+            ("host1.example.", "exact host1.example."),
+            ("sub.*.example.", "exact sub.*.example."),
+            ("_telnet._tcp.host1.example.", "none below _tcp.host1.example."),
+            ("host.subdel.example.", "cut subdel.example."),
+            ("subdel.example.", "cut subdel.example."),
+            ("ghost.*.example.", "none below *.example."),
+            ("*.example.", "exact *.example."),
+            ("host2.example.", "exact host2.example. (empty)"),
+            ("_tcp.host2.example.", "exact _tcp.host2.example. (empty)"),
+            ("x.host2.example.", "none below host2.example."),
+            ("HOST3.Example.", "wildcard *.example. of example."),
+            ("example.", "exact example."),
+            ("example.com.", "none below example."),
+            ("com.", "none below example."),
+        ];
+        for (qname, expected) in cases {
+            assert_eq!(outcome(zone.find(name(qname).as_ref())), expected, "{qname}");
+        }
+        let node = zone.node(name("host1.example.").as_ref()).expect("it exists");
+        assert!(node.rrset(RecordType::TXT).is_none(), "a wildcard adds nothing to a name that exists");
+    }
+
+    #[test]
+    fn cuts_hide_and_glue_stays() {
+        let zone = build(
+            "example.",
+            "@ SOA a b 1 2 3 4 5\n NS a.sub\nsub NS a.sub\n NS ns.deep.sub\na.sub A 192.0.2.1\nns.deep.sub AAAA ::1\n\
+             deep.sub NS x.\n*.wild A 192.0.2.2\ncut.wild NS x.\n",
+        );
+        let cases = [
+            ("a.sub.example.", "cut sub.example."),
+            ("x.deep.sub.example.", "cut sub.example."),
+            ("sub.example.", "cut sub.example."),
+            ("y.wild.example.", "wildcard *.wild.example. of wild.example."),
+            ("y.cut.wild.example.", "cut cut.wild.example."),
+            ("wild.example.", "exact wild.example. (empty)"),
+        ];
+        for (qname, expected) in cases {
+            assert_eq!(outcome(zone.find(name(qname).as_ref())), expected, "{qname}");
+        }
+        let glue = zone.node(name("a.sub.example.").as_ref()).and_then(|node| node.rrset(RecordType::A));
+        assert_eq!(glue.map(|set| set.rdata().collect::<Vec<_>>()), Some(vec![[192, 0, 2, 1].as_slice()]));
+    }
+
+    #[test]
+    fn prepared_records_are_ready_for_a_reply() {
+        let zone = build("example.", "@ 60 SOA a.x. b.x. 7 2 3 4 30\n NS x.\nwww 5 A 192.0.2.2\nwww 5 A 192.0.2.1\n");
+        let node = zone.node(name("WWW.example.").as_ref()).expect("it exists");
+        let set = node.rrset(RecordType::A).expect("it has addresses");
+        let expected = b"\xC0\x0C\0\x01\0\x01\0\0\0\x05\0\x04\xC0\0\x02\x01\xC0\x0C\0\x01\0\x01\0\0\0\x05\0\x04\xC0\0\x02\x02";
+        assert_eq!((set.count, set.prepared()), (2, expected.as_slice()), "in canonical order");
+        assert_eq!((zone.serial().0, zone.negative_ttl().seconds(), zone.soa().count), (7, 30, 1));
+        assert_eq!(node.name().to_string(), "www.example.");
+    }
+}
