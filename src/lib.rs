@@ -4,6 +4,7 @@ pub mod api;
 pub mod config;
 pub mod control;
 pub mod health;
+pub mod node;
 pub mod prober;
 pub mod program;
 pub mod server;

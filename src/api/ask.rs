@@ -11,6 +11,8 @@ use crate::control::{Entry, Overview, Regression};
 use crate::health::{CheckView, Moment};
 use crate::wire::{Name, Serial};
 
+use super::metrics::Meters;
+
 /// A question or command, and where the reply goes.
 #[derive(Debug)]
 pub enum Ask {
@@ -107,6 +109,8 @@ pub struct Node {
     pub clock: fn() -> (Moment, SystemTime),
     /// How late the engine and the prober are, the larger of the two: how long ago each was last seen working.
     pub lateness: Arc<dyn Lateness>,
+    /// What the shell has counted and timed.
+    pub meters: Arc<Meters>,
 }
 
 /// How long ago the engine and the prober were last seen working.

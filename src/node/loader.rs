@@ -6,7 +6,7 @@
 //! are errors of their zone, with one exception at the first start: where there is no last-good copy to fall back on,
 //! the zone is served and only the records that could not be compiled answer SERVFAIL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -23,6 +23,7 @@ use crate::wire::{Name, NameRef};
 use crate::zone::{self, Contents, Files, Finding, ProgramId, Severity, Zone};
 
 use super::compile::{self, Origin, Settings, Slots, Version, served};
+use super::clock;
 use super::drive::Message;
 
 /// What the loader is asked to do.
@@ -63,7 +64,7 @@ impl Loader {
                 Job::Reload(request, reply) => {
                     let report = self.reload(&request);
                     if !request.dry_run {
-                        self.meters.reload(report.outcome == ReloadOutcome::Applied);
+                        self.meters.reload(report.outcome == ReloadOutcome::Applied, clock::now_and_wall().1);
                     }
                     reply(report);
                 }
@@ -85,7 +86,7 @@ impl Loader {
             return false;
         }
         self.decide(LoadKind::Start, versions, Vec::new());
-        self.meters.reload(sound);
+        self.meters.started(clock::now_and_wall().1);
         sound
     }
 

@@ -1,0 +1,386 @@
+//! An answer and how it came about, for people and for programs: what [`answers::explain`] traced, joined with what the
+//! engine knows of each check.
+//!
+//! A pure function, so that the running server and `leeward explain --offline` say the same. Every step is a sentence
+//! and its parts. Nothing is decided here a second time: what was drawn is read from the reply itself.
+
+use std::collections::HashMap;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::rr::{RData, Record};
+
+use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Snapshot, Trace, ZoneEntry, ZoneState};
+use crate::health::CheckView;
+use crate::program::{Consulted, Draw, Program, Selector, Step};
+use crate::target::{CheckId, Outcome};
+use crate::wire::NameRef;
+
+use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
+
+/// The option code of an extended error (RFC 8914 2).
+const EXTENDED_ERROR: u16 = 15;
+
+/// Answers `asked` from `snapshot` and says why; `checks` tell what is known of the targets beyond their status.
+#[must_use]
+pub fn explain_form(snapshot: &Snapshot, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
+    let explanation = answers::explain(snapshot, asked);
+    let teller = Teller { snapshot, asked, checks: checks.iter().map(|check| (check.id, check)).collect(), clock };
+    let form = ExplainForm {
+        generation: explanation.generation.0,
+        question: question(asked),
+        client: effective_client(snapshot, asked),
+        seed: asked.seed,
+        why: explanation.traces.iter().flat_map(|trace| teller.trace(trace)).collect(),
+        ..ExplainForm::default()
+    };
+    with_reply(form, &explanation)
+}
+
+fn question(asked: &Asked) -> QuestionForm {
+    QuestionForm {
+        name: asked.name.to_string(),
+        rtype: asked.rtype.to_string(),
+        client: asked.client.to_string(),
+        subnet: asked.subnet.map(|subnet| format!("{}/{}", subnet.network, subnet.source)),
+    }
+}
+
+fn effective_client(snapshot: &Snapshot, asked: &Asked) -> String {
+    let subnet = asked.subnet.filter(|_| snapshot.options.ecs).map(|subnet| subnet.network);
+    subnet.unwrap_or(asked.client).to_canonical().to_string()
+}
+
+// -------- the reply
+
+/// Adds what the reply says.
+fn with_reply(mut form: ExplainForm, explanation: &Explanation<'_>) -> ExplainForm {
+    let message = match Message::from_vec(&explanation.reply) {
+        Ok(message) => message,
+        Err(error) => {
+            form.why.push(step("failure", format!("the reply cannot be shown: {error}")));
+            return form;
+        }
+    };
+    let meta = &message.metadata;
+    let flags = [
+        (true, "qr"),
+        (meta.authoritative, "aa"),
+        (meta.truncation, "tc"),
+        (meta.recursion_desired, "rd"),
+        (meta.recursion_available, "ra"),
+    ];
+    form.flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect();
+    form.rcode = crate::wire::Rcode(meta.response_code.into()).to_string();
+    form.answers = message.answers.iter().map(record_text).collect();
+    form.authority = message.authorities.iter().map(record_text).collect();
+    form.additional = message.additionals.iter().map(record_text).collect();
+    if let Some(edns) = &message.edns {
+        form.subnet_scope = match edns.option(EdnsCode::Subnet) {
+            Some(EdnsOption::Subnet(subnet)) => Some(subnet.scope_prefix()),
+            _ => None,
+        };
+        form.extended_error = edns.option(EdnsCode::Unknown(EXTENDED_ERROR)).and_then(extended_error);
+    }
+    form
+}
+
+fn extended_error(option: &EdnsOption) -> Option<ExtendedErrorForm> {
+    let EdnsOption::Unknown(_, data) = option else { return None };
+    let (code, text) = data.split_first_chunk::<2>()?;
+    Some(ExtendedErrorForm { code: u16::from_be_bytes(*code), text: String::from_utf8_lossy(text).into_owned() })
+}
+
+/// A record in presentation form; one of a type that is not known in the form of RFC 3597 5.
+fn record_text(record: &Record) -> String {
+    let RData::Unknown { code, rdata } = &record.data else { return record.to_string() };
+    let hex: String = rdata.anything.iter().map(|octet| format!("{octet:02x}")).collect();
+    let rtype = crate::wire::RecordType(u16::from(*code));
+    let head = format!("{} {} {} {rtype} \\# {}", record.name, record.ttl, record.dns_class, rdata.anything.len());
+    if hex.is_empty() { head } else { format!("{head} {hex}") }
+}
+
+// -------- the steps
+
+struct Teller<'a> {
+    snapshot: &'a Snapshot,
+    asked: &'a Asked,
+    checks: HashMap<CheckId, &'a CheckView>,
+    clock: &'a Clock,
+}
+
+fn step(kind: &str, text: String) -> StepForm {
+    StepForm { step: kind.to_owned(), text, ..StepForm::default() }
+}
+
+impl Teller<'_> {
+    fn trace(&self, trace: &Trace<'_>) -> Vec<StepForm> {
+        match *trace {
+            Trace::Zone(None) => vec![self.no_zone()],
+            Trace::Zone(Some(entry)) => vec![zone(entry)],
+            Trace::Found(found, name) => vec![node(found, name)],
+            Trace::Follow(target) => {
+                vec![StepForm { name: Some(target.to_string()), ..step("cname", format!("a CNAME leads to {target}")) }]
+            }
+            Trace::Program(set) => self.program(set),
+        }
+    }
+
+    fn no_zone(&self) -> StepForm {
+        let Asked { name, rtype, .. } = self.asked;
+        let text = match self.snapshot.zones.find(name.as_ref()) {
+            Some(_) => format!("{rtype} is not a type that a zone can answer: REFUSED"),
+            None => format!("no zone that is served holds {name}: REFUSED"),
+        };
+        StepForm { found: Some("none".to_owned()), ..step("zone", text) }
+    }
+
+    fn program(&self, set: &AnswerSet) -> Vec<StepForm> {
+        let prepared = set.prepared();
+        let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
+        let head = StepForm {
+            code: Some(prepared.code().to_owned()),
+            tier: Some("plan".to_owned()),
+            rtype: Some(rtype.to_string()),
+            ttl: Some(ttl.seconds()),
+            ..step("program", format!("the record program for {rtype}, TTL {ttl}: {}", prepared.code()))
+        };
+        let mut steps = vec![head];
+        match prepared.program() {
+            Some(program) => {
+                let told = set.steps(&self.snapshot.statuses);
+                steps.extend(told.iter().map(|told| self.program_step(set, program, told)));
+            }
+            None => steps.push(step("failure", "the program could not be compiled: SERVFAIL".to_owned())),
+        }
+        let bad = prepared.bad_members().map(|(member, error)| format!("{member} is not a value for {rtype}: {error}"));
+        steps.extend(bad.map(|text| step("failure", text)));
+        steps
+    }
+
+    fn program_step(&self, set: &AnswerSet, program: &Program, told: &Step) -> StepForm {
+        match told {
+            Step::Constant { members } => {
+                let members = named(program, members);
+                StepForm { members, ..step("pick", "the program names its members outright: all are answered".to_owned()) }
+            }
+            Step::Group { function, group, up, targets } => StepForm {
+                function: Some(function.to_string()),
+                group: Some(group + 1),
+                members: targets.iter().map(|seen| self.consulted(set, program, seen)).collect(),
+                ..step("group", format!("{function}, group {}: {up} of {} available", group + 1, targets.len()))
+            },
+            Step::Selected { function, group, selector, members } => StepForm {
+                function: Some(function.to_string()),
+                group: Some(group + 1),
+                selector: Some(selector.to_string()),
+                draw: selected_by(*selector).map(str::to_owned),
+                members: named(program, members),
+                ..step("choice", format!("group {} decides, selector {selector}: {}", group + 1, effect(*selector, members.len())))
+            },
+            Step::FellBack { function, group, backup, members, excluded } => StepForm {
+                function: Some(function.to_string()),
+                group: Some(group + 1),
+                selector: Some(backup.to_string()),
+                draw: selected_by(*backup).map(str::to_owned),
+                members: named(program, members),
+                ..step("fallback", fallback_text(*group, *backup, members.len(), *excluded))
+            },
+            Step::Picked { function, draw, members } => StepForm {
+                function: Some(function.to_string()),
+                draw: draw.map(|draw| drawn_by(draw).to_owned()),
+                members: named(program, members),
+                ..step("pick", format!("{function}: {}", draw_text(*draw, members.len())))
+            },
+            Step::Weighed { function, draw, members } => StepForm {
+                function: Some(function.to_string()),
+                draw: Some(drawn_by(*draw).to_owned()),
+                members: weighed(program, members),
+                ..step("pick", format!("{function}: {}, by weight", draw_text(Some(*draw), members.len())))
+            },
+            Step::Failed { function, reason } => {
+                StepForm { function: Some(function.to_string()), ..step("failure", format!("{function}: {reason}: SERVFAIL")) }
+            }
+        }
+    }
+
+    fn consulted(&self, set: &AnswerSet, program: &Program, seen: &Consulted) -> MemberForm {
+        let member = member(program, seen.member);
+        let view = set.checks().get(seen.check).and_then(|id| self.checks.get(id));
+        let spec = program.checks().get(seen.check).map(|request| &request.spec);
+        let last = view.and_then(|view| view.last.as_ref());
+        let status = seen.status;
+        let drained = if status.drain { ", drained" } else { "" };
+        let probe = spec.map(ToString::to_string);
+        let mut text = format!("{member} is {} ({}{drained})", status.value, status.basis);
+        if let Some(probe) = &probe {
+            text += &format!(": {probe}");
+        }
+        if let Some(last) = last {
+            let age = self.clock.now.since(last.at);
+            text += &format!(", {} {:.1} s ago", outcome_text(&last.outcome), age.as_secs_f64());
+        }
+        MemberForm {
+            member,
+            text,
+            weight: None,
+            status: Some(status.value.to_string()),
+            basis: Some(status.basis.to_string()),
+            check: spec.map(|spec| spec.key().to_string()),
+            probe,
+            last: last.map(|last| ResultForm::new(last, self.clock)),
+        }
+    }
+}
+
+fn zone(entry: &ZoneEntry) -> StepForm {
+    let apex = entry.apex();
+    let (serial, text) = match &entry.state {
+        ZoneState::Serving { zone, stale: false } => (Some(zone.serial()), format!("zone {apex} serial {}", zone.serial())),
+        ZoneState::Serving { zone, stale: true } => {
+            let serial = zone.serial();
+            (Some(serial), format!("zone {apex} serial {serial}, the last-good copy: its file is bad"))
+        }
+        ZoneState::Failed(_) => (None, format!("zone {apex} could not be loaded and has no last-good copy: SERVFAIL")),
+    };
+    StepForm { zone: Some(apex.to_string()), serial: serial.map(|serial| serial.0), ..step("zone", text) }
+}
+
+fn node(found: Found, name: NameRef<'_>) -> StepForm {
+    let (word, text) = match found {
+        Found::Exact => ("exact", format!("the name {name} exists")),
+        Found::Wildcard => ("wildcard", format!("the wildcard {name} covers the name")),
+        Found::Cut => ("cut", format!("{name} is delegated")),
+        Found::None => ("none", format!("the name does not exist; its closest encloser is {name}")),
+    };
+    StepForm { found: Some(word.to_owned()), name: Some(name.to_string()), ..step("node", text) }
+}
+
+fn member(program: &Program, at: u16) -> String {
+    program.members().get(usize::from(at)).map_or_else(String::new, ToString::to_string)
+}
+
+fn named(program: &Program, members: &[u16]) -> Vec<MemberForm> {
+    let form = |&at: &u16| MemberForm { member: member(program, at), text: member(program, at), ..MemberForm::default() };
+    members.iter().map(form).collect()
+}
+
+/// Members with their own weights, from running sums.
+fn weighed(program: &Program, members: &[(u32, u16)]) -> Vec<MemberForm> {
+    let mut before = 0;
+    let form = |&(sum, at): &(u32, u16)| {
+        let (member, weight) = (member(program, at), sum.saturating_sub(before));
+        before = sum;
+        MemberForm { text: format!("{member} weight {weight}"), member, weight: Some(weight), ..MemberForm::default() }
+    };
+    members.iter().map(form).collect()
+}
+
+fn outcome_text(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pass => "passed".to_owned(),
+        Outcome::Fail(failure) => format!("failed ({failure})"),
+        Outcome::Inconclusive(reason) => format!("inconclusive ({reason})"),
+    }
+}
+
+const fn drawn_by(draw: Draw) -> &'static str {
+    match draw {
+        Draw::Chance => "chance",
+        Draw::Client => "client",
+        Draw::Name => "name",
+    }
+}
+
+const fn selected_by(selector: Selector) -> Option<&'static str> {
+    match selector {
+        Selector::Random => Some(drawn_by(Draw::Chance)),
+        Selector::Hashed => Some(drawn_by(Draw::Client)),
+        Selector::All | Selector::Empty => None,
+    }
+}
+
+fn effect(selector: Selector, candidates: usize) -> String {
+    match selector {
+        _ if candidates == 0 => "no candidate: an empty answer".to_owned(),
+        Selector::Random => draw_text(Some(Draw::Chance), candidates),
+        Selector::Hashed => draw_text(Some(Draw::Client), candidates),
+        Selector::All => draw_text(None, candidates),
+        Selector::Empty => "an empty answer".to_owned(),
+    }
+}
+
+fn draw_text(draw: Option<Draw>, candidates: usize) -> String {
+    match draw {
+        None => format!("all {candidates} are answered"),
+        Some(Draw::Chance) => format!("one of {candidates}, at random"),
+        Some(Draw::Client) => format!("one of {candidates}, by the hash of the client's address"),
+        Some(Draw::Name) => format!("one of {candidates}, by the hash of the name"),
+    }
+}
+
+fn fallback_text(group: usize, backup: Selector, candidates: usize, excluded: usize) -> String {
+    let left_out = if excluded == 0 { String::new() } else { format!(" ({excluded} drained or forced down are left out)") };
+    format!("no target is up: group {} decides, backupSelector {backup}{left_out}: {}", group + 1, effect(backup, candidates))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    fn explained(name: &str, rtype: &str) -> ExplainForm {
+        let node = testing::fake();
+        let asked = Asked {
+            name: crate::wire::Name::from_text(name.as_bytes(), Some(NameRef::ROOT)).unwrap(),
+            rtype: rtype.parse().unwrap(),
+            client: [192, 0, 2, 99].into(),
+            subnet: None,
+            seed: 7,
+        };
+        explain_form(&node.snapshot, &asked, &node.checks, &testing::clock_reading())
+    }
+
+    fn sentences(form: &ExplainForm) -> Vec<&str> {
+        form.why.iter().map(|step| step.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_program_is_told_from_the_zone_to_the_draw() {
+        let form = explained("www.gslb.example", "A");
+        assert_eq!((form.rcode.as_str(), form.flags.as_slice()), ("NOERROR", &["qr".to_owned(), "aa".to_owned()][..]));
+        assert_eq!(form.answers, ["www.gslb.example. 30 IN A 192.0.2.1"]);
+        assert_eq!(
+            sentences(&form),
+            [
+                "zone gslb.example. serial 7",
+                "the name www.gslb.example. exists",
+                "the record program for A, TTL 30: ifportup(443, {'192.0.2.1', '192.0.2.2'})",
+                "ifportup, group 1: 1 of 2 available",
+                "group 1 decides, selector random: one of 1, at random",
+            ]
+        );
+        let group = &form.why[3];
+        assert_eq!(group.members[0].text, "192.0.2.1 is up (measured): tcp 192.0.2.1:443, passed 2.5 s ago");
+        assert!(group.members[1].text.starts_with("192.0.2.2 is down (measured): tcp 192.0.2.2:443, failed (connection refused)"));
+        assert_eq!(group.members[1].last.as_ref().and_then(|last| last.reason.as_deref()), Some("refused"));
+    }
+
+    #[test]
+    fn names_that_lead_nowhere_are_told_too() {
+        let missing = explained("nope.gslb.example", "A");
+        assert_eq!(missing.rcode, "NXDOMAIN");
+        assert_eq!(sentences(&missing)[1], "the name does not exist; its closest encloser is gslb.example.");
+        assert_eq!(missing.authority.len(), 1);
+        let foreign = explained("example.org", "A");
+        assert_eq!((foreign.rcode.as_str(), sentences(&foreign)), ("REFUSED", vec!["no zone that is served holds example.org.: REFUSED"]));
+        let transfer = explained("gslb.example", "AXFR");
+        assert_eq!(sentences(&transfer), ["AXFR is not a type that a zone can answer: REFUSED"]);
+    }
+
+    #[test]
+    fn rfc3597_unknown_types_are_shown() {
+        let form = explained("odd.gslb.example", "TYPE999");
+        assert_eq!(form.answers, ["odd.gslb.example. 30 IN TYPE999 \\# 2 abcd"]);
+    }
+}

@@ -1,0 +1,641 @@
+//! The replies of the API, as they are in JSON: the contract with whoever reads them, `leeward` itself included.
+//!
+//! Types of their own, converted by hand, so that inner types can change without anyone outside noticing. Durations
+//! are seconds, with the unit in the field's name; times are RFC 3339 in UTC. A field that does not apply is left out.
+//! Fields are only ever added: a client ignores what it does not know, and defaults what it does not get.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
+use crate::health::{CheckView, LastResult, Moment};
+use crate::target::{CheckKind, CheckSpec, Outcome, Value};
+
+use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
+
+/// One reading of the clock: the moment, and what wall clocks call it. Gives other moments their wall clock time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The moment.
+    pub now: Moment,
+    /// The wall clock at that moment.
+    pub wall: SystemTime,
+}
+
+impl Clock {
+    /// What wall clocks called `moment`, or will.
+    #[must_use]
+    pub fn wall_at(&self, moment: Moment) -> SystemTime {
+        let (ago, ahead) = (self.now.since(moment), moment.since(self.now));
+        self.wall.checked_sub(ago).and_then(|wall| wall.checked_add(ahead)).unwrap_or(self.wall)
+    }
+
+    /// The same as text: RFC 3339, UTC, milliseconds.
+    #[must_use]
+    pub fn text(&self, moment: Moment) -> String {
+        humantime::format_rfc3339_millis(self.wall_at(moment)).to_string()
+    }
+}
+
+/// Seconds, to the microsecond.
+pub(super) fn seconds(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1e6
+}
+
+/// The node's state.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct StatusForm {
+    /// The published generation.
+    pub generation: u64,
+    /// The node's name.
+    pub node: String,
+    /// The program's version.
+    pub version: String,
+    /// What the node's clock says.
+    pub time: String,
+    /// Whether `/readyz` says yes.
+    pub ready: bool,
+    /// Whether the start gate is open: DNS is answered.
+    pub serving: bool,
+    /// Whether a start or a reload waits for first results of its checks.
+    pub loading: bool,
+    /// Snapshots published since the start.
+    pub publishes: u64,
+    /// How long ago the engine and the prober were last seen working, the longer of the two.
+    pub late_seconds: f64,
+    /// Zones by state.
+    pub zones: ZoneCounts,
+    /// Checks by status.
+    pub checks: CheckCounts,
+}
+
+/// How many zones are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ZoneCounts {
+    /// Served as their files say.
+    pub serving: usize,
+    /// Served from the last-good copy.
+    pub stale: usize,
+    /// Answered with SERVFAIL.
+    pub failed: usize,
+}
+
+/// How many checks have which status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct CheckCounts {
+    /// Up.
+    pub up: usize,
+    /// Down.
+    pub down: usize,
+    /// Never known.
+    pub unknown: usize,
+}
+
+impl ZoneCounts {
+    pub(super) fn of(zones: &[ZoneView]) -> Self {
+        zones.iter().fold(Self::default(), |mut counts, zone| {
+            match zone_state(zone) {
+                "serving" => counts.serving += 1,
+                "stale" => counts.stale += 1,
+                _ => counts.failed += 1,
+            }
+            counts
+        })
+    }
+}
+
+impl CheckCounts {
+    pub(super) fn of(checks: &[CheckView]) -> Self {
+        checks.iter().fold(Self::default(), |mut counts, check| {
+            match check.status.value {
+                Value::Up => counts.up += 1,
+                Value::Down => counts.down += 1,
+                Value::Unknown => counts.unknown += 1,
+            }
+            counts
+        })
+    }
+}
+
+/// The served zones.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ZonesForm {
+    /// The published generation.
+    pub generation: u64,
+    /// In the order of the names.
+    pub zones: Vec<ZoneForm>,
+}
+
+/// One zone.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ZoneForm {
+    /// The apex.
+    pub zone: String,
+    /// `serving`, `stale` (the last-good copy is served) or `failed` (SERVFAIL).
+    pub state: String,
+    /// The serial; absent for a failed zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+    /// Different record programs.
+    pub programs: usize,
+    /// Replies so far.
+    pub queries: u64,
+}
+
+impl ZonesForm {
+    /// `queries` gives the replies of a zone.
+    pub(super) fn new(overview: &Overview, queries: impl Fn(&ZoneView) -> u64) -> Self {
+        let form = |zone: &ZoneView| ZoneForm {
+            zone: zone.apex.to_string(),
+            state: zone_state(zone).to_owned(),
+            serial: zone.serial.map(|serial| serial.0),
+            programs: zone.programs,
+            queries: queries(zone),
+        };
+        Self { generation: overview.generation.0, zones: overview.zones.iter().map(form).collect() }
+    }
+}
+
+fn zone_state(zone: &ZoneView) -> &'static str {
+    match (zone.serial, zone.stale) {
+        (None, _) => "failed",
+        (Some(_), true) => "stale",
+        (Some(_), false) => "serving",
+    }
+}
+
+/// The checks.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ChecksForm {
+    /// The published generation.
+    pub generation: u64,
+    /// By target.
+    pub checks: Vec<CheckForm>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CheckForm {
+    /// The identity of its probe; checks that differ only in `fall` and `rise` share one.
+    pub key: String,
+    /// `address:port`.
+    pub target: String,
+    /// `tcp`, `http` or `https`.
+    pub kind: String,
+    /// What is asked for over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `up`, `down` or `unknown`.
+    pub status: String,
+    /// What that rests on: `never`, `restored`, `inherited`, `held`, `measured` or `forced`.
+    pub basis: String,
+    /// When it became so.
+    pub since: String,
+    /// How often it has changed.
+    pub transitions: u64,
+    /// Results in a row that contradict it.
+    pub against: u16,
+    /// The last finished probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<ResultForm>,
+    /// When the next probe is due; absent while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// From the start of one probe to the next.
+    pub interval_seconds: f64,
+    /// The time limit of a probe.
+    pub timeout_seconds: f64,
+    /// Failures in a row that take it down.
+    pub fall: u16,
+    /// Passes in a row that bring it up.
+    pub rise: u16,
+}
+
+/// What a probe found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ResultForm {
+    /// `pass`, `fail` or `inconclusive`.
+    pub outcome: String,
+    /// Why, in one stable word; absent for a pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, as a sentence; absent for a pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When it finished.
+    pub at: String,
+    /// How long ago that was.
+    pub age_seconds: f64,
+    /// How long it took.
+    pub elapsed_seconds: f64,
+}
+
+impl ChecksForm {
+    pub(super) fn new(generation: u64, mut checks: Vec<CheckView>, clock: &Clock) -> Self {
+        checks.sort_by_key(|check| (check.spec.socket_address(), check.key, check.id));
+        Self { generation, checks: checks.iter().map(|check| CheckForm::new(check, clock)).collect() }
+    }
+}
+
+impl CheckForm {
+    fn new(check: &CheckView, clock: &Clock) -> Self {
+        Self {
+            key: check.key.to_string(),
+            target: check.spec.socket_address().to_string(),
+            kind: kind(&check.spec.kind).to_owned(),
+            url: url(&check.spec),
+            status: check.status.value.to_string(),
+            basis: check.status.basis.to_string(),
+            since: clock.text(check.since),
+            transitions: check.transitions,
+            against: check.against,
+            last: check.last.as_ref().map(|last| ResultForm::new(last, clock)),
+            next: check.next.map(|next| clock.text(next)),
+            interval_seconds: seconds(check.interval),
+            timeout_seconds: seconds(check.spec.timeout),
+            fall: check.judgement.fall,
+            rise: check.judgement.rise,
+        }
+    }
+}
+
+impl ResultForm {
+    pub(super) fn new(last: &LastResult, clock: &Clock) -> Self {
+        let (outcome, reason, detail) = outcome_words(&last.outcome);
+        let (at, age, elapsed) = (clock.text(last.at), clock.now.since(last.at), last.elapsed);
+        let reason = reason.map(str::to_owned);
+        Self { outcome: outcome.to_owned(), reason, detail, at, age_seconds: seconds(age), elapsed_seconds: seconds(elapsed) }
+    }
+}
+
+/// `pass`, `fail` or `inconclusive`; the reason in a word; the reason in full.
+fn outcome_words(outcome: &Outcome) -> (&'static str, Option<&'static str>, Option<String>) {
+    match outcome {
+        Outcome::Pass => ("pass", None, None),
+        Outcome::Fail(failure) => ("fail", Some(failure.reason()), Some(failure.to_string())),
+        Outcome::Inconclusive(reason) => ("inconclusive", Some(reason.reason()), Some(reason.to_string())),
+    }
+}
+
+/// `tcp`, `http` or `https`.
+pub(super) const fn kind(kind: &CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Tcp => "tcp",
+        CheckKind::Http(http) => http.scheme.as_str(),
+    }
+}
+
+fn url(spec: &CheckSpec) -> Option<String> {
+    match &spec.kind {
+        CheckKind::Tcp => None,
+        CheckKind::Http(http) => Some(http.url(spec.port)),
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct EventsForm {
+    /// The published generation.
+    pub generation: u64,
+    /// Oldest first.
+    pub events: Vec<EventForm>,
+    /// To be given as `since` for what comes after these.
+    pub next: u64,
+    /// Events after the `since` that was given that are too old to be kept; the log has them.
+    pub missed: u64,
+}
+
+/// One happening.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct EventForm {
+    /// Counted from 1 since the start of the process, without gaps.
+    pub number: u64,
+    /// When.
+    pub at: String,
+    /// The generation at the time.
+    pub generation: u64,
+    /// `transition`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed` or `reload_refused`.
+    pub kind: String,
+    /// What, as a sentence.
+    pub text: String,
+    /// The zone that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The zone's serial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+    /// The key of the check that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// The check's target, `address:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The check's status before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The check's status after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The reason of the result that did it, in a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl EventForm {
+    pub(super) fn new(entry: &Entry, clock: &Clock) -> Self {
+        let form = Self {
+            number: entry.number,
+            at: clock.text(entry.at),
+            generation: entry.generation.0,
+            text: entry.what.to_string(),
+            ..Self::default()
+        };
+        form.about(&entry.what)
+    }
+
+    fn about(self, what: &Happening) -> Self {
+        let named = |kind: &str, zone: &crate::wire::Name| Self { kind: kind.to_owned(), zone: Some(zone.to_string()), ..self.clone() };
+        match what {
+            Happening::Transition { key, spec, from, to, cause } => Self {
+                kind: "transition".to_owned(),
+                check: Some(key.to_string()),
+                target: Some(spec.socket_address().to_string()),
+                from: Some(from.value.to_string()),
+                to: Some(to.value.to_string()),
+                reason: cause.as_ref().and_then(|outcome| outcome_words(outcome).1).map(str::to_owned),
+                ..self
+            },
+            Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
+            Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
+            Happening::ZoneFailed { zone } => named("zone_failed", zone),
+            Happening::ZoneRemoved { zone } => named("zone_removed", zone),
+            Happening::Refused { .. } => Self { kind: "reload_refused".to_owned(), ..self },
+        }
+    }
+}
+
+/// What a reload did, or would do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ReloadForm {
+    /// The generation that was made, or seen.
+    pub generation: u64,
+    /// `applied` or `rehearsed`.
+    pub outcome: String,
+    /// The zones that changed, or would.
+    pub zones: Vec<ZoneChangeForm>,
+    /// Warnings.
+    pub findings: Vec<FindingForm>,
+}
+
+/// A zone that a reload changed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ZoneChangeForm {
+    /// The apex.
+    pub zone: String,
+    /// The serial before; absent: it was not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
+    /// The serial after; absent: it is no longer served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+    /// RRsets that went or changed.
+    pub removed: usize,
+    /// RRsets that came or changed.
+    pub added: usize,
+}
+
+/// An error or a warning.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FindingForm {
+    /// `error` or `warning`.
+    pub severity: String,
+    /// `file:line:column`.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+/// A target that is up and that a reload would take down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RegressionForm {
+    /// The check that is up.
+    pub before: String,
+    /// The check that would replace it.
+    pub after: String,
+    /// How that one fails.
+    pub failure: String,
+}
+
+impl ReloadForm {
+    pub(super) fn new(report: &ReloadReport) -> Self {
+        let outcome = if report.outcome == ReloadOutcome::Rehearsed { "rehearsed" } else { "applied" };
+        Self {
+            generation: report.generation.0,
+            outcome: outcome.to_owned(),
+            zones: report.zones.iter().map(ZoneChangeForm::from).collect(),
+            findings: report.findings.iter().map(FindingForm::from).collect(),
+        }
+    }
+}
+
+impl From<&ZoneReport> for ZoneChangeForm {
+    fn from(report: &ZoneReport) -> Self {
+        let serial = |serial: crate::wire::Serial| serial.0;
+        Self {
+            zone: report.zone.to_string(),
+            before: report.before.map(serial),
+            after: report.after.map(serial),
+            removed: report.removed,
+            added: report.added,
+        }
+    }
+}
+
+impl From<&Finding> for FindingForm {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            severity: if finding.error { "error" } else { "warning" }.to_owned(),
+            place: finding.place.clone(),
+            message: finding.message.clone(),
+            remedy: finding.remedy.clone(),
+        }
+    }
+}
+
+impl From<&Regression> for RegressionForm {
+    fn from(regression: &Regression) -> Self {
+        let Regression { before, after, failure } = regression.clone();
+        Self { before, after, failure }
+    }
+}
+
+/// An answer, and why.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct ExplainForm {
+    /// The generation that answered.
+    pub generation: u64,
+    /// The question.
+    pub question: QuestionForm,
+    /// The address that the answer is made for: the client subnet's network where it counts, else the client.
+    pub client: String,
+    /// What decided every draw by chance; given again, it gives the same answer.
+    pub seed: u64,
+    /// The rcode.
+    pub rcode: String,
+    /// Of `qr`, `aa`, `tc`, `rd`, `ra`, those that are set.
+    pub flags: Vec<String>,
+    /// The answer section in presentation form.
+    pub answers: Vec<String>,
+    /// The authority section.
+    pub authority: Vec<String>,
+    /// The additional section, without OPT.
+    pub additional: Vec<String>,
+    /// The scope of the client subnet (RFC 7871), where the question had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet_scope: Option<u8>,
+    /// The extended error (RFC 8914).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_error: Option<ExtendedErrorForm>,
+    /// How it came about, in order.
+    pub why: Vec<StepForm>,
+}
+
+/// A question.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct QuestionForm {
+    /// The name.
+    pub name: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// The client that asks.
+    pub client: String,
+    /// Its client subnet option.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+}
+
+/// An extended error (RFC 8914).
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct ExtendedErrorForm {
+    /// The INFO-CODE.
+    pub code: u16,
+    /// The EXTRA-TEXT.
+    pub text: String,
+}
+
+/// One step on the way to an answer: a sentence, and its parts for programs. Each kind of step has the parts that
+/// apply to it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct StepForm {
+    /// `zone`, `node`, `cname`, `program`, `group`, `choice`, `fallback`, `pick` or `failure`.
+    pub step: String,
+    /// The step as a sentence.
+    pub text: String,
+    /// The zone's apex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The zone's serial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+    /// The node's name, or where the CNAME leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How the node was found: `exact`, `wildcard`, `cut` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// The program's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How the program runs: `plan`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// The type of the program's records.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub rtype: Option<String>,
+    /// The TTL of the program's records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u32>,
+    /// The function of the program that decides here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Which group of targets, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<usize>,
+    /// `selector` or `backupSelector` as it applies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// How one is drawn: `chance`, `client` or `name`; absent where all are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
+    /// What was looked at, or is drawn from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberForm>,
+}
+
+/// A member of a group or a list.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct MemberForm {
+    /// What an answer would contain.
+    pub member: String,
+    /// The member and what is known of it, as a line.
+    pub text: String,
+    /// Its share of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// The status of its check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// What the status rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
+    /// The key of its check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// What the check probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The check's last finished probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<ResultForm>,
+}
+
+/// A problem (RFC 9457), as a client reads it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ProblemForm {
+    /// Which kind, in a word.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind as a sentence.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: String,
+    /// Errors and warnings of a reload.
+    pub findings: Vec<FindingForm>,
+    /// Why a reload was refused.
+    pub regressions: Vec<RegressionForm>,
+    /// Settings that need a restart.
+    pub settings: Vec<String>,
+    /// Zones that were taken in although others have errors.
+    pub zones: Vec<ZoneChangeForm>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_get_their_wall_clock_time() {
+        let clock = Clock { now: Moment::at(Duration::from_secs(100)), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1000) };
+        assert_eq!(clock.text(Moment::at(Duration::from_millis(99_500))), "1970-01-01T00:16:39.500Z");
+        assert_eq!(clock.text(Moment::at(Duration::from_secs(107))), "1970-01-01T00:16:47.000Z");
+        let ancient = Clock { wall: SystemTime::UNIX_EPOCH, ..clock };
+        assert!(ancient.text(Moment::at(Duration::from_secs(100))).starts_with("1970"));
+    }
+}

@@ -1,0 +1,335 @@
+//! Metrics for Prometheus: what has been counted and timed since the start, and what the state is now.
+//!
+//! Two recorders, neither global. [`Meters`] is kept: it holds what only the moment of happening knows (how long a probe
+//! took). Everything that can be read from the state is read when somebody asks, into a recorder made for that one
+//! scrape, so it can neither go stale nor remember zones and checks that are gone.
+//!
+//! Labels are bounded by the configuration: zones, checks, and closed sets of words. Never a name or an address that a
+//! client sent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
+use crate::control::Overview;
+use crate::health::CheckView;
+use crate::target::{CheckKey, CheckKind, Inconclusive, Outcome, Value};
+use crate::wire::Rcode;
+
+use super::forms::{Clock, kind};
+
+/// Upper bounds of the buckets, in seconds. A probe is over after its timeout, 2 s by default.
+const PROBE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
+/// A failover takes a few intervals at most, where nothing is wrong.
+const FAILOVER_BUCKETS: [f64; 12] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 7.0, 13.0, 30.0, 60.0, 120.0];
+/// Samples wait in a list until somebody asks; after so many they are sorted into their buckets even if nobody does.
+const UPKEEP_EVERY: u64 = 4096;
+
+const PROBE_KINDS: [&str; 3] = ["tcp", "http", "https"];
+const PROBE_DURATION: &str = "leeward_probe_duration_seconds";
+const FAILOVER: &str = "leeward_failover_seconds";
+
+/// What the shell has counted and timed since the start.
+pub struct Meters {
+    handle: PrometheusHandle,
+    /// In the order of [`PROBE_KINDS`].
+    probes: [Histogram; PROBE_KINDS.len()],
+    failovers: Histogram,
+    /// In the order of [`Inconclusive::ALL`].
+    inconclusive: [Counter; Inconclusive::ALL.len()],
+    reloads_applied: Counter,
+    reloads_refused: Counter,
+    store_errors: Counter,
+    samples: AtomicU64,
+    last_reload_ok: AtomicBool,
+    /// Milliseconds since 1970; 0: never.
+    last_success: AtomicU64,
+}
+
+impl Meters {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe_meters();
+            Self {
+                handle,
+                probes: PROBE_KINDS.map(|kind| histogram!(PROBE_DURATION, "kind" => kind)),
+                failovers: histogram!(FAILOVER),
+                inconclusive: Inconclusive::ALL
+                    .map(|reason| counter!("leeward_probe_inconclusive_total", "reason" => reason.reason())),
+                reloads_applied: counter!("leeward_reloads_total", "result" => "applied"),
+                reloads_refused: counter!("leeward_reloads_total", "result" => "refused"),
+                store_errors: counter!("leeward_store_errors_total"),
+                samples: AtomicU64::new(0),
+                last_reload_ok: AtomicBool::new(false),
+                last_success: AtomicU64::new(0),
+            }
+        })
+    }
+
+    /// A probe is over.
+    pub fn probe_finished(&self, probed: &CheckKind, elapsed: Duration, outcome: &Outcome) {
+        if let Some(at) = PROBE_KINDS.iter().position(|&name| name == kind(probed)) {
+            self.probes[at].record(elapsed.as_secs_f64());
+        }
+        if let Outcome::Inconclusive(reason) = outcome
+            && let Some(at) = Inconclusive::ALL.iter().position(|known| known == reason)
+        {
+            self.inconclusive[at].increment(1);
+        }
+        if self.samples.fetch_add(1, Ordering::Relaxed) % UPKEEP_EVERY == UPKEEP_EVERY - 1 {
+            self.handle.run_upkeep();
+        }
+    }
+
+    /// A target went out of the answers, this long after the start of the first probe that saw it down.
+    pub fn failover(&self, took: Duration) {
+        self.failovers.record(took.as_secs_f64());
+    }
+
+    /// The configuration that the process started with is in service.
+    pub fn started(&self, at: SystemTime) {
+        self.configured(true, at);
+    }
+
+    /// A reload that was not a rehearsal was decided.
+    pub fn reload(&self, applied: bool, at: SystemTime) {
+        if applied { &self.reloads_applied } else { &self.reloads_refused }.increment(1);
+        self.configured(applied, at);
+    }
+
+    fn configured(&self, ok: bool, at: SystemTime) {
+        self.last_reload_ok.store(ok, Ordering::Relaxed);
+        if ok {
+            let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.last_success.store(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Durable state could not be read or written.
+    pub fn store_error(&self) {
+        self.store_errors.increment(1);
+    }
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Meters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meters").finish_non_exhaustive()
+    }
+}
+
+fn builder() -> PrometheusBuilder {
+    let bucketed = [(PROBE_DURATION, &PROBE_BUCKETS[..]), (FAILOVER, &FAILOVER_BUCKETS[..])];
+    bucketed.into_iter().fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+        builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets).expect("the buckets are not empty")
+    })
+}
+
+fn describe_meters() {
+    describe_histogram!(PROBE_DURATION, "How long probes took, by what they probe.");
+    describe_histogram!(FAILOVER, "From the start of the first probe that saw a target down to the answers without it.");
+    describe_counter!("leeward_probe_inconclusive_total", "Probes that said nothing about their target, by this host's trouble.");
+    describe_counter!("leeward_reloads_total", "Reloads, by how they ended; rehearsals do not count.");
+    describe_counter!("leeward_store_errors_total", "Failures to read or write durable state.");
+}
+
+/// All there is to know for a scrape.
+pub(super) struct Scrape<'a> {
+    pub(super) meters: &'a Meters,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) overview: &'a Overview,
+    pub(super) checks: &'a [CheckView],
+    pub(super) ready: bool,
+    pub(super) clock: &'a Clock,
+}
+
+impl Scrape<'_> {
+    /// The text exposition format.
+    pub(super) fn render(&self) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe_state();
+            self.node();
+            self.zones();
+            self.checks();
+        });
+        recorder.handle().render() + &self.meters.handle.render()
+    }
+
+    fn node(&self) {
+        let Self { meters, overview, .. } = self;
+        gauge!("leeward_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        gauge!("leeward_ready").set(flag(self.ready));
+        gauge!("leeward_generation").set(overview.generation.0 as f64);
+        counter!("leeward_publishes_total").absolute(overview.publishes);
+        let ok = meters.last_reload_ok.load(Ordering::Relaxed);
+        let success = meters.last_success.load(Ordering::Relaxed);
+        gauge!("leeward_config_last_reload_successful").set(flag(ok));
+        gauge!("leeward_config_last_reload_success_timestamp_seconds").set(success as f64 / 1e3);
+    }
+
+    fn zones(&self) {
+        let mut dropped = queries("", &self.snapshot.unserved);
+        for entry in self.snapshot.zones.iter() {
+            let zone = entry.apex().to_string();
+            if let ZoneState::Serving { zone: data, stale } = &entry.state {
+                gauge!("leeward_zone_serial", "zone" => zone.clone()).set(f64::from(data.serial().0));
+                gauge!("leeward_zone_stale", "zone" => zone.clone()).set(flag(*stale));
+            }
+            dropped += queries(&zone, &entry.counters);
+        }
+        counter!("leeward_queries_dropped_total").absolute(dropped);
+    }
+
+    fn checks(&self) {
+        for (key, probe) in probes(self.checks, self.clock) {
+            let labels = || [("check", key.to_string()), ("target", probe.target.clone())];
+            for value in [Value::Up, Value::Down, Value::Unknown] {
+                let [check, target] = labels();
+                let labels = [check, target, ("status", value.to_string())];
+                gauge!("leeward_check_status", &labels).set(flag(probe.value == value));
+            }
+            counter!("leeward_check_transitions_total", &labels()).absolute(probe.transitions);
+            if let Some(at) = probe.last_run {
+                let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                gauge!("leeward_check_last_run_timestamp_seconds", &labels()).set(since_epoch.as_millis() as f64 / 1e3);
+            }
+        }
+    }
+}
+
+/// What is shown of the checks that share a probe, and so its labels.
+struct Probe {
+    target: String,
+    value: Value,
+    transitions: u64,
+    last_run: Option<SystemTime>,
+}
+
+/// Checks by their probe: of several judgements the worst value, and all transitions.
+fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
+    let mut probes = BTreeMap::new();
+    for check in checks {
+        let last_run = check.last.as_ref().map(|last| clock.wall_at(last.at));
+        let target = || check.spec.socket_address().to_string();
+        let probe = probes.entry(check.key).or_insert_with(|| Probe { target: target(), value: Value::Up, transitions: 0, last_run });
+        probe.value = probe.value.min(check.status.value);
+        probe.transitions += check.transitions;
+    }
+    probes
+}
+
+/// Sets the counters of one zone, or of what belongs to none; gives back how many got no reply.
+fn queries(zone: &str, counters: &QueryCounters) -> u64 {
+    let Counted { replies, dropped } = counters.sum();
+    for (transport, counts) in Transport::ALL.into_iter().zip(replies) {
+        for (rcode, count) in RCODES.into_iter().zip(counts) {
+            // Every series that can be is too many for thousands of zones; a zone that was never asked still has one.
+            if count > 0 || rcode == Rcode::NOERROR {
+                let labels = [("zone", zone.to_owned()), ("transport", transport.as_str().to_owned()), ("rcode", rcode.to_string())];
+                counter!("leeward_queries_total", &labels).absolute(count);
+            }
+        }
+    }
+    dropped
+}
+
+fn flag(set: bool) -> f64 {
+    if set { 1.0 } else { 0.0 }
+}
+
+fn describe_state() {
+    describe_gauge!("leeward_build_info", "The program's version; always 1.");
+    describe_gauge!("leeward_ready", "Whether /readyz says yes.");
+    describe_gauge!("leeward_generation", "The published generation.");
+    describe_counter!("leeward_publishes_total", "Snapshots published.");
+    describe_gauge!("leeward_config_last_reload_successful", "Whether the last start or reload was taken in.");
+    describe_gauge!(
+        "leeward_config_last_reload_success_timestamp_seconds",
+        "When a configuration was last taken in, in seconds since 1970; 0: never."
+    );
+    describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
+    describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
+    describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
+    describe_counter!("leeward_queries_dropped_total", "Messages that got no reply.");
+    describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");
+    describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
+    describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::super::testing;
+    use super::*;
+
+    fn scraped() -> String {
+        let fake = testing::fake();
+        let (meters, clock) = (&fake.node.meters, testing::clock_reading());
+        meters.started(clock.wall);
+        meters.reload(false, clock.wall);
+        meters.probe_finished(&CheckKind::Tcp, Duration::from_millis(3), &Outcome::Pass);
+        meters.probe_finished(&CheckKind::Tcp, Duration::from_secs(2), &Outcome::Inconclusive(Inconclusive::NoRoute));
+        meters.failover(Duration::from_millis(40));
+        meters.store_error();
+        let (snapshot, overview, checks) = (&*fake.snapshot, &fake.overview, &fake.checks);
+        Scrape { meters, snapshot, overview, checks, ready: true, clock: &clock }.render()
+    }
+
+    #[test]
+    fn a_scrape_has_what_the_contract_names() {
+        let text = scraped();
+        for line in [
+            concat!("leeward_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "leeward_ready 1",
+            "leeward_config_last_reload_successful 0",
+            "leeward_config_last_reload_success_timestamp_seconds 1700000000",
+            "leeward_zone_serial{zone=\"gslb.example.\"} 7",
+            "leeward_zone_stale{zone=\"gslb.example.\"} 0",
+            "leeward_queries_total{zone=\"\",transport=\"udp\",rcode=\"NOERROR\"} 0",
+            "leeward_queries_dropped_total 0",
+            "leeward_probe_duration_seconds_bucket{kind=\"tcp\",le=\"0.005\"} 1",
+            "leeward_probe_duration_seconds_count{kind=\"tcp\"} 2",
+            "leeward_probe_inconclusive_total{reason=\"no_route\"} 1",
+            "leeward_probe_inconclusive_total{reason=\"paused\"} 0",
+            "leeward_failover_seconds_count 1",
+            "leeward_reloads_total{result=\"refused\"} 1",
+            "leeward_store_errors_total 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        let status = |value: &str| format!("target=\"192.0.2.2:443\",status=\"{value}\"}} ");
+        for (value, number) in [("up", 0), ("down", 1), ("unknown", 0)] {
+            assert!(text.contains(&format!("{}{number}\n", status(value))), "{value}\n{text}");
+        }
+    }
+
+    #[test]
+    fn promtool_finds_nothing() {
+        let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let Ok(mut promtool) = promtool else {
+            println!("SKIPPED: promtool is not installed");
+            return;
+        };
+        promtool.stdin.take().unwrap().write_all(scraped().as_bytes()).unwrap();
+        let said = promtool.wait_with_output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+    }
+}

@@ -1,0 +1,464 @@
+//! The calls, and what every one of them goes through: access, parameters, a time limit, and the generation in the reply.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::answers::{Asked, Generation};
+use crate::control::{Entry, Overview};
+use crate::health::CheckView;
+use crate::wire::{ClientSubnet, Name, NameRef, RecordType};
+
+use super::access::Access;
+use super::ask::{Ask, Node, ReloadOutcome, ReloadReport, ReloadRequest};
+use super::explain::explain_form;
+use super::forms::{
+    CheckCounts, ChecksForm, Clock, EventForm, EventsForm, FindingForm, RegressionForm, ReloadForm, StatusForm, ZoneChangeForm,
+    ZoneCounts, ZonesForm, seconds,
+};
+use super::metrics::Scrape;
+use super::problem::Problem;
+
+/// The engine answers in microseconds; one that takes this long is stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Reading every zone, and the first results of new checks.
+const RELOAD_WITHIN: Duration = Duration::from_secs(60);
+/// An engine or a prober that has not worked for so long is dead.
+const LATE: Duration = Duration::from_secs(10);
+/// No call takes a body; small ones that clients send out of habit are ignored.
+const BODY_MAX: u64 = 16 * 1024;
+/// Events in one reply, where the caller does not say.
+const EVENTS: usize = 100;
+
+const GENERATION: HeaderName = HeaderName::from_static("leeward-generation");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// The media type of the Prometheus text format.
+const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// All calls on `node`, for callers that `access` judges.
+pub fn router(node: Node, access: Access) -> Router {
+    let shared = Shared { node: Arc::new(node), access };
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/healthz", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/checks", get(checks))
+        .route("/api/v1/zones", get(zones))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/explain", get(explain))
+        .route("/api/v1/reload", post(reload))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(from_fn_with_state(shared.clone(), gate))
+        .layer(from_fn_with_state(shared.clone(), seal))
+        .with_state(shared)
+}
+
+/// What every call has.
+#[derive(Clone)]
+struct Shared {
+    node: Arc<Node>,
+    access: Access,
+}
+
+type Reply = Result<Response, Problem>;
+
+// -------- around every call
+
+/// Lets in who may come in.
+async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Reply {
+    shared.access.judge(request.method(), request.uri().path(), request.headers())?;
+    if request.body().size_hint().lower() > BODY_MAX {
+        let detail = format!("no call takes a body, and this one has more than {BODY_MAX} octets");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", detail));
+    }
+    Ok(next.run(request).await)
+}
+
+/// Writes problems, and the headers of every reply. A reply that knows its generation has said so already.
+async fn seal(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let generation = response.extensions_mut().remove::<Generation>().unwrap_or_else(|| shared.node.published.load().generation);
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.write(response, generation);
+    }
+    let headers = response.headers_mut();
+    headers.insert(GENERATION, HeaderValue::from(generation.0));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}; see the list of calls in the documentation", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} cannot be asked with {method}; the Allow header says how", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail)
+}
+
+fn json(generation: Generation, form: &impl Serialize) -> Reply {
+    let body = serde_json::to_vec(form).map_err(|error| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The reply cannot be written", error.to_string())
+    })?;
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.extensions_mut().insert(generation);
+    Ok(response)
+}
+
+fn text(status: StatusCode, kind: HeaderValue, text: impl Into<String>) -> Response {
+    (status, [(header::CONTENT_TYPE, kind)], text.into()).into_response()
+}
+
+impl Shared {
+    fn clock(&self) -> Clock {
+        let (now, wall) = (self.node.clock)();
+        Clock { now, wall }
+    }
+
+    /// Asks the engine, which answers at once unless something is very wrong.
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Problem> {
+        let limit = ANSWER_WITHIN;
+        let detail = format!("no answer within {} s; see the log", limit.as_secs());
+        self.ask_within(limit, ask).await?.ok_or_else(|| Problem::silent(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+
+    /// Asks the engine; `None` where it takes longer than `limit`.
+    async fn ask_within<T>(&self, limit: Duration, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<Option<T>, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let exchange = async {
+            self.node.ask.send(ask(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(Some(answer)) => Ok(Some(answer)),
+            Ok(None) => Err(Problem::silent(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down")),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn overview(&self) -> Result<Overview, Problem> {
+        self.ask(Ask::Overview).await
+    }
+
+    async fn checks(&self) -> Result<Vec<CheckView>, Problem> {
+        self.ask(Ask::Checks).await
+    }
+}
+
+// -------- health and metrics
+
+async fn livez(State(shared): State<Shared>, uri: Uri) -> Reply {
+    Params::of(&uri).finish()?;
+    let late = shared.node.lateness.at(shared.clock().now);
+    if late > LATE {
+        let detail = format!("the engine or the prober was last seen working {} s ago", late.as_secs());
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "late", "Late", detail));
+    }
+    Ok(text(StatusCode::OK, TEXT, "ok\n"))
+}
+
+async fn readyz(State(shared): State<Shared>, uri: Uri) -> Reply {
+    let mut params = Params::of(&uri);
+    let verbose = params.flag("verbose")?;
+    params.finish()?;
+    let conditions = conditions(&shared.overview().await?);
+    let ready = conditions.iter().all(|condition| condition.holds);
+    if verbose {
+        let lines: String = conditions.iter().map(Condition::line).collect();
+        let (status, verdict) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+        return Ok(text(status, TEXT, format!("{lines}{verdict}\n")));
+    }
+    if ready {
+        return Ok(text(StatusCode::OK, TEXT, "ok\n"));
+    }
+    let missing: Vec<_> = conditions.iter().filter(|condition| !condition.holds).map(|condition| &*condition.says).collect();
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "Not ready", missing.join("; ")))
+}
+
+/// Something that must hold for a node to be ready.
+struct Condition {
+    name: &'static str,
+    holds: bool,
+    says: String,
+}
+
+impl Condition {
+    fn line(&self) -> String {
+        let Self { name, holds, says } = self;
+        format!("[{}] {name}: {says}\n", if *holds { '+' } else { '-' })
+    }
+}
+
+/// What readiness consists of. Not among them: the health of targets, and whether the last reload went well. Both would
+/// take a node out that answers as well as it ever will.
+fn conditions(overview: &Overview) -> [Condition; 2] {
+    let ZoneCounts { serving, stale, failed } = ZoneCounts::of(&overview.zones);
+    let zones = if overview.zones.is_empty() { overview.serving } else { serving + stale > 0 };
+    let zones_say = format!("{serving} as their files say, {stale} from their last-good copy, {failed} failed");
+    let gate_says = if overview.serving { "open" } else { "waiting for the first results of the checks" };
+    [
+        Condition { name: "zones", holds: zones, says: format!("zones served: {zones_say}") },
+        Condition { name: "start_gate", holds: overview.serving, says: format!("start gate: {gate_says}") },
+    ]
+}
+
+fn is_ready(overview: &Overview) -> bool {
+    conditions(overview).iter().all(|condition| condition.holds)
+}
+
+async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
+    Params::of(&uri).finish()?;
+    let (overview, checks) = (shared.overview().await?, shared.checks().await?);
+    let (snapshot, clock) = (shared.node.published.load(), shared.clock());
+    let scrape = Scrape {
+        meters: &shared.node.meters,
+        snapshot: &snapshot,
+        overview: &overview,
+        checks: &checks,
+        ready: is_ready(&overview),
+        clock: &clock,
+    };
+    Ok(text(StatusCode::OK, EXPOSITION, scrape.render()))
+}
+
+// -------- what there is
+
+async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
+    Params::of(&uri).finish()?;
+    let (overview, checks) = (shared.overview().await?, shared.checks().await?);
+    let clock = shared.clock();
+    let form = StatusForm {
+        generation: overview.generation.0,
+        node: shared.node.name.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time: clock.text(clock.now),
+        ready: is_ready(&overview),
+        serving: overview.serving,
+        loading: overview.loading,
+        publishes: overview.publishes,
+        late_seconds: seconds(shared.node.lateness.at(clock.now)),
+        zones: ZoneCounts::of(&overview.zones),
+        checks: CheckCounts::of(&checks),
+    };
+    json(overview.generation, &form)
+}
+
+async fn checks(State(shared): State<Shared>, uri: Uri) -> Reply {
+    Params::of(&uri).finish()?;
+    let checks = shared.checks().await?;
+    let generation = shared.node.published.load().generation;
+    json(generation, &ChecksForm::new(generation.0, checks, &shared.clock()))
+}
+
+async fn zones(State(shared): State<Shared>, uri: Uri) -> Reply {
+    Params::of(&uri).finish()?;
+    let overview = shared.overview().await?;
+    let snapshot = shared.node.published.load();
+    let replies = |apex: &Name| {
+        let entry = snapshot.zones.get(apex.as_ref());
+        entry.map_or(0, |entry| entry.counters.sum().replies.iter().flatten().sum())
+    };
+    json(overview.generation, &ZonesForm::new(&overview, |zone| replies(&zone.apex)))
+}
+
+// -------- events
+
+/// From where on events are asked for.
+enum Since {
+    Number(u64),
+    Ago(Duration),
+    Time(std::time::SystemTime),
+}
+
+async fn events(State(shared): State<Shared>, uri: Uri) -> Reply {
+    let mut params = Params::of(&uri);
+    let since = params.parsed("since", "a number, a duration such as 10m, or an RFC 3339 time", since)?;
+    let limit = params.parsed("limit", "a number from 1", |text| text.parse().ok().filter(|&limit| limit > 0))?;
+    params.finish()?;
+    let after = if let Some(Since::Number(number)) = since { number } else { 0 };
+    let entries = shared.ask(|reply| Ask::Happenings(after, reply)).await?;
+    let (generation, clock) = (shared.node.published.load().generation, shared.clock());
+    let missed = entries.first().map_or(0, |first| (first.number - 1).saturating_sub(after));
+    let chosen = choose(&entries, since.as_ref(), limit.unwrap_or(EVENTS), &clock);
+    let form = EventsForm {
+        generation: generation.0,
+        events: chosen.iter().map(|entry| EventForm::new(entry, &clock)).collect(),
+        next: chosen.last().or(entries.last()).map_or(after, |last| last.number),
+        missed: if after > 0 { missed } else { 0 },
+    };
+    json(generation, &form)
+}
+
+fn since(text: &str) -> Option<Since> {
+    let number = text.parse().ok().map(Since::Number);
+    let ago = || humantime::parse_duration(text).ok().map(Since::Ago);
+    number.or_else(ago).or_else(|| humantime::parse_rfc3339_weak(text).ok().map(Since::Time))
+}
+
+/// After a number, the first ones, so that whoever follows along misses none; else the last ones, which are of interest.
+fn choose<'e>(entries: &'e [Arc<Entry>], since: Option<&Since>, limit: usize, clock: &Clock) -> &'e [Arc<Entry>] {
+    let start = match since {
+        Some(Since::Number(_)) => return &entries[..limit.min(entries.len())],
+        None => 0,
+        Some(Since::Ago(ago)) => entries.partition_point(|entry| clock.now.since(entry.at) > *ago),
+        Some(Since::Time(time)) => entries.partition_point(|entry| clock.wall_at(entry.at) < *time),
+    };
+    &entries[start.max(entries.len().saturating_sub(limit))..]
+}
+
+// -------- explain
+
+async fn explain(State(shared): State<Shared>, uri: Uri) -> Reply {
+    let clock = shared.clock();
+    let asked = asked(Params::of(&uri), &clock)?;
+    let checks = shared.checks().await?;
+    let snapshot = shared.node.published.load();
+    json(snapshot.generation, &explain_form(&snapshot, &asked, &checks, &shared.clock()))
+}
+
+fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
+    let name = params.parsed("name", "a domain name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
+    let rtype = params.parsed("type", "a record type such as A, or TYPE65280", |text| text.parse().ok())?;
+    let client = params.parsed("client", "an address", |text| text.parse().ok())?;
+    let subnet = params.parsed("subnet", "an address or a network such as 192.0.2.0/24", subnet)?;
+    let seed = params.parsed("seed", "a number", |text| text.parse().ok())?;
+    params.finish()?;
+    Ok(Asked {
+        name: name.ok_or_else(|| Problem::parameter("the parameter 'name' is missing: which name shall be explained?"))?,
+        rtype: rtype.unwrap_or(RecordType::A),
+        client: client.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+        subnet,
+        // Any number does; the reply says which, so that the same answer can be had again.
+        seed: seed.unwrap_or_else(|| u64::from(clock.now.since_origin().subsec_nanos())),
+    })
+}
+
+/// An address or a network; host bits are cleared, as a resolver does (RFC 7871 6).
+fn subnet(text: &str) -> Option<ClientSubnet> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let source = length.map_or(Some(bits), |length| length.parse().ok()).filter(|&source| source <= bits)?;
+    let network = match address {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - u32::from(source)).unwrap_or(0)).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(source)).unwrap_or(0)).into()),
+    };
+    Some(ClientSubnet { network, source })
+}
+
+// -------- reload
+
+async fn reload(State(shared): State<Shared>, uri: Uri) -> Reply {
+    let request = reload_request(Params::of(&uri))?;
+    let named = request.zone.as_ref().map(ToString::to_string);
+    let report = shared.ask_within(RELOAD_WITHIN, |reply| Ask::Reload(request, reply)).await?;
+    let report = report.ok_or_else(|| {
+        let detail = format!("not decided within {} s; it goes on, and the events tell how it ends", RELOAD_WITHIN.as_secs());
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The reload takes long", detail)
+    })?;
+    match &report.outcome {
+        ReloadOutcome::Applied | ReloadOutcome::Rehearsed => json(report.generation, &ReloadForm::new(&report)),
+        refused => Err(refusal(refused, &report, named.as_deref().unwrap_or_default()).with("generation", report.generation.0)),
+    }
+}
+
+fn reload_request(mut params: Params<'_>) -> Result<ReloadRequest, Problem> {
+    let dry_run = params.flag("dry_run")?;
+    let zone = params.parsed("zone", "a zone's name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
+    let accept = params.parsed("accept", "check_regression", |text| (text == "check_regression").then_some(()))?;
+    params.finish()?;
+    Ok(ReloadRequest { dry_run, zone, accept_regression: accept.is_some() })
+}
+
+fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Problem {
+    let findings: Vec<_> = report.findings.iter().map(FindingForm::from).collect();
+    let zones: Vec<_> = report.zones.iter().map(ZoneChangeForm::from).collect();
+    let problem = match outcome {
+        ReloadOutcome::Regression(regressions) => {
+            let count = regressions.len();
+            let detail = format!(
+                "{count} checks of targets that are up would fail as they are changed; nothing was changed. \
+                 Mend them, or say accept=check_regression to take the change in all the same"
+            );
+            let list: Vec<_> = regressions.iter().map(RegressionForm::from).collect();
+            let title = "The reload would take down targets that are up";
+            Problem::new(StatusCode::CONFLICT, "check_regression", title, detail).with("regressions", list)
+        }
+        ReloadOutcome::NeedsRestart(settings) => {
+            let detail = format!("these take effect only at a start: {}; nothing was changed. Restart, or undo them", settings.join(", "));
+            Problem::new(StatusCode::CONFLICT, "needs_restart", "The change needs a restart", detail).with("settings", settings)
+        }
+        ReloadOutcome::NoSuchZone => {
+            let detail = format!("there is no zone {named} in the configuration");
+            Problem::new(StatusCode::NOT_FOUND, "no_such_zone", "No such zone", detail)
+        }
+        ReloadOutcome::Invalid | ReloadOutcome::Applied | ReloadOutcome::Rehearsed => {
+            let errors = report.findings.iter().filter(|finding| finding.error).count();
+            let detail = format!("{errors} errors; what has errors keeps its old state. Mend them and reload again");
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The files have errors", detail).with("zones", zones)
+        }
+    };
+    problem.with("findings", findings)
+}
+
+// -------- parameters
+
+/// The query's parameters: each is taken by the call that knows it, and what is left over is an error.
+struct Params<'u>(Vec<(Cow<'u, str>, Cow<'u, str>)>);
+
+impl<'u> Params<'u> {
+    fn of(uri: &'u Uri) -> Self {
+        Self(url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect())
+    }
+
+    fn take(&mut self, name: &str) -> Result<Option<Cow<'u, str>>, Problem> {
+        let Some(at) = self.0.iter().position(|(found, _)| found == name) else { return Ok(None) };
+        let (_, value) = self.0.remove(at);
+        if self.0.iter().any(|(found, _)| found == name) {
+            return Err(Problem::parameter(format!("the parameter '{name}' is given more than once")));
+        }
+        Ok(Some(value))
+    }
+
+    /// The parameter as `parse` reads it; `wanted` says what would be right.
+    fn parsed<T>(&mut self, name: &str, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let Some(value) = self.take(name)? else { return Ok(None) };
+        let wrong = || Problem::parameter(format!("the parameter '{name}' is {value:?} and should be {wanted}"));
+        parse(&value).map(Some).ok_or_else(wrong)
+    }
+
+    /// A parameter that is set by being there.
+    fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        let parse = |text: &str| match text {
+            "" | "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        };
+        Ok(self.parsed(name, "true or false", parse)?.unwrap_or(false))
+    }
+
+    fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = self.0.iter().map(|(name, _)| format!("'{name}'")).collect();
+        Err(Problem::parameter(format!("unknown parameters: {}", names.join(", "))))
+    }
+}
