@@ -7,6 +7,7 @@ pub mod health;
 pub mod prober;
 pub mod program;
 pub mod server;
+pub mod store;
 pub mod target;
 pub mod wire;
 pub mod zone;

@@ -27,7 +27,8 @@ impl Prepared {
     #[must_use]
     pub fn new(rtype: RecordType, ttl: Ttl, code: Box<str>, program: Option<Program>) -> Self {
         let members = program.as_ref().map_or(&[][..], Program::members);
-        let records = members.iter().map(|text| rdata_from_text(rtype, text).ok().map(|rdata| record(rtype, ttl, &rdata))).collect();
+        let records =
+            members.iter().map(|text| rdata_from_text(rtype, text).ok().map(|rdata| record(rtype, ttl, &rdata))).collect();
         Self { rtype, ttl, code, program, records }
     }
 

@@ -92,14 +92,7 @@ pub(super) fn respond_traced<'s>(
     Response::Reply(len)
 }
 
-fn refuse(
-    counters: &QueryCounters,
-    worker: &Worker,
-    ctx: &Ctx,
-    header: Header,
-    rcode: Rcode,
-    reply: &mut [u8],
-) -> Response {
+fn refuse(counters: &QueryCounters, worker: &Worker, ctx: &Ctx, header: Header, rcode: Rcode, reply: &mut [u8]) -> Response {
     match Writer::refusal(reply, header, rcode) {
         Some(len) => {
             counters.replied(worker.slot, ctx.transport, rcode);
@@ -188,8 +181,8 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
 
     /// The zone that answers, for a question that a zone can answer.
     fn served(&mut self) -> Option<&'s ZoneEntry> {
-        let askable = self.query.qclass == crate::wire::Class::IN
-            && (!self.query.qtype.is_meta() || self.query.qtype == RecordType::ANY);
+        let askable =
+            self.query.qclass == crate::wire::Class::IN && (!self.query.qtype.is_meta() || self.query.qtype == RecordType::ANY);
         let entry = self.snapshot.zones.find(self.query.qname).filter(|_| askable);
         self.tell(|| Trace::Zone(entry));
         entry
@@ -257,7 +250,8 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     /// Answers from the node that `name` led to.
     fn node(&mut self, zone: &'s Zone, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<Step<'s>, Stop> {
         let qtype = self.query.qtype;
-        if qtype != RecordType::CNAME && qtype != RecordType::ANY
+        if qtype != RecordType::CNAME
+            && qtype != RecordType::ANY
             && let Some(target) = self.alias(owner, name, node)?
         {
             self.tell(|| Trace::Follow(target));

@@ -141,9 +141,8 @@ impl Batch {
             let rest = &mut self.headers[sent..count];
             // SAFETY: each of the `rest.len()` headers was just pointed at one exchange's peer, reply and control
             // buffers with their lengths, all alive in `self`; the descriptor is open.
-            let accepted = unsafe {
-                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT)
-            };
+            let accepted =
+                unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, libc::MSG_DONTWAIT) };
             sent += usize::try_from(accepted).unwrap_or(0).max(1); // on an error, the first of the rest is skipped
         }
     }

@@ -35,7 +35,13 @@ pub(super) struct Limits {
 }
 
 /// Serves `listeners` until `stopping`.
-pub(super) fn run(listeners: Vec<TcpListener>, worker: Worker, published: &Published, limits: Limits, stopping: &watch::Receiver<bool>) {
+pub(super) fn run(
+    listeners: Vec<TcpListener>,
+    worker: Worker,
+    published: &Published,
+    limits: Limits,
+    stopping: &watch::Receiver<bool>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "no runtime for TCP; TCP is not served"),
@@ -104,7 +110,7 @@ impl Desk {
                 while message_len(&input).is_none() {
                     input.reserve(READ_MAX);
                     if (&mut stream).take(READ_MAX as u64).read_buf(&mut input).await? == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
                     }
                 }
                 Ok(())

@@ -7,6 +7,10 @@
 //!
 //! Never here: what a token means.
 
+/// Most tokens of an entry in parentheses; RDATA of 65,535 octets has no more words. One that goes on is taken for
+/// one that never closes, which bounds how much of a file is read again after each such error.
+const ENTRY_MAX: usize = 0x1_0010;
+
 /// A place within the file that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -118,6 +122,9 @@ impl<'a> Lexer<'a> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if byte != b'\n' {
                 self.step(byte, entry, &mut progress);
+                if progress.depth > 0 && entry.tokens.len() > ENTRY_MAX {
+                    break;
+                }
                 continue;
             }
             self.newline();
@@ -131,7 +138,7 @@ impl<'a> Lexer<'a> {
                 entry.leading_blank = self.starts_blank();
             }
         }
-        self.end_of_file(entry, &progress)
+        self.end_open(entry, &progress)
     }
 
     /// Takes one token or separator that starts with `byte`.
@@ -203,7 +210,8 @@ impl<'a> Lexer<'a> {
         matches!(self.bytes.get(at..), None | Some([] | [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..]))
     }
 
-    fn end_of_file(&mut self, entry: &Entry<'a>, progress: &Progress) -> Option<Result<(), Broken>> {
+    /// Ends the entry that is open at the end of the file, or that is too long.
+    fn end_open(&mut self, entry: &Entry<'a>, progress: &Progress) -> Option<Result<(), Broken>> {
         if progress.depth > 0
             && let Some((resume, place)) = progress.opened
         {
@@ -293,6 +301,12 @@ mod tests {
             line(false, &[("last", 6, 1)]),
         ];
         assert_eq!(entries(text), expected);
+    }
+
+    #[test]
+    fn parentheses_that_go_on_too_long_are_taken_as_open() {
+        let text = "a (\n".to_owned() + &"b\n".repeat(ENTRY_MAX + 1) + ")\n";
+        assert_eq!(entries(&text)[..2], [Err((LexError::OpenParenthesis, 1, 3)), line(false, &[("b", 2, 1)])]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::lexer::{Entry, Lexer, Token, show};
+use super::lexer::{Entry, Lexer, Place, Token, show};
 use crate::wire::{Field, Name, NameError, NameRef, RecordType, layout};
 
 /// Longest character-string (RFC 1035 3.3).
@@ -490,7 +490,17 @@ fn closing_quote(body: &[u8]) -> Option<usize> {
     }
 }
 
+/// Words between blanks. Only CAA has strings; elsewhere `;` and quotes are octets of a name like any other.
 fn words_rdata(rtype: RecordType, text: &str) -> Result<Vec<u8>, RdataError> {
+    if rtype == RecordType::CAA {
+        return lexed_rdata(rtype, text);
+    }
+    let at = Place { line: 1, column: 1 };
+    let words = text.split_ascii_whitespace().map(|word| Token { text: word.as_bytes(), quoted: false, at });
+    parse(rtype, &words.collect::<Vec<_>>(), Some(NameRef::ROOT)).map_err(|(_, error)| error)
+}
+
+fn lexed_rdata(rtype: RecordType, text: &str) -> Result<Vec<u8>, RdataError> {
     let mut lexer = Lexer::new(text.as_bytes());
     let mut entry = Entry::default();
     if let Some(Err(broken)) = lexer.next_entry(&mut entry) {
@@ -588,10 +598,11 @@ mod tests {
 
     #[test]
     fn programs_text_becomes_rdata() {
-        let cases: [(RecordType, &str, &[u8]); 12] = [
+        let cases: [(RecordType, &str, &[u8]); 13] = [
             (RecordType::A, "192.0.2.1", &[192, 0, 2, 1]),
             (RecordType::AAAA, "::1", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
             (RecordType::CNAME, "two", b"\x03two\0"),
+            (RecordType::CNAME, "a;(b)", b"\x05a;(b)\0"),
             (RecordType::PTR, "two.x.", b"\x03two\x01x\0"),
             (RecordType::MX, "10 m.x", b"\0\x0a\x01m\x01x\0"),
             (RecordType::SRV, "1 2 3 m", b"\0\x01\0\x02\0\x03\x01m\0"),
@@ -619,7 +630,9 @@ mod tests {
             (RecordType::MX, "70000 a", "the preference `70000` is not a number from 0 to 65535"),
             (RecordType::CNAME, "", "the target is missing from the CNAME record"),
             (RecordType::CNAME, "a b", "`b` is one value too many for the CNAME record"),
-            (RecordType::CNAME, "a\nb", "a second line is one value too many for the CNAME record"),
+            (RecordType::CNAME, "a\nb", "`b` is one value too many for the CNAME record"),
+            (RecordType::CAA, "0 issue a\nb", "a second line is one value too many for the CAA record"),
+            (RecordType::CAA, "0 issue \"a", "the string that starts here has no closing quote on its line"),
             (RecordType::CAA, "0 a-b x", "`a-b` is not a CAA tag"),
             (RecordType::TXT, "a\"b", "the text's quotes do not pair: `a\\\"b`"),
             (RecordType::TXT, "a\\", "the text's quotes do not pair: `a\\\\`"),

@@ -1,0 +1,209 @@
+//! LUA records of a zone → prepared programs, with every finding at its place in the zone file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::answers::{Prepared, Snapshot, ZoneState};
+use crate::config::Net;
+use crate::control::{NewProgram, ZoneLoad};
+use crate::program::{self, Defaults};
+use crate::wire::{NameRef, RecordType, Ttl};
+use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};
+
+/// What the configuration says about programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Interval and time limit of checks that do not say.
+    pub defaults: Defaults,
+    /// `[lua] insert_whitespace`.
+    pub insert_whitespace: bool,
+    /// `[prober] deny`: addresses that no program may have probed.
+    pub deny: Vec<Net>,
+}
+
+/// Compiles one record. Where there is an error among the findings, the result answers SERVFAIL, but for single members
+/// that are not data of the type: those are errors only if no member is usable.
+#[must_use]
+pub fn record(record: &LuaRecord, settings: &Settings) -> (Prepared, Vec<Finding>) {
+    let strings: Vec<&str> = record.segments.iter().map(|segment| &*segment.text).collect();
+    let source = program::join(&strings, settings.insert_whitespace);
+    let compiled = program::compile(&source.code, &settings.defaults);
+    let place = |offset: usize| match source.locate(offset) {
+        (segment, within) if segment < record.segments.len() => {
+            let at = &record.segments[segment].at;
+            Position { column: at.column + within as u32, ..at.clone() }
+        }
+        _ => record.at.clone(),
+    };
+    let mut findings: Vec<Finding> = source
+        .findings
+        .iter()
+        .chain(&compiled.findings)
+        .map(|finding| Finding {
+            severity: severity(finding.severity),
+            at: place(finding.offset),
+            message: finding.message.clone(),
+            remedy: finding.remedy.clone(),
+        })
+        .collect();
+    findings.extend(denied(record, compiled.program.as_ref(), settings));
+    let sound = findings.iter().all(|finding| finding.severity == Severity::Warning);
+    let prepared = Prepared::new(record.rtype, record.ttl, source.code.as_str().into(), compiled.program.filter(|_| sound));
+    findings.extend(bad_members(record, &prepared));
+    (prepared, findings)
+}
+
+const fn severity(of: program::Severity) -> Severity {
+    match of {
+        program::Severity::Warning => Severity::Warning,
+        program::Severity::Error => Severity::Error,
+    }
+}
+
+fn denied(record: &LuaRecord, program: Option<&program::Program>, settings: &Settings) -> Vec<Finding> {
+    let addresses: BTreeSet<_> = program.iter().flat_map(|program| program.checks()).map(|check| check.spec.address).collect();
+    let denied = addresses.into_iter().filter(|&address| settings.deny.iter().any(|net| net.contains(address)));
+    denied
+        .map(|address| Finding {
+            severity: Severity::Error,
+            at: record.at.clone(),
+            message: format!("the target {address} may not be probed: it lies in `[prober] deny`"),
+            remedy: "take the target out, or the network out of `[prober] deny`".into(),
+        })
+        .collect()
+}
+
+fn bad_members(record: &LuaRecord, prepared: &Prepared) -> Vec<Finding> {
+    let severity = if prepared.is_hopeless() { Severity::Error } else { Severity::Warning };
+    let finding = |(text, error): (&str, _)| Finding {
+        severity,
+        at: record.segments.first().map_or(&record.at, |segment| &segment.at).clone(),
+        message: format!("{text:?} is not {} data ({error}): answers with it are SERVFAIL", record.rtype),
+        remedy: format!("give values of type {}, or use another target type", record.rtype),
+    };
+    prepared.bad_members().map(finding).collect()
+}
+
+/// Gives out program slots. A slot is free again once no snapshot to come refers to it.
+#[derive(Debug, Default)]
+pub struct Slots {
+    next: u32,
+    free: BTreeSet<ProgramId>,
+}
+
+impl Slots {
+    fn take(&mut self) -> ProgramId {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.next += 1;
+            ProgramId(self.next - 1)
+        })
+    }
+
+    /// These are free again.
+    pub fn give_back(&mut self, slots: impl IntoIterator<Item = ProgramId>) {
+        self.free.extend(slots);
+    }
+}
+
+/// One version of a zone, compiled.
+#[derive(Debug)]
+pub struct Version {
+    /// To be handed to the engine.
+    pub load: ZoneLoad,
+    /// What is wrong with its new programs.
+    pub findings: Vec<Finding>,
+    /// Slots that its new programs took: to be given back if it is not adopted.
+    pub taken: Vec<ProgramId>,
+    /// What differs from the version that is served, where one is.
+    pub diff: Option<Diff>,
+}
+
+/// How a version comes about.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// It is the last-good copy.
+    pub stale: bool,
+    /// The settings of programs have changed: compile every record, not only the new ones.
+    pub anew: bool,
+    /// Its text, to be kept once it is served.
+    pub copy: Option<Arc<[u8]>>,
+}
+
+/// Compiles `contents` into the next version of its zone, upon the one in `snapshot`, if any.
+#[must_use]
+pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
+    let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
+    let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew);
+    let mut bind = |record: &LuaRecord| compiler.bind(record);
+    let (zone, diff) = match before {
+        Some(before) if !origin.anew => {
+            let (zone, diff) = before.updated(contents, &mut bind);
+            (zone, Some(diff))
+        }
+        Some(_) | None => (Zone::build(contents, &mut bind), before.map(|before| before.diff(contents))),
+    };
+    let Compiler { added, findings, .. } = compiler;
+    let added: Vec<NewProgram> = added.into_values().collect();
+    let taken = added.iter().map(|program| program.id).collect();
+    let kept: BTreeSet<ProgramId> = zone.programs().collect();
+    let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
+    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), copy: origin.copy };
+    Version { load, findings, taken, diff }
+}
+
+/// The version of a zone that a snapshot serves, and whether it is the last-good copy.
+#[must_use]
+pub fn served<'s>(snapshot: &'s Snapshot, apex: NameRef<'_>) -> Option<(&'s Zone, bool)> {
+    match &snapshot.zones.get(apex)?.state {
+        ZoneState::Serving { zone, stale } => Some((zone, *stale)),
+        ZoneState::Failed(_) => None,
+    }
+}
+
+/// Compiles the records of one zone version, each different program once: records with the same type, TTL and code
+/// share a slot.
+struct Compiler<'a> {
+    settings: &'a Settings,
+    slots: &'a mut Slots,
+    /// The version that is served, and the snapshot that holds its programs.
+    served: Option<(&'a Zone, &'a Snapshot)>,
+    by_code: HashMap<(RecordType, Ttl, Box<str>), ProgramId>,
+    added: BTreeMap<ProgramId, NewProgram>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Compiler<'a> {
+    /// A compiler that may reuse the slots of the version that is served.
+    fn new(settings: &'a Settings, slots: &'a mut Slots, served: Option<(&'a Zone, &'a Snapshot)>, reuse: bool) -> Self {
+        let kept = served.filter(|_| reuse).into_iter().flat_map(|(zone, snapshot)| {
+            let set = |id: ProgramId| snapshot.set(id).map(|set| (id, Arc::clone(set.prepared())));
+            zone.programs().filter_map(set)
+        });
+        let by_code = kept.map(|(id, prepared)| ((prepared.rtype(), prepared.ttl(), prepared.code().into()), id)).collect();
+        Self { settings, slots, served, by_code, added: BTreeMap::new(), findings: Vec::new() }
+    }
+
+    /// The slot of a record's program.
+    fn bind(&mut self, lua: &LuaRecord) -> ProgramId {
+        let (prepared, findings) = record(lua, self.settings);
+        self.findings.extend(findings);
+        let replaces = self.served_at(lua);
+        let code = (prepared.rtype(), prepared.ttl(), prepared.code().into());
+        let id = *self.by_code.entry(code).or_insert_with(|| {
+            let id = self.slots.take();
+            self.added.insert(id, NewProgram { id, prepared: Arc::new(prepared), replaces: Vec::new() });
+            id
+        });
+        if let Some(program) = self.added.get_mut(&id) {
+            program.replaces.extend(replaces);
+        }
+        id
+    }
+
+    /// The programs that are served at the record's name and type.
+    fn served_at(&self, lua: &LuaRecord) -> Vec<ProgramId> {
+        let node = self.served.and_then(|(zone, _)| zone.node(lua.owner.as_ref()));
+        let programs = node.iter().flat_map(|node| node.programs());
+        programs.filter(|program| program.rtype == lua.rtype).map(|program| program.id).collect()
+    }
+}

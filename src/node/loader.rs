@@ -1,0 +1,341 @@
+//! The loader's thread: reads the configuration and the zone files, compiles them off the engine's thread, hands the
+//! engine one load at a time and waits for its decision.
+//!
+//! What is served is read from the published snapshot, so the loader keeps no second copy of the truth. Zones are
+//! judged one by one: one with errors keeps what it has (DESIGN 7.1) and holds back none of the others. Program errors
+//! are errors of their zone, with one exception at the first start: where there is no last-good copy to fall back on,
+//! the zone is served and only the records that could not be compiled answer SERVFAIL.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use tokio::sync::oneshot;
+
+use crate::answers::{Published, Snapshot};
+use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
+use crate::config::{self, Config};
+use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
+use crate::program::Defaults;
+use crate::store::LastGood;
+use crate::wire::{Name, NameRef};
+use crate::zone::{self, Contents, Files, Finding, ProgramId, Severity, Zone};
+
+use super::compile::{self, Origin, Settings, Slots, Version, served};
+use super::drive::Message;
+
+/// What the loader is asked to do.
+pub(super) enum Job {
+    /// Load everything for the first time; whether every file was good.
+    Start(oneshot::Sender<bool>),
+    /// Read again, and report.
+    Reload(ReloadRequest, Box<dyn FnOnce(ReloadReport) + Send>),
+}
+
+/// Reads and compiles.
+pub(super) struct Loader {
+    pub(super) config_file: Option<PathBuf>,
+    pub(super) config: Config,
+    pub(super) strict: bool,
+    pub(super) store: LastGood,
+    pub(super) published: Published,
+    pub(super) engine: Sender<Message>,
+    pub(super) decided: Receiver<(LoadId, Outcome)>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) slots: Slots,
+    pub(super) loads: u64,
+}
+
+/// What came of reading a zone's file.
+enum Read {
+    Changed(Box<Version>),
+    Unchanged,
+    Bad,
+}
+
+impl Loader {
+    /// Works until the last sender of jobs has gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            match job {
+                Job::Start(done) => drop(done.send(self.start())),
+                Job::Reload(request, reply) => {
+                    let report = self.reload(&request);
+                    if !request.dry_run {
+                        self.meters.reload(report.outcome == ReloadOutcome::Applied);
+                    }
+                    reply(report);
+                }
+            }
+        }
+    }
+
+    // -------- start
+
+    fn start(&mut self) -> bool {
+        let zones = self.config.zones.clone();
+        let snapshot = self.published.load();
+        let mut findings = Vec::new();
+        let versions: Vec<Version> =
+            zones.iter().map(|(apex, file)| self.first_version(&snapshot, apex.as_ref(), file, &mut findings)).collect();
+        log(&findings);
+        let sound = !has_errors(&findings);
+        if self.strict && !sound {
+            return false;
+        }
+        self.decide(LoadKind::Start, versions, Vec::new());
+        self.meters.reload(sound);
+        sound
+    }
+
+    /// What is served of a zone at a start: its file, else its last-good copy, else as much of the file as compiles, else
+    /// SERVFAIL.
+    fn first_version(&mut self, snapshot: &Snapshot, apex: NameRef<'_>, file: &Path, findings: &mut Vec<Finding>) -> Version {
+        let loaded = zone::load(&Files, file, apex);
+        findings.extend(loaded.findings);
+        let copy_path = self.store.path(apex);
+        let copy = || zone::load(&Files, &copy_path, apex).contents.filter(|_| copy_path.exists());
+        let stale = || Origin { stale: true, ..Origin::default() };
+        let Some(contents) = loaded.contents else {
+            return match copy() {
+                Some(copy) => self.version(snapshot, &copy, stale()),
+                None => failed(apex),
+            };
+        };
+        let origin = Origin { copy: Some(contents.to_text().into()), ..Origin::default() };
+        let mut version = self.version(snapshot, &contents, origin);
+        let sound = !has_errors(&version.findings);
+        findings.append(&mut version.findings);
+        match copy().filter(|copy| !sound && *copy != contents) {
+            Some(copy) => {
+                self.slots.give_back(version.taken);
+                self.version(snapshot, &copy, stale())
+            }
+            None => version,
+        }
+    }
+
+    // -------- reload
+
+    fn reload(&mut self, request: &ReloadRequest) -> ReloadReport {
+        let snapshot = self.published.load();
+        let report = |outcome, findings| ReloadReport { outcome, generation: snapshot.generation, zones: Vec::new(), findings };
+        let (config, mut findings) = match self.read_config(request) {
+            Ok(read) => read,
+            Err(findings) => return report(ReloadOutcome::Invalid, findings),
+        };
+        let restart = self.config.needs_restart(&config);
+        if !restart.is_empty() {
+            return report(ReloadOutcome::NeedsRestart(restart), findings);
+        }
+        if request.zone.as_ref().is_some_and(|zone| !config.zones.contains_key(zone)) {
+            return report(ReloadOutcome::NoSuchZone, findings);
+        }
+        let before = std::mem::replace(&mut self.config, config);
+        let anew = settings(&before) != settings(&self.config);
+        let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
+        let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
+        let mut report = self.apply(request, &before, &snapshot, versions, removed);
+        if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
+            self.config = before;
+        }
+        if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
+            report.outcome = ReloadOutcome::Invalid;
+        }
+        report.findings = findings;
+        report
+    }
+
+    /// The configuration to go by: read again, unless one zone was asked for.
+    fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
+        let Some(file) = self.config_file.as_ref().filter(|_| request.zone.is_none()) else {
+            return Ok((self.config.clone(), Vec::new()));
+        };
+        let loaded = config::load(file);
+        let findings: Vec<_> = loaded.findings.iter().map(config_finding).collect();
+        loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
+    }
+
+    /// The zones that changed, and whether any file is bad.
+    fn read_zones(
+        &mut self,
+        snapshot: &Snapshot,
+        request: &ReloadRequest,
+        anew: bool,
+        findings: &mut Vec<api::Finding>,
+    ) -> (Vec<Version>, bool) {
+        let mut versions = Vec::new();
+        let mut bad = false;
+        for (apex, file) in self.config.zones.clone() {
+            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) {
+                continue;
+            }
+            let mut found = Vec::new();
+            match self.next_version(snapshot, apex.as_ref(), &file, anew, &mut found) {
+                Read::Changed(version) => versions.push(*version),
+                Read::Unchanged => {}
+                Read::Bad => bad = true,
+            }
+            log(&found);
+            findings.extend(found.iter().map(zone_finding));
+        }
+        (versions, bad)
+    }
+
+    fn next_version(
+        &mut self,
+        snapshot: &Snapshot,
+        apex: NameRef<'_>,
+        file: &Path,
+        anew: bool,
+        findings: &mut Vec<Finding>,
+    ) -> Read {
+        let loaded = zone::load(&Files, file, apex);
+        findings.extend(loaded.findings);
+        let Some(contents) = loaded.contents else { return Read::Bad };
+        if !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty()) {
+            return Read::Unchanged;
+        }
+        let mut version = self.version(snapshot, &contents, Origin { stale: false, anew, copy: Some(contents.to_text().into()) });
+        findings.append(&mut version.findings);
+        if has_errors(findings) {
+            self.slots.give_back(version.taken);
+            return Read::Bad;
+        }
+        Read::Changed(Box::new(version))
+    }
+
+    /// The next version of a zone.
+    fn version(&mut self, snapshot: &Snapshot, contents: &Contents, origin: Origin) -> Version {
+        compile::version(snapshot, contents, &settings(&self.config), &mut self.slots, origin)
+    }
+
+    fn apply(
+        &mut self,
+        request: &ReloadRequest,
+        before: &Config,
+        snapshot: &Snapshot,
+        versions: Vec<Version>,
+        removed: Vec<Name>,
+    ) -> ReloadReport {
+        let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
+        zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
+        let quiet = zones.is_empty() && before.health == self.config.health && before.answering == self.config.answering;
+        let kind = if request.dry_run {
+            LoadKind::DryRun
+        } else {
+            LoadKind::Reload { accept_regression: request.accept_regression }
+        };
+        let outcome = if quiet {
+            if request.dry_run { Outcome::Rehearsed(snapshot.generation) } else { Outcome::Adopted(snapshot.generation) }
+        } else {
+            self.decide(kind, versions, removed)
+        };
+        let (outcome, generation) = match outcome {
+            Outcome::Adopted(generation) => (ReloadOutcome::Applied, generation),
+            Outcome::Rehearsed(generation) => (ReloadOutcome::Rehearsed, generation),
+            Outcome::Refused(generation, regressions) => (ReloadOutcome::Regression(regressions), generation),
+        };
+        ReloadReport { outcome, generation, zones, findings: Vec::new() }
+    }
+
+    /// Hands a load to the engine and waits until it is decided. Slots that are free afterwards are given back.
+    fn decide(&mut self, kind: LoadKind, versions: Vec<Version>, removed: Vec<Name>) -> Outcome {
+        self.loads += 1;
+        let id = LoadId(self.loads);
+        let snapshot = self.published.load();
+        let taken: Vec<ProgramId> = versions.iter().flat_map(|version| version.taken.iter().copied()).collect();
+        let mut dropped: BTreeSet<ProgramId> = removed
+            .iter()
+            .filter_map(|apex| served(&snapshot, apex.as_ref()))
+            .flat_map(|(zone, _)| zone.programs())
+            .collect();
+        let zones: Vec<ZoneLoad> = versions.into_iter().map(|version| version.load).collect();
+        for zone in &zones {
+            if let ZoneLoad::Data { dropped: gone, .. } = zone {
+                dropped.extend(gone);
+            }
+        }
+        let Config { health, answering, .. } = &self.config;
+        let load = Load { id, kind, zones, removed, health: health.clone(), options: *answering };
+        drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
+        let outcome = loop {
+            match self.decided.recv() {
+                Ok((decided, outcome)) if decided == id => break outcome,
+                Ok(_) => {}
+                Err(_) => break Outcome::Refused(snapshot.generation, Arc::new([])), // the engine is gone: we are stopping
+            }
+        };
+        match outcome {
+            Outcome::Adopted(_) => self.slots.give_back(dropped),
+            Outcome::Rehearsed(_) | Outcome::Refused(..) => self.slots.give_back(taken),
+        }
+        outcome
+    }
+}
+
+fn report(snapshot: &Snapshot, version: &Version) -> ZoneReport {
+    let zone = match &version.load {
+        ZoneLoad::Failed(apex) => return ZoneReport { zone: apex.clone(), before: None, after: None, removed: 0, added: 0 },
+        ZoneLoad::Data { zone, .. } => zone,
+    };
+    let count = |side: &zone::DiffSide| side.rrsets().count() + side.lua_records().count();
+    ZoneReport {
+        zone: zone.apex().to_name(),
+        before: served(snapshot, zone.apex()).map(|(zone, _)| zone.serial()),
+        after: Some(zone.serial()),
+        removed: version.diff.as_ref().map_or(0, |diff| count(&diff.removed)),
+        added: version.diff.as_ref().map_or_else(|| rrsets(zone), |diff| count(&diff.added)),
+    }
+}
+
+fn rrsets(zone: &Zone) -> usize {
+    zone.nodes().map(|node| node.rrsets().count()).sum()
+}
+
+fn removal(snapshot: &Snapshot, apex: &Name) -> ZoneReport {
+    let before = served(snapshot, apex.as_ref()).map(|(zone, _)| zone);
+    ZoneReport { zone: apex.clone(), before: before.map(Zone::serial), after: None, removed: before.map_or(0, rrsets), added: 0 }
+}
+
+/// What a configuration says about programs.
+pub(super) fn settings(config: &Config) -> Settings {
+    let defaults = Defaults { interval: config.health.interval, timeout: config.health.timeout };
+    Settings { defaults, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
+}
+
+fn failed(apex: NameRef<'_>) -> Version {
+    Version { load: ZoneLoad::Failed(apex.to_name()), findings: Vec::new(), taken: Vec::new(), diff: None }
+}
+
+fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+fn log(findings: &[Finding]) {
+    for finding in findings {
+        match finding.severity {
+            Severity::Error => tracing::error!("{finding}"),
+            Severity::Warning => tracing::warn!("{finding}"),
+        }
+    }
+}
+
+fn zone_finding(finding: &Finding) -> api::Finding {
+    api::Finding {
+        error: finding.severity == Severity::Error,
+        place: finding.at.to_string(),
+        message: finding.message.clone(),
+        remedy: finding.remedy.clone(),
+    }
+}
+
+fn config_finding(finding: &config::Finding) -> api::Finding {
+    api::Finding {
+        error: finding.error,
+        place: finding.place(),
+        message: finding.message.clone(),
+        remedy: finding.remedy.clone(),
+    }
+}

@@ -1,0 +1,292 @@
+//! Owns the engine: feeds it events, runs its effects, loads and reloads.
+//!
+//! Threads of a node, and what each may wait for:
+//!
+//! | thread | work | waits for |
+//! | --- | --- | --- |
+//! | `dns-udp`, `dns-tcp` | answer from the published snapshot | the network |
+//! | `engine` | the one writer: events in, effects out | the next event |
+//! | `reaper` | frees retired snapshots | readers to let go |
+//! | `loader` | reads and compiles configuration and zones | files, the engine's decision |
+//! | `store` | keeps last-good copies | the disk |
+//! | `control` (a runtime) | probes, admin API, signals | the network |
+//!
+//! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
+//! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
+
+mod clock;
+pub mod compile;
+mod drive;
+mod loader;
+mod notify;
+mod reaper;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::answers::{Published, Snapshot};
+use crate::api::{self, Ask, Lateness, Meters, ReloadReport, ReloadRequest};
+use crate::config::Config;
+use crate::control::{self, Engine};
+use crate::prober::{Prober, Pulse};
+use crate::server::{self, BindError, Server, Sockets};
+use crate::store::{Keeper, LastGood};
+
+use drive::{Beats, Message, Outlets, drive};
+use loader::{Job, Loader};
+use notify::Supervisor;
+
+/// Reloads that may wait for the loader; beyond that a caller is told that the node is busy.
+const RELOADS_WAITING: usize = 16;
+/// API calls that may wait to be forwarded.
+const ASKS_WAITING: usize = 64;
+/// Threads for probes, the API and signals. Probes are I/O and small; two keep one slow TLS handshake from delaying the
+/// rest.
+const CONTROL_THREADS: usize = 2;
+/// How long the control runtime may take to end; a look-up that hangs cannot be called back.
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
+
+/// What to run.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration.
+    pub config: Config,
+    /// Where it was read, and is read again by a reload.
+    pub config_file: Option<PathBuf>,
+    /// Refuse to start with a bad zone file, instead of serving what can be served.
+    pub strict: bool,
+}
+
+/// Why a node could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address for DNS could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin API could not be bound.
+    #[error(transparent)]
+    Admin(#[from] api::ListenError),
+    /// `--strict`, and a zone file has errors.
+    #[error("a zone file has errors, and --strict was given; mend the file or start without --strict")]
+    Strict,
+    /// The system refused a thread, a runtime or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// [`Error`] if it cannot start.
+pub fn run(start: Start) -> Result<(), Error> {
+    server::trial_bind(&start.config.server)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let listeners = {
+        let _context = runtime.enter();
+        api::Listeners::bind(&start.config.admin)?
+    };
+    let node = Node::assemble(start, &runtime)?;
+    let result = runtime.block_on(node.live(listeners));
+    runtime.shutdown_timeout(SHUTDOWN_WAIT);
+    result
+}
+
+/// The parts of a running node that its main task holds.
+struct Node {
+    config: Config,
+    strict: bool,
+    api: api::Node,
+    asks: mpsc::Receiver<Ask>,
+    engine: Sender<Message>,
+    jobs: SyncSender<Job>,
+    published: Published,
+    opened: mpsc::UnboundedReceiver<()>,
+    pulse: Arc<Pulse>,
+    seed: fastrand::Rng,
+}
+
+impl Node {
+    /// Starts every thread but those of the DNS ports.
+    #[expect(clippy::disallowed_methods, reason = "the one seed that all random sources come from")]
+    fn assemble(start: Start, runtime: &Runtime) -> io::Result<Self> {
+        let Start { config, config_file, strict } = start;
+        let mut seed = fastrand::Rng::new();
+        let meters = Arc::new(Meters::new());
+        let pulse = Arc::new(Pulse::new());
+        let beats = Arc::new(Beats::new(Arc::clone(&pulse)));
+        let workers = config.server.workers();
+        let published = Published::new(Arc::new(Snapshot::empty(config.answering, workers)));
+        let store = LastGood::under(&config.state_dir);
+        let (engine_tx, inbox) = std::sync::mpsc::channel();
+        let (retired, graveyard) = std::sync::mpsc::channel();
+        let (decided_tx, decided) = std::sync::mpsc::channel();
+        let (open, opened) = mpsc::unbounded_channel();
+        let (jobs, jobs_rx) = sync_channel(RELOADS_WAITING);
+        let (ask, asks) = mpsc::channel(ASKS_WAITING);
+
+        let engine_config = control::Config {
+            health: config.health.clone(),
+            options: config.answering,
+            publish_interval: config.publish_interval,
+            workers,
+        };
+        let engine = Engine::new(engine_config, seed.fork(), clock::now());
+        let outlets = Outlets {
+            published: published.clone(),
+            retired,
+            prober: prober(&config, Arc::clone(&pulse)),
+            runtime: runtime.handle().clone(),
+            inbox: engine_tx.clone(),
+            keeper: keeper(store.clone(), Arc::clone(&meters))?,
+            decided: decided_tx,
+            open,
+            meters: Arc::clone(&meters),
+            beats: Arc::clone(&beats),
+        };
+        spawn("engine", move || drive(engine, &inbox, &outlets))?;
+        spawn("reaper", move || reaper::reap(&graveyard))?;
+        let loader = Loader {
+            config_file,
+            config: config.clone(),
+            strict,
+            store,
+            published: published.clone(),
+            engine: engine_tx.clone(),
+            decided,
+            meters: Arc::clone(&meters),
+            slots: compile::Slots::default(),
+            loads: 0,
+        };
+        spawn("loader", move || loader.run(&jobs_rx))?;
+        let api = api::Node {
+            name: config.node_name.as_str().into(),
+            ask,
+            published: published.clone(),
+            clock: clock::now_and_wall,
+            lateness: beats,
+            meters,
+        };
+        Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, seed })
+    }
+
+    /// Loads, serves, and obeys signals and calls until it is told to stop.
+    async fn live(mut self, listeners: api::Listeners) -> Result<(), Error> {
+        let (mut hup, mut term, mut int) =
+            (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let pulse = Arc::clone(&self.pulse);
+        tokio::spawn(async move { pulse.run().await });
+        for address in listeners.addresses() {
+            tracing::info!("admin API on http://{address}");
+        }
+        tokio::spawn(api::serve(self.api.clone(), listeners));
+        let supervisor = Supervisor::from_environment();
+        tokio::spawn(supervisor.clone().watchdog(Arc::clone(&self.api.lateness), clock::now));
+
+        let (started_tx, mut started) = oneshot::channel();
+        self.enqueue(Job::Start(started_tx));
+        let mut loading = true;
+        let mut serving = None;
+        let outcome = loop {
+            tokio::select! {
+                sound = &mut started, if loading => {
+                    loading = false;
+                    if self.strict && !sound.unwrap_or(false) {
+                        break Err(Error::Strict);
+                    }
+                }
+                Some(()) = self.opened.recv() => match self.open() {
+                    Ok(server) => {
+                        supervisor.ready();
+                        serving = Some(server);
+                    }
+                    Err(error) => break Err(error),
+                },
+                Some(ask) = self.asks.recv() => self.forward(ask),
+                _ = hup.recv() => {
+                    supervisor.reloading();
+                    self.reload_on_signal(supervisor.clone());
+                }
+                _ = term.recv() => break Ok(()),
+                _ = int.recv() => break Ok(()),
+            }
+        };
+        supervisor.stopping();
+        if let Some(server) = serving {
+            tokio::task::spawn_blocking(|| server.stop()).await.map_err(io::Error::other)?;
+            tracing::info!("stopped");
+        }
+        outcome
+    }
+
+    /// Binds the DNS ports and answers.
+    fn open(&mut self) -> Result<Server, Error> {
+        let sockets = Sockets::bind(&self.config.server)?;
+        let server = Server::start(&self.config.server, sockets, &self.published, &mut self.seed)?;
+        for address in server.addresses() {
+            tracing::info!("DNS on {address}, UDP and TCP");
+        }
+        Ok(server)
+    }
+
+    fn forward(&self, ask: Ask) {
+        match ask {
+            Ask::Reload(request, reply) => {
+                let reply = Box::new(move |report: ReloadReport| drop(reply.send(report)));
+                self.enqueue(Job::Reload(request, reply));
+            }
+            ask => drop(self.engine.send(Message::Ask(ask))),
+        }
+    }
+
+    fn reload_on_signal(&self, supervisor: Supervisor) {
+        let reply = Box::new(move |report: ReloadReport| {
+            log_reload(&report);
+            supervisor.ready();
+        });
+        self.enqueue(Job::Reload(ReloadRequest::default(), reply));
+    }
+
+    /// Hands a job to the loader. One that does not fit is dropped, and with it its reply: its caller is told so.
+    fn enqueue(&self, job: Job) {
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => tracing::warn!("a reload was dropped: {RELOADS_WAITING} are waiting already"),
+            Err(TrySendError::Disconnected(_)) => tracing::error!("the loader has gone; nothing can be reloaded"),
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
+    let deny = config.deny.clone();
+    Prober::new(config.prober, pulse).restricted(move |address| !deny.iter().any(|net| net.contains(address)))
+}
+
+fn keeper(store: LastGood, meters: Arc<Meters>) -> io::Result<Keeper> {
+    Keeper::start(store, move |zone, error| {
+        meters.store_error();
+        tracing::error!("the last-good copy of {zone} could not be kept: {error}; what is served is not affected");
+    })
+}
+
+fn log_reload(report: &ReloadReport) {
+    let errors = report.findings.iter().filter(|finding| finding.error).count();
+    match &report.outcome {
+        api::ReloadOutcome::Applied => tracing::info!(generation = report.generation.0, "reload applied"),
+        outcome => tracing::error!(errors, "reload not applied as a whole: {outcome:?}"),
+    }
+}
