@@ -80,12 +80,27 @@ pub fn snapshot() -> Arc<Snapshot> {
 pub fn seeds() -> Vec<Vec<u8>> {
     use leeward::wire::{Class, ClientSubnet, QueryBuilder, RecordType};
     let names = [
-        "prop.example", "www.prop.example", "alias.prop.example", "loop.prop.example", "out.prop.example", "x.wild.prop.example",
-        "x.walias.prop.example", "empty.non.terminal.prop.example", "deep.sub.prop.example", "sub.prop.example", "big.prop.example",
-        "shop.prop.example", "any.prop.example", "lalias.prop.example", "x.lwild.prop.example", "none.prop.example", "example",
+        "prop.example",
+        "www.prop.example",
+        "alias.prop.example",
+        "loop.prop.example",
+        "out.prop.example",
+        "x.wild.prop.example",
+        "x.walias.prop.example",
+        "empty.non.terminal.prop.example",
+        "deep.sub.prop.example",
+        "sub.prop.example",
+        "big.prop.example",
+        "shop.prop.example",
+        "any.prop.example",
+        "lalias.prop.example",
+        "x.lwild.prop.example",
+        "none.prop.example",
+        "example",
         "WWW.PROP.EXAMPLE",
     ];
-    let types = [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::CNAME, RecordType::DS, RecordType::ANY, RecordType::LUA];
+    let types =
+        [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::CNAME, RecordType::DS, RecordType::ANY, RecordType::LUA];
     let subnet = ClientSubnet { network: [192, 0, 2, 0].into(), source: 24 };
     let mut seeds = Vec::new();
     for name in names {

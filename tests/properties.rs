@@ -1,7 +1,7 @@
 //! What must hold for every datagram, driven with random and mutated packets (and by `fuzz/` with coverage).
 //!
 //! Runs for `LEEWARD_PROPERTY_SECONDS` (2 where it is not set, 60 in `tests/run`), and for 100,000 packets at least.
-#![allow(clippy::disallowed_methods, reason = "the test's budget is time")]
+#![allow(clippy::disallowed_methods, unreachable_pub, reason = "the budget of the test is time; the property is shared")]
 
 #[path = "../fuzz/property.rs"]
 mod property;
@@ -13,7 +13,8 @@ use leeward::answers::Worker;
 #[test]
 fn every_datagram_gets_a_well_formed_reply_or_none() {
     let seconds = std::env::var("LEEWARD_PROPERTY_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let seed = std::env::var("LEEWARD_PROPERTY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed =
+        std::env::var("LEEWARD_PROPERTY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("LEEWARD_PROPERTY_SEED={seed}");
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let (snapshot, seeds) = (property::snapshot(), property::seeds());

@@ -21,8 +21,8 @@ use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
 use crate::zone::{self, Contents, Files, Finding, LuaRecord, ProgramId, Severity, Zone};
 
-use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::clock;
+use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::drive::Message;
 
 /// What the loader is asked to do.
@@ -232,11 +232,8 @@ impl Loader {
         let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
         let quiet = zones.is_empty() && before.health == self.config.health && before.answering == self.config.answering;
-        let kind = if request.dry_run {
-            LoadKind::DryRun
-        } else {
-            LoadKind::Reload { accept_regression: request.accept_regression }
-        };
+        let kind =
+            if request.dry_run { LoadKind::DryRun } else { LoadKind::Reload { accept_regression: request.accept_regression } };
         let outcome = if quiet {
             if request.dry_run { Outcome::Rehearsed(snapshot.generation) } else { Outcome::Adopted(snapshot.generation) }
         } else {
@@ -256,11 +253,8 @@ impl Loader {
         let id = LoadId(self.loads);
         let snapshot = self.published.load();
         let taken: Vec<ProgramId> = versions.iter().flat_map(|version| version.taken.iter().copied()).collect();
-        let mut dropped: BTreeSet<ProgramId> = removed
-            .iter()
-            .filter_map(|apex| served(&snapshot, apex.as_ref()))
-            .flat_map(|(zone, _)| zone.programs())
-            .collect();
+        let mut dropped: BTreeSet<ProgramId> =
+            removed.iter().filter_map(|apex| served(&snapshot, apex.as_ref())).flat_map(|(zone, _)| zone.programs()).collect();
         let zones: Vec<ZoneLoad> = versions.into_iter().map(|version| version.load).collect();
         for zone in &zones {
             if let ZoneLoad::Data { dropped: gone, .. } = zone {
