@@ -351,7 +351,8 @@ impl Nginx {
         let told = Instant::now();
         if let Some(mut child) = self.child.take() {
             // TERM: the master takes its worker along, which KILL would leave behind, listening.
-            drop(rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM));
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
             drop(child.wait());
         }
         wait_for("nginx to be gone", || TcpStream::connect(self.address).is_err().then_some(()));
