@@ -286,7 +286,8 @@ impl Story {
             (None, Some((head, wanted))) => (head, wanted, false),
             (None, None) => (expected, "", false),
         };
-        let mut wanted: Vec<String> = wanted.split(',').map(|data| data.trim().to_owned()).filter(|data| !data.is_empty()).collect();
+        let mut wanted: Vec<String> =
+            wanted.split(',').map(|data| data.trim().to_owned()).filter(|data| !data.is_empty()).collect();
         wanted.sort();
         let seen = facts(&message);
         for (at, word) in head.split_whitespace().enumerate() {
@@ -331,7 +332,9 @@ fn facts(message: &Message) -> Vec<String> {
             facts.push(format!("scope {}", subnet.scope_prefix()));
         }
         for (code, option) in edns.options().as_ref() {
-            if u16::from(*code) == 15 && let EdnsOption::Unknown(_, data) = option {
+            if u16::from(*code) == 15
+                && let EdnsOption::Unknown(_, data) = option
+            {
                 facts.push(format!("ede {}", u16::from_be_bytes([data[0], data[1]])));
             }
         }

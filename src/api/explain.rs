@@ -176,7 +176,10 @@ impl Teller<'_> {
                 selector: Some(selector.to_string()),
                 draw: selected_by(*selector).map(str::to_owned),
                 members: named(program, members),
-                ..step("choice", format!("group {} decides, selector {selector}: {}", group + 1, effect(*selector, members.len())))
+                ..step(
+                    "choice",
+                    format!("group {} decides, selector {selector}: {}", group + 1, effect(*selector, members.len())),
+                )
             },
             Step::FellBack { function, group, backup, members, excluded } => StepForm {
                 function: Some(function.to_string()),
@@ -326,7 +329,7 @@ fn fallback_text(group: usize, backup: Selector, candidates: usize, excluded: us
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing;
+    use super::super::tests as testing;
     use super::*;
 
     fn explained(name: &str, rtype: &str) -> ExplainForm {
@@ -362,7 +365,9 @@ mod tests {
         );
         let group = &form.why[3];
         assert_eq!(group.members[0].text, "192.0.2.1 is up (measured): tcp 192.0.2.1:443, passed 2.5 s ago");
-        assert!(group.members[1].text.starts_with("192.0.2.2 is down (measured): tcp 192.0.2.2:443, failed (connection refused)"));
+        assert!(
+            group.members[1].text.starts_with("192.0.2.2 is down (measured): tcp 192.0.2.2:443, failed (connection refused)")
+        );
         assert_eq!(group.members[1].last.as_ref().and_then(|last| last.reason.as_deref()), Some("refused"));
     }
 
@@ -373,7 +378,10 @@ mod tests {
         assert_eq!(sentences(&missing)[1], "the name does not exist; its closest encloser is gslb.example.");
         assert_eq!(missing.authority.len(), 1);
         let foreign = explained("example.org", "A");
-        assert_eq!((foreign.rcode.as_str(), sentences(&foreign)), ("REFUSED", vec!["no zone that is served holds example.org.: REFUSED"]));
+        assert_eq!(
+            (foreign.rcode.as_str(), sentences(&foreign)),
+            ("REFUSED", vec!["no zone that is served holds example.org.: REFUSED"])
+        );
         let transfer = explained("gslb.example", "AXFR");
         assert_eq!(sentences(&transfer), ["AXFR is not a type that a zone can answer: REFUSED"]);
     }

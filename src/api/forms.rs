@@ -355,7 +355,8 @@ impl EventForm {
     }
 
     fn about(self, what: &Happening) -> Self {
-        let named = |kind: &str, zone: &crate::wire::Name| Self { kind: kind.to_owned(), zone: Some(zone.to_string()), ..self.clone() };
+        let named =
+            |kind: &str, zone: &crate::wire::Name| Self { kind: kind.to_owned(), zone: Some(zone.to_string()), ..self.clone() };
         match what {
             Happening::Transition { key, spec, from, to, cause } => Self {
                 kind: "transition".to_owned(),

@@ -46,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the API cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ListenError {
     /// The TCP address cannot be bound.
     #[error("[admin] listen: cannot bind {address}: {source}")]
     Bind {
@@ -84,17 +84,16 @@ impl Listeners {
     /// warning. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`Error`], naming the setting.
-    pub fn bind(config: &Config) -> Result<Self, Error> {
+    /// [`ListenError`], naming the setting.
+    pub fn bind(config: &Config) -> Result<Self, ListenError> {
         let socket = config.socket.as_deref().map(ControlSocket::bind_if_writable).transpose()?.flatten();
         let tcp = config.listen.map(bind_tcp).transpose()?;
         Ok(Self { socket, tcp, access: Access::over_tcp(config) })
     }
 
-    /// The TCP address, with the real port where port 0 was asked for.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok())
+    /// The TCP addresses, with the real port where port 0 was asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.tcp.iter().filter_map(|tcp| tcp.local_addr().ok())
     }
 
     /// The control socket's path; `None` where it is left out.
@@ -121,7 +120,7 @@ impl Listeners {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bind = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
@@ -133,7 +132,7 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
         socket.set_nonblocking(true)?;
         TcpListener::from_std(socket.into())
     };
-    bind().map_err(|source| Error::Bind { address, source })
+    bind().map_err(|source| ListenError::Bind { address, source })
 }
 
 // -------- the control socket
@@ -148,19 +147,22 @@ struct ControlSocket {
 }
 
 impl ControlSocket {
-    fn bind_if_writable(path: &Path) -> Result<Option<Self>, Error> {
+    fn bind_if_writable(path: &Path) -> Result<Option<Self>, ListenError> {
         match Self::bind(path) {
-            Err(Error::Socket { path, source }) if is_not_writable(&source) => {
-                tracing::warn!("no control socket at {}: {source}; `leeward status` and the like need [admin] listen", path.display());
+            Err(ListenError::Socket { path, source }) if is_not_writable(&source) => {
+                tracing::warn!(
+                    "no control socket at {}: {source}; `leeward status` and the like need [admin] listen",
+                    path.display()
+                );
                 Ok(None)
             }
             bound => bound.map(Some),
         }
     }
 
-    fn bind(path: &Path) -> Result<Self, Error> {
+    fn bind(path: &Path) -> Result<Self, ListenError> {
         clear(path)?;
-        let failed = |source| Error::Socket { path: path.to_owned(), source };
+        let failed = |source| ListenError::Socket { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
         let meta = std::fs::symlink_metadata(path).map_err(failed)?;
         Ok(Self { listener, path: path.to_owned(), file: (meta.dev(), meta.ino()) })
@@ -177,16 +179,16 @@ impl Drop for ControlSocket {
 }
 
 /// Removes the socket that a server that is gone has left behind.
-fn clear(path: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Socket { path: path.to_owned(), source };
+fn clear(path: &Path) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Socket { path: path.to_owned(), source };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
-        Ok(meta) if !meta.file_type().is_socket() => return Err(Error::NotASocket(path.to_owned())),
+        Ok(meta) if !meta.file_type().is_socket() => return Err(ListenError::NotASocket(path.to_owned())),
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err(Error::InUse(path.to_owned())),
+        Ok(_) => Err(ListenError::InUse(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(failed),
         Err(error) => Err(failed(error)),
     }
@@ -276,5 +278,64 @@ async fn connection(stream: Box<dyn Stream>, router: Router, mut stopped: watch:
     };
     if let Err(error) = ended {
         tracing::debug!("an API connection ended early: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpStream, UnixStream};
+
+    use super::super::tests::fake;
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        stream.write_all(REQUEST).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn both_listeners_answer_and_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("control.sock");
+        let config = Config { socket: Some(socket.clone()), listen: Some(([127, 0, 0, 1], 0).into()), tokens: Vec::new() };
+        let listeners = Listeners::bind(&config).unwrap();
+        let address = listeners.addresses().next().unwrap();
+        assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+        assert!(matches!(Listeners::bind(&config), Err(ListenError::InUse(_))));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(listeners.serve(fake().run(None), async move { drop(stopped.await) }));
+        assert!(answer(UnixStream::connect(&socket).await.unwrap()).await.starts_with("HTTP/1.1 200"));
+        assert!(answer(TcpStream::connect(address).await.unwrap()).await.ends_with("ok\n"));
+        let _idle = TcpStream::connect(address).await.unwrap();
+        drop(stop);
+        serving.await.unwrap();
+        assert!(!socket.exists());
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let bound = |path: &Path| Listeners::bind(&Config { socket: Some(path.to_owned()), ..Config::default() });
+        assert!(bound(&path).unwrap().socket().is_some());
+        std::fs::write(&path, "precious").unwrap();
+        assert!(matches!(bound(&path), Err(ListenError::NotASocket(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        let absent = bound(&dir.path().join("no/such/folder/control.sock")).unwrap();
+        assert!(absent.socket().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = Config { listen: taken.local_addr().ok(), ..Config::default() };
+        let error = Listeners::bind(&config).unwrap_err().to_string();
+        assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
     }
 }

@@ -32,13 +32,153 @@ mod metrics;
 mod problem;
 mod routes;
 
-#[cfg(test)]
-mod testing;
-
 pub use access::{Access, Config, Role, Secret, Token};
 pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 pub use explain::explain_form;
 pub use forms::Clock;
-pub use listen::{Error, Listeners};
+pub use listen::{ListenError, Listeners};
 pub use metrics::Meters;
 pub use routes::router;
+
+#[cfg(test)]
+mod tests {
+    //! A node for the tests of this module: a real engine with one small zone and made-up time, behind the channel that
+    //! the API asks.
+
+    use std::net::IpAddr;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use tokio::sync::mpsc;
+
+    use crate::answers::{Options, Prepared, Published, Snapshot};
+    use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, ZoneLoad};
+    use crate::health::{self, CheckView, Moment};
+    use crate::program::{Defaults, compile, join};
+    use crate::target::{Failure, Outcome};
+    use crate::wire::Name;
+    use crate::zone::{ProgramId, Source, Zone, load};
+
+    use super::*;
+
+    const ZONE: &str = "$TTL 30\n\
+        @ SOA ns.example. admin.example. 7 3600 600 86400 30\n\
+        @ NS ns.example.\n\
+        www LUA A \"ifportup(443, {'192.0.2.1', '192.0.2.2'})\"\n\
+        odd TYPE999 \\# 2 ABCD\n";
+
+    /// When the probes of the fake finish, and what the clock says when the API looks.
+    const PROBED: Moment = Moment::at(Duration::from_secs(100));
+    const NOW: Moment = Moment::at(Duration::from_millis(102_500));
+
+    /// A node and what it knows.
+    pub(super) struct Fake {
+        pub(super) node: Node,
+        pub(super) snapshot: Arc<Snapshot>,
+        pub(super) overview: Overview,
+        pub(super) checks: Vec<CheckView>,
+        pub(super) entries: Vec<Arc<Entry>>,
+        pub(super) asks: mpsc::Receiver<Ask>,
+    }
+
+    /// 192.0.2.1 is up, 192.0.2.2 refuses; nobody answers asks until [`Fake::run`].
+    pub(super) fn fake() -> Fake {
+        let options = Options { ecs: true };
+        let config = Config { health: health::Config::default(), options, publish_interval: Duration::ZERO, workers: 1 };
+        let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), PROBED);
+        engine.handle(Event::Loaded(Box::new(first_load(options))), PROBED);
+        let mut snapshot = Arc::new(Snapshot::empty(options, 1));
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Probe { key, spec } => {
+                    let outcome = if spec.address == IpAddr::from([192, 0, 2, 1]) {
+                        Outcome::Pass
+                    } else {
+                        Outcome::Fail(Failure::Refused)
+                    };
+                    engine.handle(Event::Probed { key, outcome, elapsed: Duration::from_millis(12) }, PROBED);
+                }
+                Effect::Publish { snapshot: next, .. } => snapshot = next,
+                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+            }
+        }
+        let (ask, asks) = mpsc::channel(8);
+        let node = Node {
+            name: "test-1".into(),
+            ask,
+            published: Published::new(Arc::clone(&snapshot)),
+            clock: || (NOW, clock_reading().wall),
+            lateness: Arc::new(Late(Duration::ZERO)),
+            meters: Arc::new(Meters::new()),
+        };
+        let (overview, checks, entries) = (engine.overview(), engine.checks().collect(), engine.happenings().cloned().collect());
+        Fake { node, snapshot, overview, checks, entries, asks }
+    }
+
+    impl Fake {
+        /// Answers asks until the last sender is gone; reloads end as `report` says, or never.
+        pub(super) fn run(mut self, report: Option<ReloadReport>) -> Node {
+            let node = self.node.clone();
+            drop(self.node);
+            tokio::spawn(async move {
+                let mut never = Vec::new();
+                while let Some(ask) = self.asks.recv().await {
+                    match ask {
+                        Ask::Overview(reply) => drop(reply.send(self.overview.clone())),
+                        Ask::Checks(reply) => drop(reply.send(self.checks.clone())),
+                        Ask::Happenings(after, reply) => {
+                            drop(reply.send(self.entries.iter().filter(|entry| entry.number > after).cloned().collect()));
+                        }
+                        Ask::Reload(_, reply) => match &report {
+                            Some(report) => drop(reply.send(report.clone())),
+                            None => never.push(reply),
+                        },
+                    }
+                }
+            });
+            node
+        }
+    }
+
+    /// What the fake's clock says.
+    pub(super) fn clock_reading() -> Clock {
+        Clock { now: NOW, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) }
+    }
+
+    /// The same lateness for ever.
+    #[derive(Debug)]
+    pub(super) struct Late(pub(super) Duration);
+
+    impl Lateness for Late {
+        fn at(&self, _: Moment) -> Duration {
+            self.0
+        }
+    }
+
+    struct Text;
+
+    impl Source for Text {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Ok(ZONE.into())
+        }
+    }
+
+    fn first_load(options: Options) -> Load {
+        let apex: Name = Name::from_text(b"gslb.example.", None).unwrap();
+        let loaded = load(&Text, Path::new("gslb.example.zone"), apex.as_ref());
+        let contents = loaded.contents.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+        let mut added = Vec::new();
+        let zone = Zone::build(&contents, &mut |record| {
+            let strings: Vec<_> = record.segments.iter().map(|segment| &*segment.text).collect();
+            let code = join(&strings, false).code;
+            let program = compile(&code, &Defaults::default()).program;
+            let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, code.into(), program));
+            let id = ProgramId(added.len() as u32);
+            added.push(NewProgram { id, prepared, replaces: Vec::new() });
+            id
+        });
+        let zones = vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }];
+        Load { id: LoadId(1), kind: LoadKind::Start, zones, removed: Vec::new(), health: health::Config::default(), options }
+    }
+}

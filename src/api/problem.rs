@@ -66,7 +66,7 @@ impl Problem {
         let Content { status, kind, title, detail, members, header } = *self.0;
         let mut body = json!({ "type": kind, "title": title, "status": status.as_u16(), "detail": detail });
         if let Some(body) = body.as_object_mut() {
-            body.entry("generation").or_insert(generation.0.into());
+            body.insert("generation".to_owned(), generation.0.into());
             body.extend(members);
         }
         let (mut parts, _) = carrier.into_parts();

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::answers::{Asked, Generation};
 use crate::control::{Entry, Overview};
 use crate::health::CheckView;
-use crate::wire::{ClientSubnet, Name, NameRef, RecordType};
+use crate::wire::{Name, NameRef, RecordType};
 
 use super::access::Access;
 use super::ask::{Ask, Node, ReloadOutcome, ReloadReport, ReloadRequest};
@@ -337,7 +337,7 @@ fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
     let name = params.parsed("name", "a domain name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
     let rtype = params.parsed("type", "a record type such as A, or TYPE65280", |text| text.parse().ok())?;
     let client = params.parsed("client", "an address", |text| text.parse().ok())?;
-    let subnet = params.parsed("subnet", "an address or a network such as 192.0.2.0/24", subnet)?;
+    let subnet = params.parsed("subnet", "an address or a network such as 192.0.2.0/24", |text| text.parse().ok())?;
     let seed = params.parsed("seed", "a number", |text| text.parse().ok())?;
     params.finish()?;
     Ok(Asked {
@@ -348,19 +348,6 @@ fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
         // Any number does; the reply says which, so that the same answer can be had again.
         seed: seed.unwrap_or_else(|| u64::from(clock.now.since_origin().subsec_nanos())),
     })
-}
-
-/// An address or a network; host bits are cleared, as a resolver does (RFC 7871 6).
-fn subnet(text: &str) -> Option<ClientSubnet> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().ok()?;
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    let source = length.map_or(Some(bits), |length| length.parse().ok()).filter(|&source| source <= bits)?;
-    let network = match address {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - u32::from(source)).unwrap_or(0)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(source)).unwrap_or(0)).into()),
-    };
-    Some(ClientSubnet { network, source })
 }
 
 // -------- reload
@@ -375,7 +362,11 @@ async fn reload(State(shared): State<Shared>, uri: Uri) -> Reply {
     })?;
     match &report.outcome {
         ReloadOutcome::Applied | ReloadOutcome::Rehearsed => json(report.generation, &ReloadForm::new(&report)),
-        refused => Err(refusal(refused, &report, named.as_deref().unwrap_or_default()).with("generation", report.generation.0)),
+        refused => {
+            let mut response = refusal(refused, &report, named.as_deref().unwrap_or_default()).into_response();
+            response.extensions_mut().insert(report.generation);
+            Ok(response)
+        }
     }
 }
 
@@ -402,7 +393,8 @@ fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Probl
             Problem::new(StatusCode::CONFLICT, "check_regression", title, detail).with("regressions", list)
         }
         ReloadOutcome::NeedsRestart(settings) => {
-            let detail = format!("these take effect only at a start: {}; nothing was changed. Restart, or undo them", settings.join(", "));
+            let detail =
+                format!("these take effect only at a start: {}; nothing was changed. Restart, or undo them", settings.join(", "));
             Problem::new(StatusCode::CONFLICT, "needs_restart", "The change needs a restart", detail).with("settings", settings)
         }
         ReloadOutcome::NoSuchZone => {
@@ -460,5 +452,165 @@ impl<'u> Params<'u> {
         }
         let names: Vec<_> = self.0.iter().map(|(name, _)| format!("'{name}'")).collect();
         Err(Problem::parameter(format!("unknown parameters: {}", names.join(", "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::super::ask::{Finding, ReloadOutcome, ZoneReport};
+    use super::super::tests::{Late, fake};
+    use super::*;
+    use crate::control::Regression;
+    use crate::wire::Serial;
+
+    async fn call(node: Node, method: Method, target: &str) -> (u16, http::HeaderMap, String) {
+        let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+        let response = router(node, Access::Socket).oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn get_json(target: &str) -> Value {
+        let (status, headers, body) = call(fake().run(None), Method::GET, target).await;
+        assert_eq!((status, &headers["content-type"]), (200, &HeaderValue::from_static("application/json")), "{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(headers["leeward-generation"].to_str().unwrap(), body["generation"].to_string());
+        body
+    }
+
+    /// A problem's status, type and detail.
+    async fn problem(node: Node, method: Method, target: &str) -> (u16, String, Value) {
+        let (status, headers, body) = call(node, method, target).await;
+        assert_eq!(headers["content-type"], "application/problem+json", "{target}: {body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["status"], status);
+        assert_eq!(headers["leeward-generation"].to_str().unwrap(), body["generation"].to_string());
+        (status, body["type"].as_str().unwrap().to_owned(), body)
+    }
+
+    #[tokio::test]
+    async fn the_state_is_told() {
+        let status = get_json("/api/v1/status").await;
+        assert_eq!((&status["node"], &status["ready"], &status["serving"]), (&"test-1".into(), &true.into(), &true.into()));
+        assert_eq!(status["checks"], serde_json::json!({ "up": 1, "down": 1, "unknown": 0 }));
+        assert_eq!(status["time"], "2023-11-14T22:13:20.000Z");
+        let zones = get_json("/api/v1/zones").await;
+        assert_eq!((&zones["zones"][0]["zone"], &zones["zones"][0]["serial"]), (&"gslb.example.".into(), &7.into()));
+        let checks = get_json("/api/v1/checks").await;
+        let down = &checks["checks"][1];
+        assert_eq!(
+            (&down["target"], &down["status"], &down["basis"]),
+            (&"192.0.2.2:443".into(), &"down".into(), &"measured".into())
+        );
+        assert_eq!((&down["last"]["reason"], &down["last"]["at"]), (&"refused".into(), &"2023-11-14T22:13:17.500Z".into()));
+        assert_eq!((&down["kind"], &down["interval_seconds"]), (&"tcp".into(), &5.0.into()));
+        let explained = get_json("/api/v1/explain?name=www.gslb.example&client=198.51.100.9&subnet=203.0.113.77/24&seed=3").await;
+        assert_eq!((&explained["client"], &explained["question"]["subnet"]), (&"203.0.113.0".into(), &"203.0.113.0/24".into()));
+        assert_eq!((&explained["subnet_scope"], &explained["seed"]), (&0.into(), &3.into()));
+    }
+
+    #[tokio::test]
+    async fn events_can_be_followed() {
+        let all = get_json("/api/v1/events").await;
+        let events = all["events"].as_array().unwrap();
+        let kinds: Vec<_> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+        assert!(kinds.contains(&"serving") && kinds.contains(&"zone_adopted"), "{kinds:?}");
+        assert_eq!(all["next"], events.len());
+        let first = get_json("/api/v1/events?since=0&limit=1").await;
+        assert_eq!((&first["events"][0]["number"], &first["next"]), (&1.into(), &1.into()));
+        let last = get_json("/api/v1/events?limit=1").await;
+        assert_eq!(last["events"][0]["number"], events.len());
+        for (since, expected) in [("1s", 0), ("3s", events.len()), ("2023-11-14T22:13:19Z", 0), ("99", 0)] {
+            let some = get_json(&format!("/api/v1/events?since={since}")).await;
+            assert_eq!(some["events"].as_array().unwrap().len(), expected, "{since}");
+        }
+    }
+
+    #[tokio::test]
+    async fn health_calls() {
+        assert_eq!(call(fake().run(None), Method::GET, "/healthz").await.0, 200);
+        let mut late = fake().run(None);
+        late.lateness = Arc::new(Late(Duration::from_secs(11)));
+        assert_eq!(problem(late.clone(), Method::GET, "/livez").await.0, 503);
+        assert_eq!(call(late, Method::GET, "/readyz").await.2, "ok\n");
+        let (status, _, lines) = call(fake().run(None), Method::GET, "/readyz?verbose").await;
+        assert_eq!((status, lines.lines().last()), (200, Some("ready")));
+        let mut starting = fake();
+        (starting.overview.serving, starting.overview.zones) = (false, Vec::new());
+        let (status, kind, _) = problem(starting.run(None), Method::GET, "/readyz").await;
+        assert_eq!((status, kind.as_str()), (503, "not_ready"));
+        let (status, headers, body) = call(fake().run(None), Method::GET, "/metrics").await;
+        assert!(
+            status == 200
+                && headers["content-type"].to_str().unwrap().starts_with("text/plain")
+                && body.contains("leeward_ready 1")
+        );
+    }
+
+    #[tokio::test]
+    async fn wrong_calls_are_problems() {
+        let cases = [
+            (Method::GET, "/api/v1/nothing", 404, "not_found", "/api/v1/nothing"),
+            (Method::GET, "/api/v1/reload", 405, "method_not_allowed", "GET"),
+            (Method::POST, "/api/v1/status", 405, "method_not_allowed", "POST"),
+            (Method::GET, "/api/v1/status?zone=x", 400, "bad_parameter", "'zone'"),
+            (Method::GET, "/api/v1/explain", 400, "bad_parameter", "'name'"),
+            (Method::GET, "/api/v1/explain?name=a..b", 400, "bad_parameter", "a..b"),
+            (Method::GET, "/api/v1/explain?name=a&type=WAT", 400, "bad_parameter", "WAT"),
+            (Method::GET, "/api/v1/explain?name=a&subnet=192.0.2.0/33", 400, "bad_parameter", "/33"),
+            (Method::GET, "/api/v1/explain?name=a&name=b", 400, "bad_parameter", "more than once"),
+            (Method::GET, "/api/v1/events?since=yesterday", 400, "bad_parameter", "yesterday"),
+            (Method::GET, "/api/v1/events?limit=0", 400, "bad_parameter", "'limit'"),
+            (Method::POST, "/api/v1/reload?accept=anything", 400, "bad_parameter", "check_regression"),
+        ];
+        for (method, target, status, kind, detail) in cases {
+            let (found, found_kind, body) = problem(fake().run(None), method, target).await;
+            assert_eq!((found, found_kind.as_str()), (status, kind), "{target}");
+            assert!(body["detail"].as_str().unwrap().contains(detail), "{target}: {body}");
+        }
+        let (_, headers, _) = call(fake().run(None), Method::GET, "/api/v1/reload").await;
+        assert_eq!(headers["allow"], "POST");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_engine_is_said_so() {
+        let (_keep, node) = {
+            let fake = fake();
+            (fake.asks, fake.node)
+        };
+        assert_eq!(problem(node, Method::GET, "/api/v1/status").await.0, 503);
+        assert_eq!(problem(fake().run(None), Method::POST, "/api/v1/reload").await.0, 504);
+        assert_eq!(problem(fake().node, Method::GET, "/api/v1/status").await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn reloads_end_as_the_contract_says() {
+        let zone: Name = Name::from_text(b"gslb.example.", None).unwrap();
+        let regression = Regression { before: "tcp a".into(), after: "tcp b".into(), failure: "connection refused".into() };
+        let cases = [
+            (ReloadOutcome::Applied, 200, "applied"),
+            (ReloadOutcome::Rehearsed, 200, "rehearsed"),
+            (ReloadOutcome::Invalid, 422, "invalid"),
+            (ReloadOutcome::Regression([regression].into()), 409, "check_regression"),
+            (ReloadOutcome::NeedsRestart(vec!["server.listen".into()]), 409, "needs_restart"),
+            (ReloadOutcome::NoSuchZone, 404, "no_such_zone"),
+        ];
+        for (outcome, status, word) in cases {
+            let zones =
+                vec![ZoneReport { zone: zone.clone(), before: Some(Serial(7)), after: Some(Serial(8)), removed: 1, added: 2 }];
+            let finding = Finding { error: true, place: "a.zone:3:1".into(), message: "bad".into(), remedy: "mend".into() };
+            let report = ReloadReport { outcome, generation: Generation(41), zones, findings: vec![finding] };
+            let (found, headers, body) = call(fake().run(Some(report)), Method::POST, "/api/v1/reload?zone=gslb.example").await;
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!((found, &body["generation"]), (status, &41.into()), "{body}");
+            assert_eq!(headers["leeward-generation"], "41", "{body}");
+            assert_eq!(body[if status == 200 { "outcome" } else { "type" }], word);
+            assert_eq!(body["findings"][0]["place"], "a.zone:3:1");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Real processes for tests: leeward itself, nginx from the distribution, plain DNS and HTTP clients.
 //!
 //! Ports are chosen by the system. What is waited for is a condition, with a limit that only a failing test reaches.
-#![allow(dead_code, clippy::disallowed_methods, reason = "shared by several test binaries; tests may read the clock")]
+#![allow(dead_code, unreachable_pub, clippy::disallowed_methods, reason = "shared by several test binaries; tests may read the clock")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -249,7 +249,9 @@ impl Answer {
                 answer.scope = Some(subnet.scope_prefix());
             }
             for (code, option) in edns.options().as_ref() {
-                if u16::from(*code) == 15 && let EdnsOption::Unknown(_, data) = option {
+                if u16::from(*code) == 15
+                    && let EdnsOption::Unknown(_, data) = option
+                {
                     answer.ede = Some(u16::from_be_bytes([data[0], data[1]]));
                 }
             }
@@ -280,7 +282,8 @@ pub fn ask(server: SocketAddr, name: &str, rtype: RecordType, subnet: Option<Cli
 pub fn http(server: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).expect("connected");
     stream.set_read_timeout(Some(PATIENCE)).expect("option");
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").expect("sent");
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        .expect("sent");
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).expect("a reply");
     let reply = String::from_utf8_lossy(&reply);
@@ -317,7 +320,8 @@ impl Nginx {
     pub fn new(address: SocketAddr) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().display();
-        let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {path}/{kind};")).join(" ");
+        let temp =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {path}/{kind};")).join(" ");
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         let config = format!(
             "{user} pid {path}/pid; daemon off; error_log stderr; worker_processes 1;

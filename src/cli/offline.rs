@@ -1,0 +1,119 @@
+//! `leeward explain --offline`: what the zone files would answer, with made-up health and no server.
+//!
+//! The engine, the answer routine and the explanation are those of the server; only time and probes are made up.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+
+use crate::answers::{Asked, Options, Snapshot};
+use crate::api::{Clock, explain_form};
+use crate::config::Config;
+use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
+use crate::health::Moment;
+use crate::node::compile::{self, Origin, Settings, Slots};
+use crate::target::{CheckSpec, Failure, Outcome};
+use crate::wire::ClientSubnet;
+use crate::zone::{self, Files};
+
+use super::args::{Assume, ExplainArgs};
+use super::serve::read_config;
+use super::{print, print_json, show};
+
+/// Explains without a server.
+pub(super) fn run_offline(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let (_, config) = read_config(args.config.clone())?;
+    let config = config.context("the configuration has errors")?;
+    let (engine, snapshot, now) = settle(&config, args)?;
+    let checks: Vec<_> = engine.checks().collect();
+    let clock = Clock { now, wall: SystemTime::UNIX_EPOCH + now.since_origin() };
+    let form = explain_form(&snapshot, &asked(args)?, &checks, &clock);
+    if args.client_args.json {
+        return print_json(&serde_json::to_value(&form)?);
+    }
+    print(&format!("OFFLINE: no server was asked; every target is assumed to be {:?}\n{}", args.assume, show::explain(&form)))
+}
+
+fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
+    let name = args.name.parse().with_context(|| format!("NAME {}", args.name))?;
+    let rtype = args.rtype.parse().with_context(|| format!("TYPE {}", args.rtype))?;
+    let subnet = args.subnet.as_deref().map(str::parse::<ClientSubnet>).transpose().context("--subnet")?;
+    let client = args.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0) })
+}
+
+/// An engine that has loaded every zone and had its probes answered as assumed, and what it published.
+fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
+    let down = targets(&args.down)?;
+    let options = Options { ecs: config.answering.ecs };
+    let mut slots = Slots::default();
+    let empty = Snapshot::empty(options, 1);
+    let mut zones = Vec::new();
+    for (apex, file) in &config.zones {
+        let loaded = zone::load(&Files, file, apex.as_ref());
+        for finding in &loaded.findings {
+            eprintln!("{finding}");
+        }
+        let contents = loaded.contents.with_context(|| format!("zone {apex} has errors"))?;
+        let version = compile::version(&empty, &contents, &Settings::of(config), &mut slots, Origin::default());
+        for finding in &version.findings {
+            eprintln!("{finding}");
+        }
+        zones.push(version.load);
+    }
+    let now = Moment::at(Duration::from_secs(1));
+    let health = config.health.clone();
+    let engine_config = control::Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
+    let mut engine = Engine::new(engine_config, fastrand::Rng::with_seed(0), now);
+    let load = Load { id: LoadId(1), kind: LoadKind::Start, zones, removed: Vec::new(), health: health.clone(), options };
+    engine.handle(Event::Loaded(Box::new(load)), now);
+    let mut published = None;
+    for now in [now, now + health.startup_wait] {
+        engine.handle_timeout(now);
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Probe { key, spec } => {
+                    if let Some(outcome) = outcome(&spec, args.assume, &down) {
+                        engine.handle(Event::Probed { key, outcome, elapsed: Duration::ZERO }, now);
+                    }
+                }
+                Effect::Publish { snapshot, .. } => published = Some(snapshot),
+                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+            }
+        }
+        if published.is_some() {
+            break;
+        }
+    }
+    let snapshot = published.context("nothing was published")?;
+    Ok((engine, snapshot, now + health.startup_wait))
+}
+
+/// What a probe finds; nothing, where health is to stay unknown.
+fn outcome(spec: &CheckSpec, rest: Assume, down: &BTreeSet<(IpAddr, Option<u16>)>) -> Option<Outcome> {
+    if down.contains(&(spec.address, None)) || down.contains(&(spec.address, Some(spec.port))) {
+        return Some(Outcome::Fail(Failure::Refused));
+    }
+    match rest {
+        Assume::Up => Some(Outcome::Pass),
+        Assume::Down => Some(Outcome::Fail(Failure::Refused)),
+        Assume::Unknown => None,
+    }
+}
+
+fn targets(texts: &[String]) -> anyhow::Result<BTreeSet<(IpAddr, Option<u16>)>> {
+    let target = |text: &String| {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok((address, None));
+        }
+        match text.parse::<std::net::SocketAddr>() {
+            Ok(target) => Ok((target.ip(), Some(target.port()))),
+            Err(_) => bail!("--down {text}: write ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT"),
+        }
+    };
+    texts.iter().map(target).collect()
+}
