@@ -333,12 +333,9 @@ impl Engine {
             }
             self.programs.insert(id, bound);
         }
-        for zone in load.zones {
-            self.adopt_zone(zone, now);
-        }
-        for apex in load.removed {
-            self.remove_zone(apex, now);
-        }
+        let changed = load.zones.into_iter().map(|zone| self.adopt_zone(zone));
+        let mut happened: Vec<Happening> = changed.collect();
+        happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
         for id in added {
             self.settle(id);
@@ -347,11 +344,12 @@ impl Engine {
         if !self.serving {
             self.serving = true;
             self.effects.push_back(Effect::Open);
-            self.log(Happening::Serving { unknown }, now);
+            happened.push(Happening::Serving { unknown });
         }
+        happened.into_iter().for_each(|what| self.log(what, now));
     }
 
-    fn adopt_zone(&mut self, load: ZoneLoad, now: Moment) {
+    fn adopt_zone(&mut self, load: ZoneLoad) -> Happening {
         match load {
             ZoneLoad::Data { zone, stale, dropped, copy, .. } => {
                 let (apex, serial) = (zone.apex().to_name(), zone.serial());
@@ -362,11 +360,11 @@ impl Engine {
                 if let Some(copy) = copy {
                     self.effects.push_back(Effect::Keep { zone: apex.clone(), copy });
                 }
-                self.log(Happening::ZoneAdopted { zone: apex, serial, stale }, now);
+                Happening::ZoneAdopted { zone: apex, serial, stale }
             }
             ZoneLoad::Failed(apex) => {
                 self.enter_zone(&apex, ZoneState::Failed(apex.clone()));
-                self.log(Happening::ZoneFailed { zone: apex }, now);
+                Happening::ZoneFailed { zone: apex }
             }
         }
     }
@@ -380,15 +378,15 @@ impl Engine {
         self.zones.insert(apex.clone(), ZoneEntry { state, counters });
     }
 
-    fn remove_zone(&mut self, apex: Name, now: Moment) {
-        let Some(entry) = self.zones.remove(&apex) else { return };
+    fn remove_zone(&mut self, apex: Name) -> Option<Happening> {
+        let entry = self.zones.remove(&apex)?;
         if let ZoneState::Serving { zone, .. } = entry.state {
             let programs: BTreeSet<ProgramId> = zone.programs().collect();
             for id in programs {
                 self.drop_program(id);
             }
         }
-        self.log(Happening::ZoneRemoved { zone: apex }, now);
+        Some(Happening::ZoneRemoved { zone: apex })
     }
 
     fn drop_program(&mut self, id: ProgramId) {

@@ -22,7 +22,7 @@ mod notify;
 mod reaper;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -92,6 +92,7 @@ pub fn run(start: Start) -> Result<(), Error> {
         .thread_name("control")
         .enable_all()
         .build()?;
+    make_state_dir(&start.config.node.state_dir);
     let listeners = {
         let _context = runtime.enter();
         api::Listeners::bind(&start.config.admin)?
@@ -100,6 +101,13 @@ pub fn run(start: Start) -> Result<(), Error> {
     let result = runtime.block_on(node.live(listeners));
     runtime.shutdown_timeout(SHUTDOWN_WAIT);
     result
+}
+
+/// Without its folder a node serves all the same; it only keeps nothing.
+fn make_state_dir(path: &Path) {
+    if let Err(error) = std::fs::create_dir_all(path) {
+        tracing::warn!("[node] state_dir {} cannot be made: {error}; last-good copies will not be kept", path.display());
+    }
 }
 
 /// The parts of a running node that its main task holds.
