@@ -1,0 +1,265 @@
+//! The server's replies as text for a terminal: aligned columns, one line per thing, the trouble first where there is a
+//! choice. The JSON is for programs; this may change between versions.
+
+use std::fmt::Write;
+
+use crate::api::forms::{
+    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm,
+    ZonesForm,
+};
+
+/// Two blanks between columns, none at the end of a line.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).into()
+}
+
+/// `leeward status`
+pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
+    let yes = |set: bool, yes: &str, no: &str| if set { yes.to_owned() } else { no.to_owned() };
+    let state = yes(status.serving, "serving", "starting: waits for the first results of its checks");
+    let loading = yes(status.loading && status.serving, ", a reload is on trial", "");
+    let (z, c) = (status.zones, status.checks);
+    let rows = [
+        vec!["node".to_owned(), format!("{}, leeward {}", status.node, status.version)],
+        vec!["state".to_owned(), format!("{state}{loading}")],
+        vec!["ready".to_owned(), yes(status.ready, "yes", "no")],
+        vec!["generation".to_owned(), format!("{} ({} published)", status.generation, status.publishes)],
+        vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
+        vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
+    ];
+    let mut text = table(&rows);
+    if !zones.zones.is_empty() {
+        text.push('\n');
+        let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "QUERIES"]);
+        let zone_rows = zones.zones.iter().map(|zone| {
+            let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
+            vec![zone.zone.clone(), zone.state.clone(), serial, zone.programs.to_string(), zone.queries.to_string()]
+        });
+        text += &table(&std::iter::once(head).chain(zone_rows).collect::<Vec<_>>());
+    }
+    text
+}
+
+/// `leeward checks`: what is not up comes first.
+pub(super) fn checks(form: &ChecksForm) -> String {
+    let mut checks: Vec<&CheckForm> = form.checks.iter().collect();
+    checks.sort_by_key(|check| check.status == "up");
+    let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
+    let rows = checks.into_iter().map(|check| {
+        let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
+        let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
+        let last = check.last.as_ref();
+        vec![
+            format!("{}{basis}{pending}", check.status),
+            check.target.clone(),
+            check.url.clone().unwrap_or_else(|| check.kind.clone()),
+            last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
+            last.map_or_else(|| "-".to_owned(), |last| span(last.age_seconds)),
+            without_fraction(&check.since),
+            check.transitions.to_string(),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    if rows.len() == 1 { "no checks\n".to_owned() } else { table(&rows) }
+}
+
+/// `3s`, `5m`, `2h`: one unit is enough to see whether something is fresh.
+fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.0}s"),
+        s if s < 3600.0 => format!("{:.0}m", (s / 60.0).floor()),
+        s => format!("{:.0}h", (s / 3600.0).floor()),
+    }
+}
+
+/// An RFC 3339 time to the second.
+fn without_fraction(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
+}
+
+/// `leeward events`
+pub(super) fn events(form: &EventsForm) -> String {
+    let mut text = String::new();
+    if form.missed > 0 {
+        let _ = writeln!(text, "{} older events are no longer kept; the log has them", form.missed);
+    }
+    let rows: Vec<_> =
+        form.events.iter().map(|event| vec![event.at.clone(), format!("#{}", event.number), event.text.clone()]).collect();
+    text + &table(&rows)
+}
+
+/// `leeward reload`
+pub(super) fn reload(form: &ReloadForm) -> String {
+    let what = if form.outcome == "rehearsed" { "would be applied; nothing was changed" } else { "applied" };
+    let mut text = format!("{what}, generation {}\n", form.generation);
+    text += &zone_changes(&form.zones);
+    text += &findings(&form.findings);
+    text
+}
+
+fn zone_changes(zones: &[ZoneChangeForm]) -> String {
+    let serial = |serial: Option<u32>| serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
+    let line = |zone: &ZoneChangeForm| {
+        let (before, after) = (serial(zone.before), serial(zone.after));
+        vec![format!("  {}", zone.zone), format!("{before} -> {after}"), format!("-{} +{} RRsets", zone.removed, zone.added)]
+    };
+    table(&zones.iter().map(line).collect::<Vec<_>>())
+}
+
+fn findings(findings: &[FindingForm]) -> String {
+    let line =
+        |FindingForm { severity, place, message, remedy }: &FindingForm| format!("{place}: {severity}: {message}; {remedy}\n");
+    findings.iter().map(line).collect()
+}
+
+/// An error reply, for standard error.
+pub(super) fn problem(problem: &ProblemForm) -> String {
+    let mut text = format!("{}: {}", problem.title, problem.detail);
+    for regression in &problem.regressions {
+        let _ = write!(text, "\n  {} is up; {} is not: {}", regression.before, regression.after, regression.failure);
+    }
+    let rest = zone_changes(&problem.zones) + &findings(&problem.findings);
+    if !rest.is_empty() {
+        let _ = write!(text, "\n{}", rest.trim_end());
+    }
+    text
+}
+
+/// `leeward explain`
+pub(super) fn explain(form: &ExplainForm) -> String {
+    let question = &form.question;
+    let mut text = format!("{} {} -> {}, flags {}\n", question.name, question.rtype, form.rcode, form.flags.join(" "));
+    for (section, records) in [("answer", &form.answers), ("authority", &form.authority), ("additional", &form.additional)] {
+        if !records.is_empty() {
+            let _ = writeln!(text, "{section}:");
+            records.iter().for_each(|record| text += &format!("  {record}\n"));
+        }
+    }
+    if let Some(error) = &form.extended_error {
+        let _ = writeln!(text, "extended error: {} {}", error.code, error.text);
+    }
+    let scope = form.subnet_scope.map(|scope| format!(", subnet scope /{scope}")).unwrap_or_default();
+    let _ = writeln!(text, "client: {}{scope}, seed: {}, generation: {}", form.client, form.seed, form.generation);
+    text += "why:\n";
+    form.why.iter().for_each(|step| text += &step_lines(step));
+    text
+}
+
+/// A step, and under it its members; what belongs to a program stands under the program.
+fn step_lines(step: &StepForm) -> String {
+    let indent = match step.step.as_str() {
+        "zone" | "node" | "cname" | "program" => "  ",
+        _ => "    ",
+    };
+    let mut lines = format!("{indent}{}\n", step.text);
+    step.members.iter().for_each(|member| lines += &format!("{indent}  {}\n", member.text));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::forms::{CheckCounts, MemberForm, QuestionForm, ResultForm, ZoneCounts, ZoneForm};
+
+    fn check(target: &str, status: &str, reason: Option<&str>) -> CheckForm {
+        let outcome = if reason.is_some() { "fail" } else { "pass" }.to_owned();
+        let last = ResultForm {
+            outcome,
+            reason: reason.map(str::to_owned),
+            detail: None,
+            at: String::new(),
+            age_seconds: 3.2,
+            elapsed_seconds: 0.01,
+        };
+        CheckForm {
+            key: "00".into(),
+            target: target.into(),
+            kind: "tcp".into(),
+            url: None,
+            status: status.into(),
+            basis: "measured".into(),
+            since: "2026-01-02T03:04:05.678Z".into(),
+            transitions: 1,
+            against: 0,
+            last: Some(last),
+            next: None,
+            interval_seconds: 5.0,
+            timeout_seconds: 2.0,
+            fall: 1,
+            rise: 1,
+        }
+    }
+
+    #[test]
+    fn trouble_comes_first_and_columns_line_up() {
+        let checks_form = ChecksForm {
+            generation: 3,
+            checks: vec![check("192.0.2.1:443", "up", None), check("192.0.2.200:443", "down", Some("refused"))],
+        };
+        assert_eq!(
+            checks(&checks_form),
+            "STATUS  TARGET           CHECK  LAST     AGE  SINCE                 CHANGES\n\
+             down    192.0.2.200:443  tcp    refused  3s   2026-01-02T03:04:05Z  1\n\
+             up      192.0.2.1:443    tcp    pass     3s   2026-01-02T03:04:05Z  1\n"
+        );
+    }
+
+    #[test]
+    fn status_is_a_page() {
+        let form = StatusForm {
+            generation: 12,
+            node: "eu-1".into(),
+            version: "0.1.0".into(),
+            time: String::new(),
+            ready: true,
+            serving: true,
+            loading: false,
+            publishes: 4,
+            late_seconds: 0.0,
+            zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
+            checks: CheckCounts { up: 1, down: 1, unknown: 0 },
+        };
+        let zone = ZoneForm { zone: "gslb.example.".into(), state: "serving".into(), serial: Some(7), programs: 1, queries: 0 };
+        let text = status(&form, &ZonesForm { generation: 12, zones: vec![zone] });
+        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving\nready       yes\n"), "{text}");
+        assert!(
+            text.ends_with("ZONE           STATE    SERIAL  PROGRAMS  QUERIES\ngslb.example.  serving  7       1         0\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_explanation_is_indented() {
+        let member = MemberForm { text: "192.0.2.1 is up".into(), ..MemberForm::default() };
+        let step =
+            |step: &str, text: &str, members| StepForm { step: step.into(), text: text.into(), members, ..StepForm::default() };
+        let form = ExplainForm {
+            question: QuestionForm { name: "www.".into(), rtype: "A".into(), ..QuestionForm::default() },
+            rcode: "NOERROR".into(),
+            flags: vec!["qr".into(), "aa".into()],
+            answers: vec!["www. 30 IN A 192.0.2.1".into()],
+            client: "127.0.0.1".into(),
+            why: vec![
+                step("program", "the record program", Vec::new()),
+                step("group", "group 1: 1 of 1 available", vec![member]),
+            ],
+            ..ExplainForm::default()
+        };
+        assert_eq!(
+            explain(&form),
+            "www. A -> NOERROR, flags qr aa\nanswer:\n  www. 30 IN A 192.0.2.1\nclient: 127.0.0.1, seed: 0, generation: 0\n\
+             why:\n  the record program\n    group 1: 1 of 1 available\n      192.0.2.1 is up\n"
+        );
+    }
+}
