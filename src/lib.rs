@@ -1,9 +1,92 @@
-//! leeward
+//! leeward: an authoritative DNS server for a delegated GSLB zone.
+//!
+//! Zone files hold **record programs** (PowerDNS-compatible `LUA` records) that say how to answer. leeward probes their
+//! targets itself and publishes **immutable answer sets**, swapped without locks, that the query threads read. This page
+//! is the architecture; each module's page argues its own decisions.
+//!
+//! # Bird's-eye view
+//!
+//! A **pure middle** decides everything: given events and the time, it returns effects. A **thin shell** does the I/O.
+//! Queries never meet the middle's mutable state: they read **one immutable snapshot behind one swapped pointer**. There
+//! is **one writer**, and it **never waits**: not for a disk, a probe or an operator; each comes back as an event.
+//!
+//! ```text
+//!                  datagram                                     zone files, leeward.toml
+//!                     │                                                  │
+//!  server ── answers::respond ── snapshot ◄── publish ── node ◄── loader (read, compile)
+//!                                                         │ ▲            │
+//!                                                  effects│ │events      │Loaded
+//!                                                         ▼ │            ▼
+//!                                               control::Engine (the one writer)
+//!                                                         │ ▲
+//!                                                   Probe │ │ Probed
+//!                                                         ▼ │
+//!                                                       prober ── targets
+//! ```
+//!
+//! # Layers
+//!
+//! A module imports only from layers below, and only what its row names; `tests/architecture.rs` keeps this.
+//!
+//! | layer | module | responsibility | imports |
+//! | --- | --- | --- | --- |
+//! | 0 | [`wire`] | DNS messages ↔ bytes: names, types, RDATA layout, EDNS | — |
+//! | 0 | [`target`] | what a check is; what may be believed of it | — |
+//! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
+//! | 1 | [`program`] | record program text → plan; plan + statuses + client → records | wire, target |
+//! | 1 | [`health`] | probe outcomes → one status per check; when to probe next | target |
+//! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, zone, program |
+//! | 3 | [`control`] | event + now → state change + effects | all below |
+//! | 4 | [`config`] | files → checked component configurations | the components' config types |
+//! | 4 | [`server`] | DNS over UDP and TCP | wire, answers |
+//! | 4 | [`prober`] | run one check against one target | target |
+//! | 4 | [`api`] | admin calls, explain, metrics | views of answers, control, health, program |
+//! | 4 | [`store`] | durable state: last-good copies of zones | wire |
+//! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
+//! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
+//!
+//! Two edges that are **not** there, on purpose: `program` does not know `health` (both know `target`), and `server`
+//! sees only `answers` and `wire`, so nothing in the control plane can block a query.
+//!
+//! # Walks
+//!
+//! **A query.** A worker thread owns its socket and buffers → receives a batch → loads the snapshot once per batch → for
+//! each datagram [`answers::respond`]: parse (QR set or short: drop; malformed: FORMERR) → zone by longest apex → node →
+//! stored RRset: copy its prepared bytes; record program: draw from its answer set → write, truncate to the client's
+//! limit, EDNS → one batched send.
+//!
+//! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
+//! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → hysteresis → did the value
+//! change? → the programs that consult the check are settled again → the first change publishes at once, then at most
+//! `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1.
+//!
+//! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
+//! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones
+//! serve (at a start: while the ports are closed) → when each has a result, or `startup_wait` is over, it is adopted
+//! whole, or refused because it would take down more than half of the targets that a changed definition had up →
+//! [`control::Effect::Publish`], [`control::Effect::Open`] at a start, and each zone's last-good copy is kept.
+//!
+//! **An operator's call.** HTTP over the control socket or the admin port → access → [`api::Ask`] → the engine or the
+//! loader → the reply carries the generation that was seen or made. A reload is acknowledged when it is being served.
+//!
+//! # Invariants
+//!
+//! 1. Nothing published is ever changed; generations only move forward; a query sees one snapshot from start to end.
+//! 2. The query path takes no lock, allocates nothing, logs nothing, reads no clock, and is total: any datagram gets a
+//!    well-formed reply or none.
+//! 3. Losing sight is not death: an inconclusive probe changes no answer. Only what was never known is unknown.
+//! 4. No DNS port is bound before the first load is adopted.
+//! 5. A bad file, a bad reload or a bad disk keeps the good state serving.
+//! 6. No clock and no randomness below the shell: `now` and the random source are arguments.
+//! 7. `unsafe` code is in `server/batch.rs` only.
+
 pub mod answers;
 pub mod api;
 pub mod cli;
+pub mod config;
 pub mod control;
 pub mod health;
+pub mod node;
 pub mod prober;
 pub mod program;
 pub mod server;

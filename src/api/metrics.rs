@@ -95,13 +95,21 @@ impl Meters {
         self.failovers.record(took.as_secs_f64());
     }
 
-    /// The start, or a reload that was not a rehearsal, was decided.
-    #[expect(clippy::disallowed_methods, reason = "a time stamp for dashboards, which nothing is decided by")]
-    pub fn reload(&self, applied: bool) {
+    /// The configuration that the process started with is in service.
+    pub fn started(&self, at: SystemTime) {
+        self.configured(true, at);
+    }
+
+    /// A reload that was not a rehearsal was decided.
+    pub fn reload(&self, applied: bool, at: SystemTime) {
         if applied { &self.reloads_applied } else { &self.reloads_refused }.increment(1);
-        self.last_reload_ok.store(applied, Ordering::Relaxed);
-        if applied {
-            let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.configured(applied, at);
+    }
+
+    fn configured(&self, ok: bool, at: SystemTime) {
+        self.last_reload_ok.store(ok, Ordering::Relaxed);
+        if ok {
+            let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.last_success.store(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
@@ -135,10 +143,7 @@ fn describe_meters() {
     describe_histogram!(PROBE_DURATION, "How long probes took, by what they probe.");
     describe_histogram!(FAILOVER, "From the start of the first probe that saw a target down to the answers without it.");
     describe_counter!("leeward_probe_inconclusive_total", "Probes that said nothing about their target, by this host's trouble.");
-    describe_counter!(
-        "leeward_reloads_total",
-        "Loads of the configuration, the start among them, by how they ended; rehearsals do not count."
-    );
+    describe_counter!("leeward_reloads_total", "Reloads, by how they ended; rehearsals do not count.");
     describe_counter!("leeward_store_errors_total", "Failures to read or write durable state.");
 }
 
@@ -279,8 +284,8 @@ mod tests {
     fn scraped() -> String {
         let fake = testing::fake();
         let (meters, clock) = (&fake.node.meters, testing::clock_reading());
-        meters.reload(true);
-        meters.reload(false);
+        meters.started(clock.wall);
+        meters.reload(false, clock.wall);
         meters.probe_finished(&CheckKind::Tcp, Duration::from_millis(3), &Outcome::Pass);
         meters.probe_finished(&CheckKind::Tcp, Duration::from_secs(2), &Outcome::Inconclusive(Inconclusive::NoRoute));
         meters.failover(Duration::from_millis(40));
@@ -296,6 +301,7 @@ mod tests {
             concat!("leeward_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "leeward_ready 1",
             "leeward_config_last_reload_successful 0",
+            "leeward_config_last_reload_success_timestamp_seconds 1700000000",
             "leeward_zone_serial{zone=\"gslb.example.\"} 7",
             "leeward_zone_stale{zone=\"gslb.example.\"} 0",
             "leeward_queries_total{zone=\"\",transport=\"udp\",rcode=\"NOERROR\"} 0",
@@ -310,8 +316,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        let success = text.lines().find_map(|line| line.strip_prefix("leeward_config_last_reload_success_timestamp_seconds "));
-        assert!(success.and_then(|at| at.parse().ok()) > Some(1.7e9), "{success:?}");
         let status = |value: &str| format!("target=\"192.0.2.2:443\",status=\"{value}\"}} ");
         for (value, number) in [("up", 0), ("down", 1), ("unknown", 0)] {
             assert!(text.contains(&format!("{}{number}\n", status(value))), "{value}\n{text}");

@@ -35,10 +35,10 @@ mod routes;
 pub use access::{Access, Config, Role, Secret, Token};
 pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 pub use explain::explain_form;
-pub use forms::Clock;
-pub use listen::{ListenError, Listeners, serve};
+pub use forms::{Clock, ExplainForm};
+pub use listen::{Error, Listeners};
 pub use metrics::Meters;
-pub use routes::router;
+pub use routes::{BadQuestion, question, router};
 
 #[cfg(test)]
 mod tests {

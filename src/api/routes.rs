@@ -129,7 +129,7 @@ fn text(status: StatusCode, kind: HeaderValue, text: impl Into<String>) -> Respo
 impl Shared {
     fn clock(&self) -> Clock {
         let (now, wall) = (self.node.clock)();
-        Clock { now, wall }
+        Clock::new(now, wall)
     }
 
     /// Asks the engine, which answers at once unless something is very wrong.
@@ -331,6 +331,20 @@ async fn explain(State(shared): State<Shared>, uri: Uri) -> Reply {
     let checks = shared.checks().await?;
     let snapshot = shared.node.published.load();
     json(snapshot.generation, &explain_form(&snapshot, &asked, &checks, &shared.clock()))
+}
+
+/// A question that cannot be asked, and why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadQuestion(String);
+
+/// The question that parameters like those of `/api/v1/explain` ask, so that they mean the same without a server.
+///
+/// # Errors
+/// [`BadQuestion`], naming the parameter.
+pub fn question(parameters: &[(&str, String)], clock: &Clock) -> Result<Asked, BadQuestion> {
+    let pairs = parameters.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
+    asked(Params(pairs.collect()), clock).map_err(|problem| BadQuestion(problem.detail().to_owned()))
 }
 
 fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {

@@ -1,10 +1,148 @@
-//! `leeward checkconf`: every error and warning of the configuration and the zone files at once.
+//! `leeward checkconf`: every error and warning of the configuration, the zone files and the record programs, at once.
 
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::CheckconfArgs;
+use anyhow::Context;
+use serde::Serialize;
 
-/// Checks, and shows what is found.
-pub(super) fn run_checkconf(_args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not wired yet")
+use crate::config::{self, Config};
+use crate::node::compile::{self, Settings};
+use crate::wire::Name;
+use crate::zone::{self, Files, Severity};
+
+/// What to check and how to say it.
+pub(super) struct Check {
+    pub(super) config: Option<PathBuf>,
+    /// Zone files to check; none: those of the configuration.
+    pub(super) zones: Vec<PathBuf>,
+    pub(super) json: bool,
+    /// Warnings count as errors.
+    pub(super) strict: bool,
+}
+
+/// What is said of the files.
+#[derive(Serialize)]
+struct Report {
+    errors: usize,
+    warnings: usize,
+    findings: Vec<FindingForm>,
+}
+
+/// One error or warning.
+#[derive(Serialize)]
+struct FindingForm {
+    severity: &'static str,
+    file: String,
+    /// From 1; 0: the file as a whole.
+    line: u32,
+    /// From 1, in octets; 0: the file as a whole.
+    column: u32,
+    message: String,
+    remedy: String,
+}
+
+/// Checks, prints, and says by the exit code what was found: 0 clean, 1 errors.
+pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    let config = read_config(check, &mut findings)?;
+    let defaults = || Config::without_file(BTreeMap::new());
+    let settings = Settings::of(&config.clone().unwrap_or_else(defaults));
+    for (apex, file) in zones(check, config.as_ref())? {
+        check_zone(&apex, &file, &settings, &mut findings);
+    }
+    let errors = findings.iter().filter(|finding| finding.severity == "error").count();
+    let report = Report { errors, warnings: findings.len() - errors, findings };
+    print(&report, check.json)?;
+    let bad = errors > 0 || (check.strict && report.warnings > 0);
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The configuration, where one is named, found, or needed.
+fn read_config(check: &Check, findings: &mut Vec<FindingForm>) -> anyhow::Result<Option<Config>> {
+    let file = check.config.clone().or_else(|| config::default_path().filter(|_| check.zones.is_empty()));
+    let Some(file) = file else {
+        anyhow::ensure!(!check.zones.is_empty(), "nothing to check: give --config FILE or zone files");
+        return Ok(None);
+    };
+    let loaded = config::load(&file);
+    findings.extend(loaded.findings.iter().map(|finding| FindingForm {
+        severity: if finding.error { "error" } else { "warning" },
+        file: finding.file.display().to_string(),
+        line: finding.line,
+        column: finding.column,
+        message: finding.message.clone(),
+        remedy: finding.remedy.clone(),
+    }));
+    Ok(loaded.config)
+}
+
+/// The zones to check, by name.
+fn zones(check: &Check, config: Option<&Config>) -> anyhow::Result<Vec<(Name, PathBuf)>> {
+    if check.zones.is_empty() {
+        return Ok(config.iter().flat_map(|config| config.zones.clone()).collect());
+    }
+    check.zones.iter().map(|file| Ok((name_of(file, config)?, file.clone()))).collect()
+}
+
+/// Whose file it is: the zone that the configuration gives it to, else its first `$ORIGIN`, else its name without
+/// `.zone` or the like.
+fn name_of(file: &Path, config: Option<&Config>) -> anyhow::Result<Name> {
+    let same = |other: &Path| file.canonicalize().ok().is_some_and(|file| other.canonicalize().is_ok_and(|other| other == file));
+    let configured = config.and_then(|config| config.zones.iter().find(|(_, other)| same(other)));
+    if let Some((name, _)) = configured {
+        return Ok(name.clone());
+    }
+    if let Some(origin) = origin_of(file) {
+        return origin.parse().with_context(|| format!("{}: $ORIGIN {origin}", file.display()));
+    }
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    stem.parse().with_context(|| format!("{}: cannot tell which zone this is; add $ORIGIN, or use --config", file.display()))
+}
+
+fn origin_of(file: &Path) -> Option<String> {
+    let lines = BufReader::new(std::fs::File::open(file).ok()?).lines().map_while(Result::ok);
+    let origins = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| word.eq_ignore_ascii_case("$ORIGIN"))?;
+        words.next().map(str::to_owned)
+    });
+    origins.into_iter().next()
+}
+
+fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>) {
+    let loaded = zone::load(&Files, file, apex.as_ref());
+    let programs = loaded.programs.iter().flat_map(|record| compile::record(record, settings).1);
+    let mut all: Vec<zone::Finding> = loaded.findings.into_iter().chain(programs).collect();
+    all.sort_by(|a, b| (&a.at.file, a.at.line, a.at.column).cmp(&(&b.at.file, b.at.line, b.at.column)));
+    findings.extend(all.iter().map(|finding| FindingForm {
+        severity: match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        file: finding.at.file.display().to_string(),
+        line: finding.at.line,
+        column: finding.at.column,
+        message: finding.message.clone(),
+        remedy: finding.remedy.clone(),
+    }));
+}
+
+fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for FindingForm { severity, file, line, column, message, remedy } in &report.findings {
+        match line {
+            0 => writeln!(out, "{file}: {severity}: {message}; {remedy}")?,
+            _ => writeln!(out, "{file}:{line}:{column}: {severity}: {message}; {remedy}")?,
+        }
+    }
+    writeln!(out, "{} errors, {} warnings", report.errors, report.warnings)?;
+    Ok(())
 }

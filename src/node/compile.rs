@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::answers::{Prepared, Snapshot, ZoneState};
-use crate::config::Net;
+use crate::config::{Config, Net};
 use crate::control::{NewProgram, ZoneLoad};
 use crate::program::{self, Defaults};
 use crate::wire::{NameRef, RecordType, Ttl};
@@ -19,6 +19,15 @@ pub struct Settings {
     pub insert_whitespace: bool,
     /// `[prober] deny`: addresses that no program may have probed.
     pub deny: Vec<Net>,
+}
+
+impl Settings {
+    /// From the configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let defaults = Defaults { interval: config.health.interval, timeout: config.health.timeout };
+        Self { defaults, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
+    }
 }
 
 /// Compiles one record. Where there is an error among the findings, the result answers SERVFAIL, but for single members

@@ -6,7 +6,7 @@
 //! are errors of their zone, with one exception at the first start: where there is no last-good copy to fall back on,
 //! the zone is served and only the records that could not be compiled answer SERVFAIL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -17,11 +17,11 @@ use crate::answers::{Published, Snapshot};
 use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 use crate::config::{self, Config};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
-use crate::program::Defaults;
 use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
-use crate::zone::{self, Contents, Files, Finding, ProgramId, Severity, Zone};
+use crate::zone::{self, Contents, Files, Finding, LuaRecord, ProgramId, Severity, Zone};
 
+use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::drive::Message;
 
@@ -63,7 +63,7 @@ impl Loader {
                 Job::Reload(request, reply) => {
                     let report = self.reload(&request);
                     if !request.dry_run {
-                        self.meters.reload(report.outcome == ReloadOutcome::Applied);
+                        self.meters.reload(report.outcome == ReloadOutcome::Applied, clock::now_and_wall().1);
                     }
                     reply(report);
                 }
@@ -85,7 +85,7 @@ impl Loader {
             return false;
         }
         self.decide(LoadKind::Start, versions, Vec::new());
-        self.meters.reload(sound);
+        self.meters.started(clock::now_and_wall().1);
         sound
     }
 
@@ -98,6 +98,7 @@ impl Loader {
         let copy = || zone::load(&Files, &copy_path, apex).contents.filter(|_| copy_path.exists());
         let stale = || Origin { stale: true, ..Origin::default() };
         let Some(contents) = loaded.contents else {
+            findings.extend(self.program_findings(&loaded.programs));
             return match copy() {
                 Some(copy) => self.version(snapshot, &copy, stale()),
                 None => failed(apex),
@@ -133,7 +134,7 @@ impl Loader {
             return report(ReloadOutcome::NoSuchZone, findings);
         }
         let before = std::mem::replace(&mut self.config, config);
-        let anew = settings(&before) != settings(&self.config);
+        let anew = Settings::of(&before) != Settings::of(&self.config);
         let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
@@ -193,7 +194,10 @@ impl Loader {
     ) -> Read {
         let loaded = zone::load(&Files, file, apex);
         findings.extend(loaded.findings);
-        let Some(contents) = loaded.contents else { return Read::Bad };
+        let Some(contents) = loaded.contents else {
+            findings.extend(self.program_findings(&loaded.programs));
+            return Read::Bad;
+        };
         if !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty()) {
             return Read::Unchanged;
         }
@@ -208,7 +212,13 @@ impl Loader {
 
     /// The next version of a zone.
     fn version(&mut self, snapshot: &Snapshot, contents: &Contents, origin: Origin) -> Version {
-        compile::version(snapshot, contents, &settings(&self.config), &mut self.slots, origin)
+        compile::version(snapshot, contents, &Settings::of(&self.config), &mut self.slots, origin)
+    }
+
+    /// What is wrong with the programs of a file that is not a zone: all is said at once.
+    fn program_findings(&self, programs: &[Arc<LuaRecord>]) -> Vec<Finding> {
+        let settings = Settings::of(&self.config);
+        programs.iter().flat_map(|record| compile::record(record, &settings).1).collect()
     }
 
     fn apply(
@@ -222,11 +232,8 @@ impl Loader {
         let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
         let quiet = zones.is_empty() && before.health == self.config.health && before.answering == self.config.answering;
-        let kind = if request.dry_run {
-            LoadKind::DryRun
-        } else {
-            LoadKind::Reload { accept_regression: request.accept_regression }
-        };
+        let kind =
+            if request.dry_run { LoadKind::DryRun } else { LoadKind::Reload { accept_regression: request.accept_regression } };
         let outcome = if quiet {
             if request.dry_run { Outcome::Rehearsed(snapshot.generation) } else { Outcome::Adopted(snapshot.generation) }
         } else {
@@ -246,11 +253,8 @@ impl Loader {
         let id = LoadId(self.loads);
         let snapshot = self.published.load();
         let taken: Vec<ProgramId> = versions.iter().flat_map(|version| version.taken.iter().copied()).collect();
-        let mut dropped: BTreeSet<ProgramId> = removed
-            .iter()
-            .filter_map(|apex| served(&snapshot, apex.as_ref()))
-            .flat_map(|(zone, _)| zone.programs())
-            .collect();
+        let mut dropped: BTreeSet<ProgramId> =
+            removed.iter().filter_map(|apex| served(&snapshot, apex.as_ref())).flat_map(|(zone, _)| zone.programs()).collect();
         let zones: Vec<ZoneLoad> = versions.into_iter().map(|version| version.load).collect();
         for zone in &zones {
             if let ZoneLoad::Data { dropped: gone, .. } = zone {
@@ -297,12 +301,6 @@ fn rrsets(zone: &Zone) -> usize {
 fn removal(snapshot: &Snapshot, apex: &Name) -> ZoneReport {
     let before = served(snapshot, apex.as_ref()).map(|(zone, _)| zone);
     ZoneReport { zone: apex.clone(), before: before.map(Zone::serial), after: None, removed: before.map_or(0, rrsets), added: 0 }
-}
-
-/// What a configuration says about programs.
-pub(super) fn settings(config: &Config) -> Settings {
-    let defaults = Defaults { interval: config.health.interval, timeout: config.health.timeout };
-    Settings { defaults, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
 }
 
 fn failed(apex: NameRef<'_>) -> Version {

@@ -14,7 +14,7 @@
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
 
-mod clock;
+pub mod clock;
 pub mod compile;
 mod drive;
 mod loader;
@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answers::{Published, Snapshot};
-use crate::api::{self, Ask, Lateness, Meters, ReloadReport, ReloadRequest};
+use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine};
 use crate::prober::{Prober, Pulse};
@@ -72,7 +72,7 @@ pub enum Error {
     Bind(#[from] BindError),
     /// The admin API could not be bound.
     #[error(transparent)]
-    Admin(#[from] api::ListenError),
+    Admin(#[from] api::Error),
     /// `--strict`, and a zone file has errors.
     #[error("a zone file has errors, and --strict was given; mend the file or start without --strict")]
     Strict,
@@ -127,7 +127,7 @@ impl Node {
         let beats = Arc::new(Beats::new(Arc::clone(&pulse)));
         let workers = config.server.workers();
         let published = Published::new(Arc::new(Snapshot::empty(config.answering, workers)));
-        let store = LastGood::under(&config.state_dir);
+        let store = LastGood::under(&config.node.state_dir);
         let (engine_tx, inbox) = std::sync::mpsc::channel();
         let (retired, graveyard) = std::sync::mpsc::channel();
         let (decided_tx, decided) = std::sync::mpsc::channel();
@@ -170,7 +170,7 @@ impl Node {
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
-            name: config.node_name.as_str().into(),
+            name: config.node.name.as_str().into(),
             ask,
             published: published.clone(),
             clock: clock::now_and_wall,
@@ -186,10 +186,11 @@ impl Node {
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let pulse = Arc::clone(&self.pulse);
         tokio::spawn(async move { pulse.run().await });
-        for address in listeners.addresses() {
+        if let Some(address) = listeners.address() {
             tracing::info!("admin API on http://{address}");
         }
-        tokio::spawn(api::serve(self.api.clone(), listeners));
+        let (stop_api, stopping) = oneshot::channel::<()>();
+        let api = tokio::spawn(listeners.serve(self.api.clone(), async { drop(stopping.await) }));
         let supervisor = Supervisor::from_environment();
         tokio::spawn(supervisor.clone().watchdog(Arc::clone(&self.api.lateness), clock::now));
 
@@ -224,8 +225,10 @@ impl Node {
         supervisor.stopping();
         if let Some(server) = serving {
             tokio::task::spawn_blocking(|| server.stop()).await.map_err(io::Error::other)?;
-            tracing::info!("stopped");
         }
+        drop(stop_api);
+        drop(api.await);
+        tracing::info!("stopped");
         outcome
     }
 

@@ -50,6 +50,8 @@ impl Source for Files {
 pub struct Loaded {
     /// The zone; `None` when any finding is an error.
     pub contents: Option<Contents>,
+    /// The record programs that could be read, also where the rest has errors, so that they can be checked too.
+    pub programs: Vec<Arc<LuaRecord>>,
     /// All that is wrong, in the order of the files and of the places in them.
     pub findings: Vec<Finding>,
 }
@@ -63,14 +65,15 @@ pub fn load(source: &dyn Source, path: &Path, apex: NameRef<'_>) -> Loaded {
         Ok(bytes) => {
             reader.file(&top, &bytes, Some(apex.to_name()));
             let start = Position { file: top, line: 1, column: 1 };
+            let programs = reader.raw.programs();
             let contents = Contents::checked(apex, reader.raw, start, &mut reader.findings);
             let contents = (!reader.findings.has_errors()).then_some(contents);
-            Loaded { contents, findings: reader.findings.into_sorted() }
+            Loaded { contents, programs, findings: reader.findings.into_sorted() }
         }
         Err(error) => {
             let at = Position { file: top, line: 1, column: 1 };
             reader.findings.error(at, format!("the file cannot be read: {error}"), "check the path and its permissions");
-            Loaded { contents: None, findings: reader.findings.into_sorted() }
+            Loaded { contents: None, programs: Vec::new(), findings: reader.findings.into_sorted() }
         }
     }
 }
@@ -81,6 +84,16 @@ pub(super) struct Raw {
     pub(super) owners: Vec<Name>,
     pub(super) records: Vec<RawRecord>,
     pub(super) lost: Lost,
+}
+
+impl Raw {
+    fn programs(&self) -> Vec<Arc<LuaRecord>> {
+        let program = |record: &RawRecord| match &record.data {
+            RawData::Program(program) => Some(Arc::clone(program)),
+            RawData::Rdata(_) => None,
+        };
+        self.records.iter().filter_map(program).collect()
+    }
 }
 
 /// One record as it was read.

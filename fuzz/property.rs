@@ -1,0 +1,150 @@
+//! What must hold for every datagram, whoever makes it up: the fuzz target and `tests/properties.rs` state it once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leeward::answers::{Ctx, Options, Response, Snapshot, Transport, Worker, respond};
+use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
+use leeward::health::{self, Moment};
+use leeward::node::compile::{self, Origin, Settings, Slots};
+use leeward::program::Defaults;
+use leeward::target::Outcome;
+use leeward::wire::Name;
+use leeward::zone;
+
+/// A zone with something of everything that an answer can be made of.
+const ZONE: &str = "$TTL 30
+@ SOA ns1 hostmaster 1 3600 600 86400 300
+@ NS ns1
+@ NS ns.sub
+@ MX 10 mail
+ns1 A 192.0.2.53
+ns1 AAAA 2001:db8::53
+mail A 192.0.2.25
+alias CNAME www
+loop CNAME loop
+out CNAME www.elsewhere.example.
+*.wild TXT \"wild\" \"card\"
+*.walias CNAME www
+a.empty.non.terminal A 192.0.2.1
+sub NS ns.sub
+ns.sub A 192.0.2.54
+big TXT \"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+big TXT \"1123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+big TXT \"2123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+big TXT \"3123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+big TXT \"4123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+big TXT \"5123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+www LUA A \"ifportup(80, {'192.0.2.1', '192.0.2.2', '192.0.2.3'}, {selector='all'})\"
+www LUA AAAA \"ifportup(80, {'2001:db8::1'})\"
+shop LUA A \"pickwhashed({{80, '192.0.2.1'}, {20, '192.0.2.2'}})\"
+any LUA TXT \"pickrandom({'a', 'b', 'c'})\"
+lalias LUA CNAME \"pickhashed({'www.prop.example', 'shop.prop.example'})\"
+*.lwild LUA A \"picknamehashed({{1, '192.0.2.1'}, {2, '192.0.2.2'}})\"
+";
+
+/// A published snapshot of [`ZONE`], every target up.
+pub fn snapshot() -> Arc<Snapshot> {
+    struct Text;
+    impl zone::Source for Text {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Ok(ZONE.into())
+        }
+    }
+    let apex: Name = "prop.example".parse().expect("a name");
+    let options = Options { ecs: true };
+    let loaded = zone::load(&Text, Path::new("zone"), apex.as_ref());
+    let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
+    let settings = Settings { defaults: Defaults::default(), insert_whitespace: false, deny: Vec::new() };
+    let empty = Snapshot::empty(options, 1);
+    let version = compile::version(&empty, &contents, &settings, &mut Slots::default(), Origin::default());
+    let health = health::Config::default();
+    let now = Moment::at(Duration::from_secs(1));
+    let config = Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
+    let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
+    let load = Load { id: LoadId(1), kind: LoadKind::Start, zones: vec![version.load], removed: Vec::new(), health, options };
+    engine.handle(Event::Loaded(Box::new(load)), now);
+    loop {
+        match engine.poll_effect().expect("it is published in the end") {
+            Effect::Probe { key, .. } => {
+                engine.handle(Event::Probed { key, outcome: Outcome::Pass, elapsed: Duration::from_millis(1) }, now);
+            }
+            Effect::Publish { snapshot, .. } => return snapshot,
+            _ => {}
+        }
+    }
+}
+
+/// Questions to start from.
+pub fn seeds() -> Vec<Vec<u8>> {
+    use leeward::wire::{Class, ClientSubnet, QueryBuilder, RecordType};
+    let names = [
+        "prop.example",
+        "www.prop.example",
+        "alias.prop.example",
+        "loop.prop.example",
+        "out.prop.example",
+        "x.wild.prop.example",
+        "x.walias.prop.example",
+        "empty.non.terminal.prop.example",
+        "deep.sub.prop.example",
+        "sub.prop.example",
+        "big.prop.example",
+        "shop.prop.example",
+        "any.prop.example",
+        "lalias.prop.example",
+        "x.lwild.prop.example",
+        "none.prop.example",
+        "example",
+        "WWW.PROP.EXAMPLE",
+    ];
+    let types =
+        [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::CNAME, RecordType::DS, RecordType::ANY, RecordType::LUA];
+    let subnet = ClientSubnet { network: [192, 0, 2, 0].into(), source: 24 };
+    let mut seeds = Vec::new();
+    for name in names {
+        let name: Name = name.parse().expect("a name");
+        for rtype in types {
+            let query = QueryBuilder::new(&name, rtype, Class::IN);
+            seeds.push(query.clone().build());
+            seeds.push(query.clone().client_subnet(None).build());
+            seeds.push(query.client_subnet(Some(subnet)).build());
+        }
+    }
+    seeds
+}
+
+/// Answers `request` over both transports and holds the reply to everything that is true of all replies.
+///
+/// # Panics
+/// Where something does not hold.
+pub fn holds(snapshot: &Snapshot, worker: &mut Worker, request: &[u8], reply: &mut [u8]) {
+    for transport in Transport::ALL {
+        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport };
+        let len = match respond(snapshot, worker, &ctx, request, reply) {
+            Response::Drop => {
+                assert!(request.len() < 12 || request[2] & 0x80 != 0, "only a response or a fragment is dropped");
+                continue;
+            }
+            Response::Reply(len) => len,
+        };
+        assert!(request.len() >= 12 && request[2] & 0x80 == 0, "a response is never answered");
+        let sent = &reply[..len];
+        assert_eq!(sent[..2], request[..2], "the id comes back");
+        assert!(sent[2] & 0x80 != 0, "a reply says that it is one");
+        assert_eq!(sent[2] & 0x79, request[2] & 0x79, "opcode and RD come back");
+        if transport == Transport::Udp {
+            assert!(len <= 1232, "{len} octets over UDP");
+            let has_opt = u16::from_be_bytes([sent[10], sent[11]]) > 0;
+            assert!(has_opt || len <= 512, "{len} octets without EDNS");
+        }
+        if sent[5] == 1 {
+            let question = sent[12..].len().min(request[12..].len());
+            let end = 12 + 4 + request[12..12 + question].iter().position(|&octet| octet == 0).unwrap_or(0) + 1;
+            assert_eq!(sent[12..end.min(len)], request[12..end.min(len)], "the question comes back, case and all");
+        }
+        let parsed = hickory_proto::op::Message::from_vec(sent);
+        assert!(parsed.is_ok(), "{parsed:?}: {sent:02x?} to {request:02x?}");
+    }
+}

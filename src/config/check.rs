@@ -1,0 +1,302 @@
+//! The raw tree → [`Config`]: which keys there are, their defaults, bounds and relations.
+//!
+//! One function per section, which asks for the section's keys in the order of the manual. Each gives a usable value
+//! whatever it finds; whether the whole may be used is for the findings to say.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::finding::{Findings, Place};
+use super::raw::Table;
+use super::section::{Section, address};
+use super::{Config, Net, Node};
+use crate::wire::Name;
+use crate::{answers, api, health, prober, server};
+
+/// Keys of the contract whose parts this release does not have, by section.
+mod later {
+    pub(super) const ROOT: &[&str] = &["geo", "peers", "peer", "pool", "service"];
+    pub(super) const NODE: &[&str] = &["region"];
+    pub(super) const SERVER: &[&str] =
+        &["any", "nsid", "pin", "tcp_per_client", "chaos", "proxy_protocol_from", "freebind", "cookies", "rrl", "tls"];
+    pub(super) const LUA: &[&str] = &["state", "step_limit", "time_limit", "memory_limit", "resolver"];
+    pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
+    pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// As the library that reads times counts it, so that the bound has a short name.
+const YEAR: Duration = Duration::from_secs(31_557_600);
+
+/// Longest path of a Unix socket: `sun_path` with its closing zero.
+const SOCKET_PATH_MAX: usize = 107;
+/// Shortest token: 128 bits in hexadecimal are twice as long.
+const TOKEN_MIN: usize = 16;
+/// Most octets of a token file.
+const TOKEN_FILE_MAX: u64 = 4096;
+
+/// What the host gives: some defaults follow from it.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    /// Its name.
+    pub(super) name: String,
+    /// How many processors we may use.
+    pub(super) cores: usize,
+    /// How many descriptors we may have open.
+    pub(super) descriptors: usize,
+}
+
+impl Host {
+    /// This one.
+    pub(super) fn this() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Self {
+            name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            descriptors: limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        }
+    }
+}
+
+/// The checked form of `tree`, which was read from `top` and what it includes.
+pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
+    let mut root = Section::root(tree, findings);
+    let node = node(root.section("node"), host);
+    let (server, answering) = server(root.section("server"), host);
+    let insert_whitespace = lua(root.section("lua"));
+    let health = health(root.section("health"));
+    let (prober, deny) = prober(root.section("prober"), host);
+    let publish_interval = publish(root.section("publish"));
+    let (admin, tokens) = admin(root.section("admin"));
+    let zones = zones(&mut root, top);
+    root.finish(later::ROOT);
+    Config { node, server, answering, health, publish_interval, insert_whitespace, prober, deny, admin, tokens, zones, files }
+}
+
+fn node(mut section: Section<'_>, host: &Host) -> Node {
+    const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 253 of them";
+    const STATE_DIR: &str = "write a directory such as \"/var/lib/leeward\"";
+    let name = section.parsed("name", NAME, |text| match node_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("no name for a node"),
+    });
+    let state_dir = section.path("state_dir", STATE_DIR).and_then(|(at, path)| non_empty(&mut section, "state_dir", &at, path));
+    section.finish(later::NODE);
+    Node {
+        name: name.map_or_else(|| default_name(&host.name), |(_, name)| name),
+        state_dir: state_dir.unwrap_or_else(|| "/var/lib/leeward".into()),
+    }
+}
+
+fn node_name(text: &str) -> bool {
+    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// The host's name, with `-` for what no node's name may have.
+fn default_name(host: &str) -> String {
+    let name: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    if node_name(&name) { name } else { "localhost".into() }
+}
+
+fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<PathBuf>) -> Option<PathBuf> {
+    if path.is_none() {
+        section.findings.error(at, format!("{} is empty", section.spell(key)), "write a path, or remove the key");
+    }
+    path
+}
+
+fn server(mut section: Section<'_>, host: &Host) -> (server::Config, answers::Options) {
+    const LISTEN: &str = "write addresses with ports, such as [\"192.0.2.1:53\", \"[2001:db8::1]:53\"]";
+    let listen = section.list("listen", LISTEN, address).map(|(at, listen)| {
+        if listen.is_empty() {
+            section.findings.error(&at, "`[server] listen` has no address", LISTEN);
+        }
+        listen
+    });
+    let threads = match section.number("udp_threads", 0, 0..=1024) {
+        0 => host.cores,
+        threads => threads,
+    };
+    let ecs = section.flag("ecs", true);
+    let rcvbuf = section.size("rcvbuf", 4 << 20, 4096..=1 << 30);
+    let tcp_max = section.number("tcp_max", (host.descriptors / 2).clamp(1, 4096), 1..=1_000_000);
+    let tcp_idle = section.duration("tcp_idle", 10 * SECOND, 100 * MILLISECOND..=HOUR).1;
+    section.finish(later::SERVER);
+    let listen_is_default = listen.is_none();
+    let loopbacks = || [([127, 0, 0, 1], 5300).into(), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5300))].to_vec();
+    let listen = listen.unwrap_or_else(loopbacks);
+    (server::Config { listen, listen_is_default, threads, rcvbuf, tcp_max, tcp_idle }, answers::Options { ecs })
+}
+
+fn lua(mut section: Section<'_>) -> bool {
+    let insert_whitespace = section.flag("insert_whitespace", false);
+    section.finish(later::LUA);
+    insert_whitespace
+}
+
+fn health(mut section: Section<'_>) -> health::Config {
+    let default = health::Config::default();
+    let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
+    let (timeout_at, timeout) = section.duration("timeout", default.timeout, MILLISECOND..=HOUR);
+    if let Some(at) = timeout_at.or(interval_at).filter(|_| timeout > interval) {
+        let [timeout, interval] = [timeout, interval].map(humantime::format_duration);
+        let message = format!("`[health] timeout` ({timeout}) is longer than `[health] interval` ({interval})");
+        section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
+    }
+    let startup_wait = section.duration("startup_wait", default.startup_wait, Duration::ZERO..=HOUR).1;
+    let hold = section.duration("hold", default.hold, SECOND..=YEAR).1;
+    section.finish(later::HEALTH);
+    health::Config { interval, timeout, startup_wait, hold }
+}
+
+fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
+    const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
+    let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
+    let deny = section.list("deny", DENY, str::parse::<Net>).map(|(_, deny)| deny);
+    section.finish(later::PROBER);
+    let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
+    (prober::Config { max_in_flight }, deny.unwrap_or_else(link_local))
+}
+
+/// The shortest time between two publications.
+fn publish(mut section: Section<'_>) -> Duration {
+    const RANGE: RangeInclusive<usize> = 1..=10_000;
+    let per_second = section.number("max_per_second", 100, RANGE);
+    section.finish(&[]);
+    SECOND / u32::try_from(per_second).unwrap_or(1)
+}
+
+/// The listeners and tokens, and a digest of all the tokens.
+fn admin(mut section: Section<'_>) -> (api::Config, [u8; 32]) {
+    const SOCKET: &str = "write a path such as \"/run/leeward/control.sock\", or \"\" for none";
+    const LISTEN: &str = "write an address with port, such as \"127.0.0.1:8053\", or \"\" for none";
+    let socket = section.path("socket", SOCKET).map(|(at, path)| {
+        if path.as_ref().is_some_and(|path| path.as_os_str().len() > SOCKET_PATH_MAX) {
+            let message = format!("`[admin] socket` is longer than {SOCKET_PATH_MAX} octets");
+            section.findings.error(&at, message, "the system allows no longer path for a socket: use a shorter one");
+        }
+        path
+    });
+    let optional = |text: &str| if text.is_empty() { Ok(None) } else { address(text).map(Some) };
+    let listen = section.parsed("listen", LISTEN, optional);
+    let named = section.named("token");
+    if let Some((at, Some(listen))) = &listen
+        && named.is_empty()
+        && !listen.ip().to_canonical().is_loopback()
+    {
+        let message = format!("`[admin] listen` is {listen}, which others can reach, and there is no token");
+        section.findings.missing(at, message, "add [admin.token.NAME], or listen on 127.0.0.1 or [::1]");
+    }
+    let (tokens, digest) = tokens(&mut section, named);
+    section.finish(&[]);
+    let config = api::Config {
+        socket: socket.unwrap_or_else(|| Some("/run/leeward/control.sock".into())),
+        listen: listen.map_or_else(|| Some(([127, 0, 0, 1], 8053).into()), |(_, listen)| listen),
+        tokens,
+    };
+    (config, digest)
+}
+
+/// The tokens, and a digest of all their names, roles and secrets.
+fn tokens(admin: &mut Section<'_>, named: Vec<(String, Place, Table)>) -> (Vec<api::Token>, [u8; 32]) {
+    const ROLE: &str = "write \"read\", \"operate\" or \"admin\"";
+    const FILE: &str = "write the path of a file that holds the token";
+    let mut tokens: Vec<api::Token> = Vec::new();
+    let mut digest = Sha256::new();
+    for (name, at, table) in named {
+        let mut section = admin.below("token", &name, table);
+        section.require("file", &at, FILE);
+        section.require("role", &at, ROLE);
+        let file = section.path("file", FILE);
+        let file = file.and_then(|(at, path)| Some((non_empty(&mut section, "file", &at, path)?, at)));
+        let role = section.parsed("role", ROLE, |text| role(text).ok_or("no role"));
+        let text = file.and_then(|(path, at)| Some((token_text(&path, &at, section.findings)?, at)));
+        if let (Some((text, at)), Some((_, role))) = (text, role) {
+            if let Some(twin) = tokens.iter().find(|token| token.secret.is(text.as_bytes())) {
+                let message = format!("token `{name}` is the same as token `{}`", twin.name);
+                section.findings.error(&at, message, "a caller is known by the token alone: give each its own");
+            }
+            for part in [&name, role.as_str(), &text] {
+                digest.update(Sha256::digest(part.as_bytes()));
+            }
+            tokens.extend(api::Secret::new(&text).map(|secret| api::Token { name, secret, role }));
+        }
+        section.finish(&[]);
+    }
+    (tokens, digest.finalize().into())
+}
+
+fn role(text: &str) -> Option<api::Role> {
+    [api::Role::Read, api::Role::Operate, api::Role::Admin].into_iter().find(|role| role.as_str() == text)
+}
+
+/// The text of a token file, without the white space around it.
+fn token_text(path: &Path, at: &Place, findings: &mut Findings) -> Option<String> {
+    const MAKE: &str = "make one with: openssl rand -hex 32";
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mode = file.metadata()?.permissions().mode();
+        file.take(TOKEN_FILE_MAX).read_to_string(&mut text)?;
+        Ok(mode)
+    });
+    let mode = match read {
+        Ok(mode) => mode,
+        Err(error) => {
+            findings.error(at, format!("cannot read token file {shown}: {error}"), MAKE);
+            return None;
+        }
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        findings.error(at, format!("token file {shown} is empty"), MAKE);
+    } else if text.len() < TOKEN_MIN {
+        findings.error(at, format!("the token in {shown} is shorter than {TOKEN_MIN} characters"), MAKE);
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("the token in {shown} holds characters that no HTTP header can carry");
+        findings.error(at, message, "one line of printable ASCII without spaces; make one with: openssl rand -hex 32");
+    }
+    if mode & 0o004 != 0 {
+        findings.warning(at, format!("everyone on this host can read token file {shown}"), format!("chmod o-r {shown}"));
+    }
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn zones(root: &mut Section<'_>, top: &Path) -> BTreeMap<Name, PathBuf> {
+    const FILE: &str = "write the path of its master file: file = \"example.zone\"";
+    let mut zones: BTreeMap<Name, (Place, PathBuf)> = BTreeMap::new();
+    let named = root.named("zone");
+    if named.is_empty() && root.findings.unbroken() {
+        let remedy = "add [zone.\"gslb.example.com\"] with a file";
+        root.findings.warning(&Place::whole(top), "there is no zone: every query will be refused", remedy);
+    }
+    for (text, at, table) in named {
+        let mut section = root.below("zone", &text, table);
+        section.require("file", &at, FILE);
+        let file = section.path("file", FILE).and_then(|(at, path)| non_empty(&mut section, "file", &at, path));
+        match text.parse::<Name>() {
+            Err(error) => {
+                section.findings.error(&at, format!("\"{text}\" is no zone name: {error}"), "write a domain name");
+            }
+            Ok(name) => match zones.get(&name) {
+                Some((first, _)) => {
+                    let remedy = format!("remove it here or at {first}");
+                    section.findings.error(&at, format!("zone {name} is set twice, first at {first}"), remedy);
+                }
+                None => drop(zones.insert(name, (at, file.unwrap_or_default()))),
+            },
+        }
+        section.finish(&[]);
+    }
+    zones.into_iter().map(|(name, (_, file))| (name, file)).collect()
+}

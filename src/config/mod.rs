@@ -1,0 +1,162 @@
+//! TOML files → the checked configurations of the components.
+//!
+//! [`load`] reads a file and what it includes, and gives every error and warning at once, each with its place and a
+//! remedy. There are two forms: `raw` is what the files say, merged, with places; [`Config`] is checked, and nothing
+//! behind it looks at text again. `check` is the way from one to the other and the list of keys; `section` is how it
+//! asks.
+//!
+//! Paths are relative to the file that names them. Keys of the contract whose parts this release lacks are refused
+//! as such, so that nobody believes in a setting that does nothing.
+//!
+//! What a reload may change, and what needs a restart ([`Config::needs_restart`] is this table):
+//!
+//! | Setting | A reload |
+//! | --- | --- |
+//! | `[zone.*]`, `[health]`, `[lua]`, `[publish]`, `[server] ecs` | changes it |
+//! | `[node]` | is refused: names and directories are in use |
+//! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
+//! | `[prober]` | is refused: so is the prober |
+//! | `[admin]` with its tokens | is refused: so are its listeners |
+//!
+//! Never here: reading zones, binding addresses, anything but files (and the host's name and limits, from which some
+//! defaults follow).
+
+mod check;
+mod finding;
+mod net;
+mod raw;
+mod section;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::wire::Name;
+use crate::{answers, api, health, prober, server};
+use check::Host;
+pub use finding::Finding;
+use finding::Findings;
+pub use net::{Net, NetError};
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[node]`.
+    pub node: Node,
+    /// `[server]`, without what belongs to `answers`.
+    pub server: server::Config,
+    /// What `[server]` says about answering.
+    pub answering: answers::Options,
+    /// `[health]`.
+    pub health: health::Config,
+    /// `[publish] max_per_second`, as the shortest time between two publications.
+    pub publish_interval: Duration,
+    /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
+    pub insert_whitespace: bool,
+    /// `[prober]`, without `deny`.
+    pub prober: prober::Config,
+    /// `[prober] deny`: what no zone may make us probe.
+    pub deny: Vec<Net>,
+    /// `[admin]`.
+    pub admin: api::Config,
+    /// A digest of the tokens, by which a change shows without comparing secrets.
+    tokens: [u8; 32],
+    /// The zones and their master files.
+    pub zones: BTreeMap<Name, PathBuf>,
+    /// The configuration files, in the order they were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// `[node]`: who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Our name, by default the host's.
+    pub name: String,
+    /// Where last-good copies are kept.
+    pub state_dir: PathBuf,
+}
+
+/// What came of reading a configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration; `None` where a finding is an error.
+    pub config: Option<Config>,
+    /// Every error and warning, file by file in reading order, top to bottom.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the file `path` and what it includes.
+#[must_use]
+pub fn load(path: &Path) -> Loaded {
+    load_on(path, &Host::this())
+}
+
+fn load_on(path: &Path, host: &Host) -> Loaded {
+    let mut findings = Findings::default();
+    let (tree, files) = raw::read(path, &mut findings);
+    let readable = !files.is_empty();
+    let config = readable.then(|| check::check(tree, path, files, host, &mut findings));
+    let findings = findings.into_sorted();
+    Loaded { config: config.filter(|_| !findings.iter().any(|finding| finding.error)), findings }
+}
+
+/// The first that exists of the files that are read when none is named: `leeward.toml` here, then in `/etc/leeward`.
+#[must_use]
+pub fn default_path() -> Option<PathBuf> {
+    ["leeward.toml", "/etc/leeward/leeward.toml"].into_iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+impl Config {
+    /// The defaults, with these zones: for zone files that are looked at without a configuration.
+    #[must_use]
+    pub fn without_file(zones: BTreeMap<Name, PathBuf>) -> Self {
+        let (tree, mut findings) = (raw::Table::new(), Findings::default());
+        let defaults = check::check(tree, Path::new(""), Vec::new(), &Host::this(), &mut findings);
+        Self { zones, ..defaults }
+    }
+
+    /// The settings of `new` that differ from ours and that no reload can change; none: `new` can be adopted.
+    #[must_use]
+    pub fn needs_restart(&self, new: &Self) -> Vec<String> {
+        // Taken apart to the last field, so that a new one has to be put in its place here.
+        let Self {
+            node,
+            server,
+            prober,
+            deny,
+            admin,
+            tokens,
+            answering: _,
+            health: _,
+            publish_interval: _,
+            insert_whitespace: _,
+            zones: _,
+            files: _,
+        } = new;
+        let Node { name, state_dir } = node;
+        let prober::Config { max_in_flight } = prober;
+        let server::Config { listen, listen_is_default: _, threads, rcvbuf, tcp_max, tcp_idle } = server;
+        let api::Config { socket, listen: admin_listen, tokens: _ } = admin;
+        [
+            ("[node] name", *name != self.node.name),
+            ("[node] state_dir", *state_dir != self.node.state_dir),
+            ("[server] listen", *listen != self.server.listen),
+            ("[server] udp_threads", *threads != self.server.threads),
+            ("[server] rcvbuf", *rcvbuf != self.server.rcvbuf),
+            ("[server] tcp_max", *tcp_max != self.server.tcp_max),
+            ("[server] tcp_idle", *tcp_idle != self.server.tcp_idle),
+            ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
+            ("[prober] deny", *deny != self.deny),
+            ("[admin] socket", *socket != self.admin.socket),
+            ("[admin] listen", *admin_listen != self.admin.listen),
+            ("[admin.token]", *tokens != self.tokens),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(setting, _)| setting.to_owned())
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,480 @@
+//! Whole configurations, good and bad.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// A directory with these files; `load`s report paths as seen from it.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        files.iter().for_each(|(name, text)| place.write(name, text.as_bytes()));
+        place
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn load(&self) -> Loaded {
+        let host = Host { name: "host-1".into(), cores: 3, descriptors: 1024 };
+        load_on(&self.0.path().join("leeward.toml"), &host)
+    }
+
+    /// The findings, one a line.
+    fn findings(&self) -> String {
+        let dir = format!("{}/", self.0.path().display());
+        self.load().findings.iter().map(|finding| format!("{finding}\n").replace(&dir, "")).collect()
+    }
+
+    fn config(&self) -> Config {
+        let Loaded { config, findings } = self.load();
+        config.unwrap_or_else(|| panic!("{findings:#?}"))
+    }
+}
+
+/// What is found in one file of this text, to which a zone is added so that none is missed.
+#[track_caller]
+fn finds(text: &str, expected: &str) {
+    let text = format!("{text}\n[zone.\"example.com\"]\nfile = \"example.zone\"\n");
+    let found = Place::with(&[("leeward.toml", &text)]).findings();
+    let expected: String =
+        expected.lines().map(str::trim).filter(|line| !line.is_empty()).fold(String::new(), |all, line| all + line + "\n");
+    assert_eq!(found, expected, "\n--- found\n{found}--- expected\n{expected}");
+}
+
+#[test]
+fn defaults() {
+    let place = Place::with(&[("leeward.toml", "")]);
+    assert_eq!(
+        place.findings(),
+        "leeward.toml: warning: there is no zone: every query will be refused; add [zone.\"gslb.example.com\"] with a file\n"
+    );
+    let config = place.config();
+    assert_eq!(config.node, Node { name: "host-1".into(), state_dir: "/var/lib/leeward".into() });
+    let listen = ["127.0.0.1:5300", "[::1]:5300"].map(|address| address.parse().unwrap()).to_vec();
+    let tcp_idle = Duration::from_secs(10);
+    let server = server::Config { listen, listen_is_default: true, threads: 3, rcvbuf: 4 << 20, tcp_max: 512, tcp_idle };
+    assert_eq!(config.server, server);
+    assert_eq!(config.answering, answers::Options { ecs: true });
+    assert_eq!(config.health, health::Config::default());
+    assert_eq!(config.publish_interval, Duration::from_millis(10));
+    assert!(!config.insert_whitespace);
+    assert_eq!(config.prober, prober::Config { max_in_flight: 256 });
+    assert_eq!(config.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
+    assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
+    assert_eq!(config.admin.listen, Some("127.0.0.1:8053".parse().unwrap()));
+    assert!(config.admin.tokens.is_empty());
+    assert!(config.zones.is_empty());
+    assert_eq!(config.files, [place.0.path().join("leeward.toml")]);
+}
+
+#[test]
+fn every_key() {
+    let text = r#"
+        include = []
+        [node]
+        name = "eu-1"
+        state_dir = "state"
+        [server]
+        listen = ["0.0.0.0:53", "[::]:53"]
+        udp_threads = 2
+        ecs = false
+        rcvbuf = "64KiB"
+        tcp_max = 10
+        tcp_idle = "500ms"
+        [lua]
+        insert_whitespace = true
+        [health]
+        interval = "1m30s"
+        timeout = "1s"
+        startup_wait = "0s"
+        hold = "1h"
+        [prober]
+        max_in_flight = 7
+        deny = ["10.0.0.0/8", "2001:db8::1"]
+        [publish]
+        max_per_second = 4
+        [admin]
+        socket = ""
+        listen = "[::]:8053"
+        [admin.token.oncall]
+        file = "tokens/oncall"
+        role = "operate"
+        [admin.token."other one"]
+        file = "tokens/other"
+        role = "read"
+        [zone."GSLB.example.com."]
+        file = "zones/gslb.zone"
+        [zone."2.0.192.in-addr.arpa"]
+        file = "/srv/reverse.zone"
+    "#;
+    let oncall = "0123456789abcdef";
+    let files = [("leeward.toml", text), ("tokens/oncall", "0123456789abcdef\n"), ("tokens/other", "fedcba9876543210")];
+    let place = Place::with(&files);
+    assert_eq!(place.findings(), "");
+    let config = place.config();
+    let dir = place.0.path();
+    assert_eq!(config.node, Node { name: "eu-1".into(), state_dir: dir.join("state") });
+    let listen = ["0.0.0.0:53", "[::]:53"].map(|address| address.parse().unwrap()).to_vec();
+    let tcp_idle = Duration::from_millis(500);
+    let server = server::Config { listen, listen_is_default: false, threads: 2, rcvbuf: 65536, tcp_max: 10, tcp_idle };
+    assert_eq!(config.server, server);
+    assert_eq!(config.answering, answers::Options { ecs: false });
+    assert!(config.insert_whitespace);
+    let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
+    assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
+    assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
+    assert_eq!(config.deny, ["10.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
+    assert_eq!(config.publish_interval, Duration::from_millis(250));
+    assert_eq!(config.admin.socket, None);
+    assert_eq!(config.admin.listen, Some("[::]:8053".parse().unwrap()));
+    let [first, second] = config.admin.tokens.as_slice() else { panic!("{:?}", config.admin) };
+    assert_eq!((first.name.as_str(), first.role), ("oncall", api::Role::Operate));
+    assert!(first.secret.is(oncall.as_bytes()));
+    assert_eq!((second.name.as_str(), second.role), ("other one", api::Role::Read));
+    let zones = [("gslb.example.com", dir.join("zones/gslb.zone")), ("2.0.192.in-addr.arpa", "/srv/reverse.zone".into())];
+    assert_eq!(config.zones, zones.map(|(name, file)| (name.parse().unwrap(), file)).into());
+}
+
+#[test]
+fn unknown_keys() {
+    finds(
+        "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
+        r#"
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
+        leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
+        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, ecs, rcvbuf, tcp_max, tcp_idle
+        leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
+        leeward.toml:8:1: error: unknown key `[admin] sockets`; did you mean `socket`?
+        "#,
+    );
+}
+
+#[test]
+fn keys_of_later_releases() {
+    finds(
+        "[node]\nregion = \"eu\"\n[server]\nany = \"full\"\n  nsid = \"a\"\n[server.rrl]\n[geo]\ndatabases = []\n[lua]\nstate = \"shared\"\n[peer.us]\n",
+        "
+        leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
+        leeward.toml:4:1: error: `[server] any` is not in this release; remove it, or use a release that has it
+        leeward.toml:5:3: error: `[server] nsid` is not in this release; remove it, or use a release that has it
+        leeward.toml:6:9: error: `[server] rrl` is not in this release; remove it, or use a release that has it
+        leeward.toml:7:2: error: `geo` is not in this release; remove it, or use a release that has it
+        leeward.toml:10:1: error: `[lua] state` is not in this release; remove it, or use a release that has it
+        leeward.toml:11:2: error: `peer` is not in this release; remove it, or use a release that has it
+        ",
+    );
+}
+
+#[test]
+fn wrong_types() {
+    finds(
+        "include = \"x\"\nnode = 5\n[server]\nlisten = \"127.0.0.1:53\"\nudp_threads = \"2\"\necs = 1\ntcp_idle = 10\n[prober]\ndeny = [\"fe80::/10\", 5]\n[admin]\ntoken.x = 1.5\n[zone]\nx = 1979-05-27\n",
+        r#"
+        leeward.toml:1:11: error: `include` is a string, not an array of strings; write include = ["conf.d/*.toml"]
+        leeward.toml:2:8: error: `node` is an integer, not a table; write [node]
+        leeward.toml:4:10: error: `[server] listen` is a string, not an array of strings; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]
+        leeward.toml:5:15: error: `[server] udp_threads` is a string, not an integer; write a number from 0 to 1024
+        leeward.toml:6:7: error: `[server] ecs` is an integer, not a boolean; write true or false
+        leeward.toml:7:12: error: `[server] tcp_idle` is an integer, not a string; write a time such as "5s" or "1m30s", from 100ms to 1h
+        leeward.toml:9:22: error: `[prober] deny` holds an integer, not a string; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
+        leeward.toml:11:11: error: `[admin.token] x` is a float, not a table; write [admin.token.x]
+        leeward.toml:13:5: error: `[zone] x` is a date, not a table; write [zone.x]
+        "#,
+    );
+}
+
+#[test]
+fn bad_values() {
+    finds(
+        r#"node.name = "a b"
+node.state_dir = ""
+[server]
+listen = ["127.0.0.1", "[::1]:53", "[::1]:53", "localhost:53"]
+udp_threads = -1
+rcvbuf = "4MB"
+tcp_max = 0
+tcp_idle = "1ms"
+[health]
+interval = "5 parsecs"
+hold = "0s"
+[prober]
+deny = ["10.0.0.1/8", "x"]
+[publish]
+max_per_second = 99999999999999999999"#,
+        r#"
+        leeward.toml:1:13: error: `[node] name` is "a b": no name for a node; write letters, digits, `-`, `_` and `.`, at most 253 of them
+        leeward.toml:2:18: error: `[node] state_dir` is empty; write a path, or remove the key
+        leeward.toml:4:11: error: `[server] listen` holds "127.0.0.1": the port is missing; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]
+        leeward.toml:4:36: error: `[server] listen` holds "[::1]:53" twice; remove one
+        leeward.toml:4:48: error: `[server] listen` holds "localhost:53": no address and port; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]
+        leeward.toml:5:15: error: `[server] udp_threads` is -1, which is out of range; write a number from 0 to 1024
+        leeward.toml:6:10: error: `[server] rcvbuf` is "4MB": no size; write a size such as "64KiB" or "4MiB", from 4096 to 1073741824 octets
+        leeward.toml:7:11: error: `[server] tcp_max` is 0, which is out of range; write a number from 1 to 1000000
+        leeward.toml:8:12: error: `[server] tcp_idle` is "1ms": out of range; write a time such as "5s" or "1m30s", from 100ms to 1h
+        leeward.toml:10:12: error: `[health] interval` is "5 parsecs": unknown time unit "parsecs", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations); write a time such as "5s" or "1m30s", from 100ms to 1day
+        leeward.toml:11:8: error: `[health] hold` is "0s": out of range; write a time such as "5s" or "1m30s", from 1s to 1year
+        leeward.toml:13:9: error: `[prober] deny` holds "10.0.0.1/8": it has bits set beyond its length; the prefix is 10.0.0.0/8; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
+        leeward.toml:13:23: error: `[prober] deny` holds "x": it is no address prefix such as 192.0.2.0/24; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
+        leeward.toml:15:18: error: `[publish] max_per_second` is 9223372036854775807, which is out of range; write a number from 1 to 10000
+        "#,
+    );
+    finds(
+        "[server]\nlisten = []",
+        r#"leeward.toml:2:10: error: `[server] listen` has no address; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]"#,
+    );
+}
+
+#[test]
+fn a_timeout_beyond_the_interval_is_a_warning() {
+    let text = "[health]\ninterval = \"1s\"\n[zone.x]\nfile = \"x\"";
+    let place = Place::with(&[("leeward.toml", text)]);
+    let expected = "leeward.toml:2:12: warning: `[health] timeout` (2s) is longer than `[health] interval` (1s); \
+                    a probe should end before the next is due: shorten the timeout\n";
+    assert_eq!(place.findings(), expected);
+    assert_eq!(place.config().health.interval, Duration::from_secs(1));
+}
+
+#[test]
+fn zones() {
+    finds(
+        r#"[zone."EXAMPLE.com."]
+file = "a"
+[zone."a..b"]
+file = "b"
+[zone.nofile]
+notify = 1
+[zone.empty]
+file = """#,
+        r#"
+        leeward.toml:3:7: error: "a..b" is no zone name: an empty label; write a domain name
+        leeward.toml:5:7: error: `[zone.nofile] file` is missing; write the path of its master file: file = "example.zone"
+        leeward.toml:6:1: error: unknown key `[zone.nofile] notify`; the keys here are file
+        leeward.toml:8:8: error: `[zone.empty] file` is empty; write a path, or remove the key
+        leeward.toml:9:7: error: zone example.com. is set twice, first at leeward.toml:1:7; remove it here or at leeward.toml:1:7
+        "#,
+    );
+}
+
+#[test]
+fn tokens() {
+    let text = r#"[admin]
+listen = "192.0.2.1:8053"
+[admin.token.a]
+file = "good"
+role = "root"
+[admin.token.b]
+file = "none"
+[admin.token.c]
+file = "empty"
+role = "read"
+[admin.token.d]
+file = "short"
+role = "read"
+[admin.token.e]
+file = "lines"
+role = "read"
+[admin.token.f]
+role = "read"
+[admin.token.g]
+file = "good"
+role = "read"
+[admin.token.h]
+file = "good"
+role = "admin"
+[zone.x]
+file = "x""#;
+    let place = Place::with(&[
+        ("leeward.toml", text),
+        ("good", "0123456789abcdef"),
+        ("empty", " \n"),
+        ("short", "0123456789abcde\n"),
+        ("lines", "0123456789abcdef\n0123456789abcdef\n"),
+    ]);
+    std::fs::set_permissions(place.0.path().join("short"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let expected = r#"leeward.toml:5:8: error: `[admin.token.a] role` is "root": no role; write "read", "operate" or "admin"
+leeward.toml:6:14: error: `[admin.token.b] role` is missing; write "read", "operate" or "admin"
+leeward.toml:7:8: error: cannot read token file none: No such file or directory (os error 2); make one with: openssl rand -hex 32
+leeward.toml:9:8: error: token file empty is empty; make one with: openssl rand -hex 32
+leeward.toml:12:8: error: the token in short is shorter than 16 characters; make one with: openssl rand -hex 32
+leeward.toml:12:8: warning: everyone on this host can read token file short; chmod o-r short
+leeward.toml:15:8: error: the token in lines holds characters that no HTTP header can carry; one line of printable ASCII without spaces; make one with: openssl rand -hex 32
+leeward.toml:17:14: error: `[admin.token.f] file` is missing; write the path of a file that holds the token
+leeward.toml:23:8: error: token `h` is the same as token `g`; a caller is known by the token alone: give each its own
+"#;
+    let found = place.findings();
+    assert_eq!(found, expected, "\n--- found\n{found}--- expected\n{expected}");
+}
+
+#[test]
+fn a_listener_that_others_reach_needs_a_token() {
+    for (listen, allowed) in [
+        ("127.0.0.1:8053", true),
+        ("[::1]:8053", true),
+        ("[::ffff:127.0.0.1]:8053", true),
+        ("", true),
+        ("0.0.0.0:8053", false),
+        ("[::]:8053", false),
+        ("192.0.2.1:8053", false),
+    ] {
+        let place = Place::with(&[("leeward.toml", &format!("[admin]\nlisten = \"{listen}\"\n[zone.x]\nfile = \"x\""))]);
+        assert_eq!(place.load().config.is_some(), allowed, "{listen}");
+        assert_eq!(place.findings().contains("2:10: error: `[admin] listen` is"), !allowed, "{listen}");
+    }
+    let long = format!("[admin]\nsocket = \"/{}\"\n", "x".repeat(107));
+    finds(
+        &long,
+        "leeward.toml:2:10: error: `[admin] socket` is longer than 107 octets; the system allows no longer path for a socket: use a shorter one",
+    );
+}
+
+#[test]
+fn broken_lines_give_one_finding_each() {
+    finds(
+        "[server\nlisten = 5\n[node]\nname = \nstate 5\n[lua]\ninsert_whitespace = 1\n[zone.x]\nfile 5\n[lua]\n",
+        "
+        leeward.toml:1:8: error: this is not TOML: unclosed table; expected `]`
+        leeward.toml:4:8: error: this is not TOML: string values must be quoted; expected literal string
+        leeward.toml:5:7: error: this is not TOML: key with no value; expected `=`
+        leeward.toml:7:21: error: `[lua] insert_whitespace` is an integer, not a boolean; write true or false
+        leeward.toml:9:6: error: this is not TOML: key with no value; expected `=`
+        leeward.toml:10:2: error: `lua` is set twice in this file; remove one
+        ",
+    );
+    let place = Place::with(&[]);
+    place.write("leeward.toml", b"[node]\nname = \"\xFF\"\n");
+    assert_eq!(place.findings(), "leeward.toml:2:9: error: this is not UTF-8; save the file as UTF-8\n");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let place = Place::with(&[]);
+    let expected = "leeward.toml: error: cannot read leeward.toml: No such file or directory (os error 2); \
+                    the file must exist and be readable by this user\n";
+    assert_eq!(place.findings(), expected);
+    assert!(place.load().config.is_none());
+    finds(
+        "include = [\"a.toml\", \"none/*.toml\", \"*/x.toml\", \"dir/\", 5]",
+        r#"
+        leeward.toml:1:12: error: cannot read a.toml: No such file or directory (os error 2); the file must exist and be readable by this user
+        leeward.toml:1:22: error: cannot include `none/*.toml`: No such file or directory (os error 2); a pattern may stand in the last part of the path, in a directory that can be read
+        leeward.toml:1:37: error: cannot read */x.toml: No such file or directory (os error 2); the file must exist and be readable by this user
+        leeward.toml:1:49: error: `dir/` names no file; name a file, or a pattern such as conf.d/*.toml
+        leeward.toml:1:57: error: `include` holds an integer, not a string; write include = ["conf.d/*.toml"]
+        "#,
+    );
+}
+
+#[test]
+fn includes() {
+    let place = Place::with(&[
+        ("leeward.toml", "include = [\"conf.d/*.toml\", \"more.toml\"]\n[server]\necs = false\n"),
+        ("conf.d/b.toml", "[zone.b]\nfile = \"b.zone\"\n"),
+        ("conf.d/a.toml", "[zone.a]\nfile = \"../a.zone\"\n[server]\ntcp_max = 5\n"),
+        ("conf.d/.hidden.toml", "nonsense"),
+        ("conf.d/other.txt", "nonsense"),
+        ("more.toml", "include = [\"deep/x.toml\", \"empty*\"]\n"),
+        ("deep/x.toml", "[node]\nstate_dir = \"state\"\n"),
+    ]);
+    assert_eq!(place.findings(), "");
+    let config = place.config();
+    let dir = place.0.path();
+    let zones = [("a", dir.join("conf.d/../a.zone")), ("b", dir.join("conf.d/b.zone"))];
+    assert_eq!(config.zones, zones.map(|(name, file)| (name.parse().unwrap(), file)).into());
+    assert_eq!((config.server.tcp_max, config.answering.ecs), (5, false));
+    assert_eq!(config.node.state_dir, dir.join("deep/state"));
+    let files = ["leeward.toml", "conf.d/a.toml", "conf.d/b.toml", "more.toml", "deep/x.toml"];
+    assert_eq!(config.files, files.map(|file| dir.join(file)));
+}
+
+#[test]
+fn findings_of_all_files_come_at_once() {
+    let place = Place::with(&[
+        ("leeward.toml", "include = [\"z.toml\", \"a.toml\"]\n[server]\necs = 5\ntcp_max = 1\n[zone.x]\nfile = \"x\"\n"),
+        ("z.toml", "server.tcp_max = 2\nnonsense = 1\nzone.x.file = \"y\"\n"),
+        ("a.toml", "node =\n[health]\nhold = \"x\"\n"),
+    ]);
+    let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
+z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
+z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
+a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
+a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year
+"#;
+    let found = place.findings();
+    assert_eq!(found, expected, "\n--- found\n{found}--- expected\n{expected}");
+}
+
+#[test]
+fn includes_end() {
+    let place = Place::with(&[
+        ("leeward.toml", "include = [\"a.toml\"]\n[zone.x]\nfile = \"x\""),
+        ("a.toml", "include = [\"./leeward.toml\"]"),
+    ]);
+    let expected =
+        "a.toml:1:12: error: ./leeward.toml is included a second time; remove this, or what asked for it first: leeward.toml\n";
+    assert_eq!(place.findings(), expected);
+    let chain = |last: usize| {
+        let place = Place::with(&[("leeward.toml", "include = [\"1.toml\"]\n[zone.x]\nfile = \"x\"")]);
+        for number in 1..last {
+            place.write(&format!("{number}.toml"), format!("include = [\"{}.toml\"]", number + 1).as_bytes());
+        }
+        place.write(&format!("{last}.toml"), b"");
+        place.findings()
+    };
+    assert_eq!(chain(8), "");
+    assert_eq!(chain(9), "8.toml:1:1: error: includes nest deeper than 8 files; include this from a file further up\n");
+}
+
+#[test]
+fn what_needs_a_restart() {
+    let place = Place::with(&[("t", "0123456789abcdef"), ("u", "fedcba9876543210")]);
+    let config = |text: &str| {
+        place.write("leeward.toml", text.as_bytes());
+        place.config()
+    };
+    const TOKEN: &str = "[admin.token.a]\nfile = \"t\"\nrole = \"read\"\n";
+    let before = config(TOKEN);
+    for (text, expected) in [
+        ("", ""),
+        ("server.ecs = false", ""),
+        ("health = { interval = \"9s\", timeout = \"1s\", startup_wait = \"1s\", hold = \"1h\" }", ""),
+        ("lua.insert_whitespace = true", ""),
+        ("publish.max_per_second = 1", ""),
+        ("[zone.x]\nfile = \"x\"", ""),
+        ("server.listen = [\"[::1]:5300\"]", "[server] listen"),
+        ("server = { udp_threads = 9, rcvbuf = \"1MiB\" }", "[server] udp_threads, [server] rcvbuf"),
+        ("server = { tcp_max = 9, tcp_idle = \"1s\" }", "[server] tcp_max, [server] tcp_idle"),
+        ("node = { name = \"x\", state_dir = \"/x\" }", "[node] name, [node] state_dir"),
+        ("prober = { max_in_flight = 1, deny = [] }", "[prober] max_in_flight, [prober] deny"),
+        ("[admin]\nsocket = \"\"\nlisten = \"\"", "[admin] socket, [admin] listen"),
+    ] {
+        let after = config(&format!("{text}\n{TOKEN}"));
+        assert_eq!(before.needs_restart(&after).join(", "), expected, "{text}");
+    }
+    for text in ["", &TOKEN.replace("read", "admin"), &TOKEN.replace("\"t\"", "\"u\""), &TOKEN.replace("token.a", "token.b")] {
+        assert_eq!(before.needs_restart(&config(text)), ["[admin.token]"], "{text}");
+    }
+}
+
+#[test]
+fn zones_without_a_file() {
+    let zones = BTreeMap::from([("example.com".parse().unwrap(), "example.zone".into())]);
+    let config = Config::without_file(zones.clone());
+    assert_eq!(config.zones, zones);
+    assert!(config.answering.ecs);
+    assert!(config.files.is_empty());
+}
+
+#[test]
+fn nothing_shows_a_token() {
+    let text = "[admin.token.a]\nfile = \"t\"\nrole = \"read\"\n";
+    let config = Place::with(&[("leeward.toml", text), ("t", "0123456789abcdef")]).config();
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}

@@ -1,0 +1,52 @@
+//! Rule 1 of the data plane: no allocation per query, for static and planned answers.
+#![allow(unsafe_code, reason = "a counting allocator is an allocator")]
+
+#[path = "../fuzz/property.rs"]
+mod property;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use leeward::answers::{Ctx, Response, Transport, Worker, respond};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local cell that needs none.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn no_query_allocates() {
+    let snapshot = property::snapshot();
+    let mut worker = Worker::new(0, fastrand::Rng::with_seed(1));
+    let mut reply = vec![0; 65_535];
+    let seeds = property::seeds();
+    let mut answered = 0;
+    let before = COUNT.with(Cell::get);
+    for transport in Transport::ALL {
+        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport };
+        for seed in &seeds {
+            answered += usize::from(respond(&snapshot, &mut worker, &ctx, seed, &mut reply) != Response::Drop);
+        }
+    }
+    let after = COUNT.with(Cell::get);
+    assert_eq!(answered, 2 * seeds.len());
+    assert_eq!(after - before, 0, "allocations for {answered} queries");
+}

@@ -1,0 +1,224 @@
+//! A real failover with real servers: three nginx, leeward, a thousand queries a second.
+//!
+//! Asserted: every query is answered, no answer is empty or SERVFAIL, and after each change the right set is given.
+//! Printed, not asserted: how long each change took to arrive in the answers (machines are shared and noisy).
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use harness::{Answer, Leeward, Nginx, Site, free_port, has, own_address, query, wait_for};
+use leeward::wire::RecordType;
+
+/// Queries a second.
+const RATE: u64 = 1000;
+/// Answers in a row that show a set to be settled.
+const SETTLED: usize = 100;
+
+#[test]
+fn failover_under_load() {
+    if !has("nginx") {
+        return;
+    }
+    let addresses = [own_address(), own_address(), own_address()];
+    let port = free_port(&addresses);
+    let mut backends: Vec<Nginx> = addresses.iter().map(|&address| Nginx::new((address, port).into())).collect();
+    let site = Site::new();
+    let list = addresses.map(|address| format!("'{address}'")).join(", ");
+    let check = format!("'http://www.example.com:{port}/', {{{list}}}");
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             one LUA A \"ifurlup({check}, {{interval=1, timeout=1}})\"\n\
+             all LUA A \"ifurlup({check}, {{interval=1, timeout=1, selector='all', backupSelector='random'}})\"\n"
+        ),
+    );
+    let server = Leeward::start(&site.config(&["gslb.test"], ""));
+    let load = Load::start(server.dns);
+    let set = |numbers: &[usize]| numbers.iter().map(|&number| addresses[number]).collect::<BTreeSet<_>>();
+
+    load.settles_on("all three up", |data| *data == set(&[0, 1, 2]));
+
+    let stopped = backends[0].stop();
+    load.settles_on("the second and third", |data| *data == set(&[1, 2]));
+    load.print("stop one -> last answer that names it", load.last_with(addresses[0]).duration_since(stopped));
+
+    let started = backends[0].start();
+    load.settles_on("all three again", |data| *data == set(&[0, 1, 2]));
+    load.print("start -> first answer that names it", load.first_with(addresses[0], started).duration_since(started));
+
+    let stopped = backends.iter_mut().map(Nginx::stop).next_back().expect("three");
+    load.settles_on("one of all, by backupSelector", |data| data.len() == 1);
+    load.print("stop all -> last whole set", load.last_of_many().duration_since(stopped));
+
+    let started = backends.iter_mut().map(Nginx::start).next_back().expect("three");
+    load.settles_on("all three at last", |data| *data == set(&[0, 1, 2]));
+    load.print("start all -> first whole set", load.first_whole(3, started).duration_since(started));
+
+    let (asked, answered, bad) = load.stop();
+    println!("asked {asked}, answered {answered}, empty or not NOERROR: {bad:?}");
+    assert_eq!(asked, answered, "every query is answered");
+    assert!(bad.is_empty(), "no empty and no failed answer: {bad:?}");
+    metrics_tell_the_story(&server, asked);
+    assert!(server.stop(), "it stops in good order");
+}
+
+/// Point by point what happened above, from /metrics alone.
+fn metrics_tell_the_story(server: &Leeward, asked: u64) {
+    let answered = server.metric("leeward_queries_total{zone=\"gslb.test.\",transport=\"udp\",rcode=\"NOERROR\"}");
+    assert_eq!(answered, Some(asked as f64), "every query is counted, once");
+    let (_, text) = server.get("/metrics");
+    let of = |start: &str| text.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+    let value = |line: &&str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a value");
+    let up = of("leeward_check_status{").into_iter().filter(|line| line.contains("status=\"up\"")).map(|line| value(&line));
+    assert_eq!(up.collect::<Vec<_>>(), [1.0; 3], "all three are up");
+    let transitions: f64 = of("leeward_check_transitions_total{").iter().map(value).sum();
+    assert_eq!(transitions, 3.0 + 2.0 * 4.0, "three first results, then one down and up, then three down and up");
+    assert_eq!(of("leeward_failover_seconds_count").first().map(value), Some(4.0), "four targets were taken out");
+    assert!(of("leeward_generation ").first().map(value) >= Some(3.0), "{text}");
+    if has("promtool") {
+        let mut promtool = Command::new("promtool");
+        promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = promtool.spawn().expect("promtool starts");
+        std::io::Write::write_all(&mut child.stdin.take().expect("piped"), text.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.trim().is_empty(), "promtool: {said}");
+    }
+}
+
+/// One answer for `all`, and when it came.
+#[derive(Clone)]
+struct Seen {
+    at: Instant,
+    data: BTreeSet<Ipv4Addr>,
+}
+
+/// A steady load: half the queries for `one`, half for `all`.
+struct Load {
+    asked: Arc<AtomicU64>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    bad: Arc<Mutex<Vec<Answer>>>,
+    answered: Arc<AtomicU64>,
+    ending: Arc<AtomicBool>,
+    asker: std::thread::JoinHandle<()>,
+    listener: std::thread::JoinHandle<()>,
+}
+
+impl Load {
+    fn start(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(server).expect("connected");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("option");
+        let [asked, answered] = [0; 2].map(|_| Arc::new(AtomicU64::new(0)));
+        let (seen, bad, ending) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
+        let asker = {
+            let (socket, asked, ending) = (socket.try_clone().expect("cloned"), Arc::clone(&asked), Arc::clone(&ending));
+            std::thread::spawn(move || ask_steadily(&socket, &asked, &ending))
+        };
+        let listener = {
+            let (asked, answered) = (Arc::clone(&asked), Arc::clone(&answered));
+            let (seen, bad, ending) = (Arc::clone(&seen), Arc::clone(&bad), Arc::clone(&ending));
+            std::thread::spawn(move || listen(&socket, &asked, &answered, &seen, &bad, &ending))
+        };
+        Self { asked, seen, bad, answered, ending, asker, listener }
+    }
+
+    /// Waits until the last answers for `all` are all as wanted.
+    fn settles_on(&self, what: &str, wanted: impl Fn(&BTreeSet<Ipv4Addr>) -> bool) {
+        let from = self.seen.lock().expect("not poisoned").len();
+        wait_for(what, || {
+            let seen = self.seen.lock().expect("not poisoned");
+            let last = &seen[from.max(seen.len().saturating_sub(SETTLED))..];
+            (last.len() == SETTLED && last.iter().all(|seen| wanted(&seen.data))).then_some(())
+        });
+    }
+
+    fn find_last(&self, wanted: impl Fn(&Seen) -> bool) -> Instant {
+        self.seen.lock().expect("not poisoned").iter().rev().find(|seen| wanted(seen)).expect("there was one").at
+    }
+
+    fn find_first(&self, after: Instant, wanted: impl Fn(&Seen) -> bool) -> Instant {
+        let seen = self.seen.lock().expect("not poisoned");
+        seen.iter().find(|seen| seen.at >= after && wanted(seen)).expect("there was one").at
+    }
+
+    fn last_with(&self, address: Ipv4Addr) -> Instant {
+        self.find_last(|seen| seen.data.contains(&address))
+    }
+
+    fn last_of_many(&self) -> Instant {
+        self.find_last(|seen| seen.data.len() > 1)
+    }
+
+    fn first_with(&self, address: Ipv4Addr, after: Instant) -> Instant {
+        self.find_first(after, |seen| seen.data.contains(&address))
+    }
+
+    fn first_whole(&self, size: usize, after: Instant) -> Instant {
+        self.find_first(after, |seen| seen.data.len() == size)
+    }
+
+    fn print(&self, what: &str, took: Duration) {
+        println!("{what}: {} ms", took.as_millis());
+    }
+
+    /// Stops asking and waits for the answers that are still to come: asked, answered, bad.
+    fn stop(self) -> (u64, u64, Vec<Answer>) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.asker.join().expect("no panic");
+        self.listener.join().expect("no panic");
+        let bad = self.bad.lock().expect("not poisoned").clone();
+        (self.asked.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed), bad)
+    }
+}
+
+fn ask_steadily(socket: &UdpSocket, asked: &AtomicU64, ending: &AtomicBool) {
+    let questions = ["one.gslb.test", "all.gslb.test"].map(|name| query(name, RecordType::A, None));
+    let start = Instant::now();
+    for number in 0.. {
+        if ending.load(Ordering::Relaxed) {
+            return;
+        }
+        let due = start + Duration::from_nanos(number * 1_000_000_000 / RATE);
+        std::thread::sleep(due.saturating_duration_since(Instant::now())); // the pace of the load
+        let which = (number % 2) as usize;
+        let mut question = questions[which].clone();
+        question[1] = which as u8; // the id says which it was
+        socket.send(&question).expect("sent");
+        asked.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn listen(
+    socket: &UdpSocket,
+    asked: &AtomicU64,
+    answered: &AtomicU64,
+    seen: &Mutex<Vec<Seen>>,
+    bad: &Mutex<Vec<Answer>>,
+    ending: &AtomicBool,
+) {
+    let mut buf = [0; 4096];
+    let mut idle = 0;
+    while !(ending.load(Ordering::Relaxed) && (answered.load(Ordering::Relaxed) == asked.load(Ordering::Relaxed) || idle > 50)) {
+        let Ok(len) = socket.recv(&mut buf) else {
+            idle += 1;
+            continue;
+        };
+        idle = 0;
+        answered.fetch_add(1, Ordering::Relaxed);
+        let answer = Answer::of(&buf[..len]);
+        if answer.data.is_empty() || answer.rcode != "NOERROR" {
+            bad.lock().expect("not poisoned").push(answer);
+        } else if buf[1] == 1 {
+            let data = answer.data.iter().map(|data| data.parse().expect("an address")).collect();
+            seen.lock().expect("not poisoned").push(Seen { at: Instant::now(), data });
+        }
+    }
+}
