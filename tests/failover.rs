@@ -3,6 +3,8 @@
 //! Asserted: every query is answered, no answer is empty or SERVFAIL, and after each change the right set is given.
 //! Printed, not asserted: how long each change took to arrive in the answers (machines are shared and noisy).
 
+#![allow(clippy::disallowed_methods, reason = "tests measure")]
+
 mod harness;
 
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! What must hold for every datagram, driven with random and mutated packets (and by `fuzz/` with coverage).
 //!
 //! Runs for `LEEWARD_PROPERTY_SECONDS` (2 where it is not set, 60 in `tests/run`), and for 100,000 packets at least.
-#![allow(clippy::disallowed_methods, reason = "the test's budget is time")]
+#![allow(clippy::disallowed_methods, unreachable_pub, reason = "the budget of the test is time; the property is shared")]
 
 #[path = "../fuzz/property.rs"]
 mod property;

@@ -24,12 +24,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// `wall` is what wall clocks call `now`.
-    #[must_use]
-    pub const fn new(now: Moment, wall: SystemTime) -> Self {
-        Self { now, wall }
-    }
-
     /// What wall clocks called `moment`, or will.
     #[must_use]
     pub fn wall_at(&self, moment: Moment) -> SystemTime {

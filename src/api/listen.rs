@@ -46,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the API cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ListenError {
     /// The TCP address cannot be bound.
     #[error("[admin] listen: cannot bind {address}: {source}")]
     Bind {
@@ -84,17 +84,16 @@ impl Listeners {
     /// warning. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`Error`], naming the setting.
-    pub fn bind(config: &Config) -> Result<Self, Error> {
+    /// [`ListenError`], naming the setting.
+    pub fn bind(config: &Config) -> Result<Self, ListenError> {
         let socket = config.socket.as_deref().map(ControlSocket::bind_if_writable).transpose()?.flatten();
         let tcp = config.listen.map(bind_tcp).transpose()?;
         Ok(Self { socket, tcp, access: Access::over_tcp(config) })
     }
 
-    /// The TCP address, with the real port where port 0 was asked for.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok())
+    /// The TCP addresses, with the real port where port 0 was asked for.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.tcp.iter().filter_map(|tcp| tcp.local_addr().ok())
     }
 
     /// The control socket's path; `None` where it is left out.
@@ -121,7 +120,7 @@ impl Listeners {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bind = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
@@ -133,7 +132,7 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Error> {
         socket.set_nonblocking(true)?;
         TcpListener::from_std(socket.into())
     };
-    bind().map_err(|source| Error::Bind { address, source })
+    bind().map_err(|source| ListenError::Bind { address, source })
 }
 
 // -------- the control socket
@@ -148,9 +147,9 @@ struct ControlSocket {
 }
 
 impl ControlSocket {
-    fn bind_if_writable(path: &Path) -> Result<Option<Self>, Error> {
+    fn bind_if_writable(path: &Path) -> Result<Option<Self>, ListenError> {
         match Self::bind(path) {
-            Err(Error::Socket { path, source }) if is_not_writable(&source) => {
+            Err(ListenError::Socket { path, source }) if is_not_writable(&source) => {
                 tracing::warn!(
                     "no control socket at {}: {source}; `leeward status` and the like need [admin] listen",
                     path.display()
@@ -161,9 +160,9 @@ impl ControlSocket {
         }
     }
 
-    fn bind(path: &Path) -> Result<Self, Error> {
+    fn bind(path: &Path) -> Result<Self, ListenError> {
         clear(path)?;
-        let failed = |source| Error::Socket { path: path.to_owned(), source };
+        let failed = |source| ListenError::Socket { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
         let meta = std::fs::symlink_metadata(path).map_err(failed)?;
         Ok(Self { listener, path: path.to_owned(), file: (meta.dev(), meta.ino()) })
@@ -180,16 +179,16 @@ impl Drop for ControlSocket {
 }
 
 /// Removes the socket that a server that is gone has left behind.
-fn clear(path: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Socket { path: path.to_owned(), source };
+fn clear(path: &Path) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Socket { path: path.to_owned(), source };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
-        Ok(meta) if !meta.file_type().is_socket() => return Err(Error::NotASocket(path.to_owned())),
+        Ok(meta) if !meta.file_type().is_socket() => return Err(ListenError::NotASocket(path.to_owned())),
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err(Error::InUse(path.to_owned())),
+        Ok(_) => Err(ListenError::InUse(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(failed),
         Err(error) => Err(failed(error)),
     }
@@ -305,9 +304,9 @@ mod tests {
         let socket = dir.path().join("control.sock");
         let config = Config { socket: Some(socket.clone()), listen: Some(([127, 0, 0, 1], 0).into()), tokens: Vec::new() };
         let listeners = Listeners::bind(&config).unwrap();
-        let address = listeners.address().unwrap();
+        let address = listeners.addresses().next().unwrap();
         assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(matches!(Listeners::bind(&config), Err(Error::InUse(_))));
+        assert!(matches!(Listeners::bind(&config), Err(ListenError::InUse(_))));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(listeners.serve(fake().run(None), async move { drop(stopped.await) }));
         assert!(answer(UnixStream::connect(&socket).await.unwrap()).await.starts_with("HTTP/1.1 200"));
@@ -326,7 +325,7 @@ mod tests {
         let bound = |path: &Path| Listeners::bind(&Config { socket: Some(path.to_owned()), ..Config::default() });
         assert!(bound(&path).unwrap().socket().is_some());
         std::fs::write(&path, "precious").unwrap();
-        assert!(matches!(bound(&path), Err(Error::NotASocket(_))));
+        assert!(matches!(bound(&path), Err(ListenError::NotASocket(_))));
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         let absent = bound(&dir.path().join("no/such/folder/control.sock")).unwrap();
         assert!(absent.socket().is_none());

@@ -35,10 +35,10 @@ mod routes;
 pub use access::{Access, Config, Role, Secret, Token};
 pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 pub use explain::explain_form;
-pub use forms::{Clock, ExplainForm};
-pub use listen::{Error, Listeners};
+pub use forms::Clock;
+pub use listen::{ListenError, Listeners};
 pub use metrics::Meters;
-pub use routes::{BadQuestion, question, router};
+pub use routes::router;
 
 #[cfg(test)]
 mod tests {

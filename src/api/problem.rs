@@ -61,10 +61,6 @@ impl Problem {
         self.0.status
     }
 
-    pub(super) fn detail(&self) -> &str {
-        &self.0.detail
-    }
-
     /// The response as it is sent, in place of the empty one that carried it.
     pub(super) fn write(self, carrier: Response, generation: Generation) -> Response {
         let Content { status, kind, title, detail, members, header } = *self.0;

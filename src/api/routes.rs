@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::answers::{Asked, Generation};
 use crate::control::{Entry, Overview};
 use crate::health::CheckView;
-use crate::wire::{ClientSubnet, Name, NameRef, RecordType};
+use crate::wire::{Name, NameRef, RecordType};
 
 use super::access::Access;
 use super::ask::{Ask, Node, ReloadOutcome, ReloadReport, ReloadRequest};
@@ -129,7 +129,7 @@ fn text(status: StatusCode, kind: HeaderValue, text: impl Into<String>) -> Respo
 impl Shared {
     fn clock(&self) -> Clock {
         let (now, wall) = (self.node.clock)();
-        Clock::new(now, wall)
+        Clock { now, wall }
     }
 
     /// Asks the engine, which answers at once unless something is very wrong.
@@ -333,25 +333,11 @@ async fn explain(State(shared): State<Shared>, uri: Uri) -> Reply {
     json(snapshot.generation, &explain_form(&snapshot, &asked, &checks, &shared.clock()))
 }
 
-/// A question that cannot be asked, and why.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BadQuestion(String);
-
-/// The question that parameters like those of `/api/v1/explain` ask, so that they mean the same without a server.
-///
-/// # Errors
-/// [`BadQuestion`], naming the parameter.
-pub fn question(parameters: &[(&str, String)], clock: &Clock) -> Result<Asked, BadQuestion> {
-    let pairs = parameters.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
-    asked(Params(pairs.collect()), clock).map_err(|problem| BadQuestion(problem.detail().to_owned()))
-}
-
 fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
     let name = params.parsed("name", "a domain name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
     let rtype = params.parsed("type", "a record type such as A, or TYPE65280", |text| text.parse().ok())?;
     let client = params.parsed("client", "an address", |text| text.parse().ok())?;
-    let subnet = params.parsed("subnet", "an address or a network such as 192.0.2.0/24", subnet)?;
+    let subnet = params.parsed("subnet", "an address or a network such as 192.0.2.0/24", |text| text.parse().ok())?;
     let seed = params.parsed("seed", "a number", |text| text.parse().ok())?;
     params.finish()?;
     Ok(Asked {
@@ -362,19 +348,6 @@ fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
         // Any number does; the reply says which, so that the same answer can be had again.
         seed: seed.unwrap_or_else(|| u64::from(clock.now.since_origin().subsec_nanos())),
     })
-}
-
-/// An address or a network; host bits are cleared, as a resolver does (RFC 7871 6).
-fn subnet(text: &str) -> Option<ClientSubnet> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().ok()?;
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    let source = length.map_or(Some(bits), |length| length.parse().ok()).filter(|&source| source <= bits)?;
-    let network = match address {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - u32::from(source)).unwrap_or(0)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(source)).unwrap_or(0)).into()),
-    };
-    Some(ClientSubnet { network, source })
 }
 
 // -------- reload

@@ -13,15 +13,7 @@ use crate::node::compile::{self, Settings};
 use crate::wire::Name;
 use crate::zone::{self, Files, Severity};
 
-/// What to check and how to say it.
-pub(super) struct Check {
-    pub(super) config: Option<PathBuf>,
-    /// Zone files to check; none: those of the configuration.
-    pub(super) zones: Vec<PathBuf>,
-    pub(super) json: bool,
-    /// Warnings count as errors.
-    pub(super) strict: bool,
-}
+use super::args::{CheckconfArgs, Format};
 
 /// What is said of the files.
 #[derive(Serialize)]
@@ -45,26 +37,26 @@ struct FindingForm {
 }
 
 /// Checks, prints, and says by the exit code what was found: 0 clean, 1 errors.
-pub(super) fn run(check: &Check) -> anyhow::Result<ExitCode> {
+pub(super) fn run_checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
-    let config = read_config(check, &mut findings)?;
+    let config = read_config(args, &mut findings)?;
     let defaults = || Config::without_file(BTreeMap::new());
     let settings = Settings::of(&config.clone().unwrap_or_else(defaults));
-    for (apex, file) in zones(check, config.as_ref())? {
+    for (apex, file) in zones(args, config.as_ref())? {
         check_zone(&apex, &file, &settings, &mut findings);
     }
     let errors = findings.iter().filter(|finding| finding.severity == "error").count();
     let report = Report { errors, warnings: findings.len() - errors, findings };
-    print(&report, check.json)?;
-    let bad = errors > 0 || (check.strict && report.warnings > 0);
+    print(&report, args.format == Format::Json)?;
+    let bad = errors > 0 || (args.strict && report.warnings > 0);
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The configuration, where one is named, found, or needed.
-fn read_config(check: &Check, findings: &mut Vec<FindingForm>) -> anyhow::Result<Option<Config>> {
-    let file = check.config.clone().or_else(|| config::default_path().filter(|_| check.zones.is_empty()));
+fn read_config(args: &CheckconfArgs, findings: &mut Vec<FindingForm>) -> anyhow::Result<Option<Config>> {
+    let file = args.config.clone().or_else(|| config::default_path().filter(|_| args.zone_files.is_empty()));
     let Some(file) = file else {
-        anyhow::ensure!(!check.zones.is_empty(), "nothing to check: give --config FILE or zone files");
+        anyhow::ensure!(!args.zone_files.is_empty(), "nothing to check: give --config FILE or zone files");
         return Ok(None);
     };
     let loaded = config::load(&file);
@@ -80,11 +72,11 @@ fn read_config(check: &Check, findings: &mut Vec<FindingForm>) -> anyhow::Result
 }
 
 /// The zones to check, by name.
-fn zones(check: &Check, config: Option<&Config>) -> anyhow::Result<Vec<(Name, PathBuf)>> {
-    if check.zones.is_empty() {
+fn zones(args: &CheckconfArgs, config: Option<&Config>) -> anyhow::Result<Vec<(Name, PathBuf)>> {
+    if args.zone_files.is_empty() {
         return Ok(config.iter().flat_map(|config| config.zones.clone()).collect());
     }
-    check.zones.iter().map(|file| Ok((name_of(file, config)?, file.clone()))).collect()
+    args.zone_files.iter().map(|file| Ok((name_of(file, config)?, file.clone()))).collect()
 }
 
 /// Whose file it is: the zone that the configuration gives it to, else its first `$ORIGIN`, else its name without

@@ -23,7 +23,6 @@ mod show;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use http::Method;
@@ -31,11 +30,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::forms::{EventsForm, ExplainForm, ReloadForm, StatusForm, ZonesForm};
-use crate::api::{self, Clock};
-use crate::health::Moment;
-use crate::target::Value::{Down, Unknown, Up};
 
-use args::{Accept, Assume, CheckconfArgs, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, Format, ReloadArgs, VersionArgs};
+use args::{Accept, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ReloadArgs, VersionArgs};
 use client::{Client, Failed};
 
 /// The answer is an error.
@@ -61,9 +57,9 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve::run(args.config.clone(), args.strict),
-        Command::Checkconf(args) => checkconf(args),
-        Command::Explain(args) if args.offline => explain_offline(args),
+        Command::Serve(args) => serve::run_serve(args),
+        Command::Checkconf(args) => checkconf::run_checkconf(args),
+        Command::Explain(args) if args.offline => offline::run_offline(args),
         Command::Explain(args) => explain(args),
         Command::Status(args) => status(args),
         Command::Checks(args) => get(args, "/api/v1/checks", &[], show::checks),
@@ -71,36 +67,6 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => reload(args),
         Command::Version(args) => version(args),
     }
-}
-
-// -------- the commands that need no server
-
-fn checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
-    checkconf::run(&checkconf::Check {
-        config: args.config.clone(),
-        zones: args.zone_files.clone(),
-        json: args.format == Format::Json,
-        strict: args.strict,
-    })
-}
-
-fn explain_offline(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let rest = match args.assume {
-        Assume::Up => Up,
-        Assume::Down => Down,
-        Assume::Unknown => Unknown,
-    };
-    // The seed that is taken where none is given: with made-up time, always the same one.
-    let clock = Clock::new(Moment::at(Duration::ZERO), SystemTime::UNIX_EPOCH);
-    let asked = api::question(&question(args), &clock).map_err(|bad| Failed::Usage(bad.to_string()))?;
-    let assumed = offline::Assumed { rest, down: args.down.clone() };
-    let form = offline::explain(args.config.clone(), &assumed, &asked)?;
-    if args.client_args.json {
-        let mut value = serde_json::to_value(&form)?;
-        value["offline"] = true.into();
-        return print_json(&value);
-    }
-    print(&format!("OFFLINE: the files as they are, with made-up health; no server was asked\n{}", show::explain(&form)))
 }
 
 // -------- the client commands
@@ -115,8 +81,7 @@ fn status(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     print(&show::status(&status, &zones))
 }
 
-/// The question as parameters of the API, which reads them.
-fn question(args: &ExplainArgs) -> Vec<(&'static str, String)> {
+fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let optional = [
         ("client", args.client.map(|client| client.to_string())),
         ("subnet", args.subnet.clone()),
@@ -124,11 +89,7 @@ fn question(args: &ExplainArgs) -> Vec<(&'static str, String)> {
     ];
     let mut query = vec![("name", args.name.clone()), ("type", args.rtype.clone())];
     query.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
-    query
-}
-
-fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    get::<ExplainForm>(&args.client_args, "/api/v1/explain", &question(args), show::explain)
+    get::<ExplainForm>(&args.client_args, "/api/v1/explain", &query, show::explain)
 }
 
 fn events(args: &EventsArgs) -> anyhow::Result<ExitCode> {

@@ -3,45 +3,52 @@
 //! The engine, the answer routine and the explanation are those of the server; only time and probes are made up.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
 use crate::answers::{Asked, Options, Snapshot};
-use crate::api::{Clock, ExplainForm, explain_form};
+use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
 use crate::health::Moment;
 use crate::node::compile::{self, Origin, Settings, Slots};
-use crate::target::{CheckSpec, Failure, Outcome, Value};
+use crate::target::{CheckSpec, Failure, Outcome};
+use crate::wire::ClientSubnet;
 use crate::zone::{self, Files};
 
+use super::args::{Assume, ExplainArgs};
 use super::serve::read_config;
+use super::{print, print_json, show};
 
-/// What is made up about health.
-pub(super) struct Assumed {
-    /// Of every target that is not named below.
-    pub(super) rest: Value,
-    /// These are down: `ADDRESS` or `ADDRESS:PORT`.
-    pub(super) down: Vec<String>,
+/// Explains without a server.
+pub(super) fn run_offline(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let (_, config) = read_config(args.config.clone())?;
+    let config = config.context("the configuration has errors")?;
+    let (engine, snapshot, now) = settle(&config, args)?;
+    let checks: Vec<_> = engine.checks().collect();
+    let clock = Clock { now, wall: SystemTime::UNIX_EPOCH + now.since_origin() };
+    let form = explain_form(&snapshot, &asked(args)?, &checks, &clock);
+    if args.client_args.json {
+        return print_json(&serde_json::to_value(&form)?);
+    }
+    print(&format!("OFFLINE: no server was asked; every target is assumed to be {:?}\n{}", args.assume, show::explain(&form)))
 }
 
-/// The answer to `asked` and why.
-pub(super) fn explain(config: Option<PathBuf>, assumed: &Assumed, asked: &Asked) -> anyhow::Result<ExplainForm> {
-    let (_, config) = read_config(config)?;
-    let config = config.context("the configuration has errors")?;
-    let (engine, snapshot, now) = settle(&config, assumed)?;
-    let checks: Vec<_> = engine.checks().collect();
-    let clock = Clock::new(now, SystemTime::UNIX_EPOCH + now.since_origin());
-    Ok(explain_form(&snapshot, asked, &checks, &clock))
+fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
+    let name = args.name.parse().with_context(|| format!("NAME {}", args.name))?;
+    let rtype = args.rtype.parse().with_context(|| format!("TYPE {}", args.rtype))?;
+    let subnet = args.subnet.as_deref().map(str::parse::<ClientSubnet>).transpose().context("--subnet")?;
+    let client = args.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0) })
 }
 
 /// An engine that has loaded every zone and had its probes answered as assumed, and what it published.
-fn settle(config: &Config, assumed: &Assumed) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
-    let down = targets(&assumed.down)?;
+fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
+    let down = targets(&args.down)?;
     let options = Options { ecs: config.answering.ecs };
     let mut slots = Slots::default();
     let empty = Snapshot::empty(options, 1);
@@ -70,7 +77,7 @@ fn settle(config: &Config, assumed: &Assumed) -> anyhow::Result<(Engine, Arc<Sna
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Probe { key, spec } => {
-                    if let Some(outcome) = outcome(&spec, assumed.rest, &down) {
+                    if let Some(outcome) = outcome(&spec, args.assume, &down) {
                         engine.handle(Event::Probed { key, outcome, elapsed: Duration::ZERO }, now);
                     }
                 }
@@ -87,14 +94,14 @@ fn settle(config: &Config, assumed: &Assumed) -> anyhow::Result<(Engine, Arc<Sna
 }
 
 /// What a probe finds; nothing, where health is to stay unknown.
-fn outcome(spec: &CheckSpec, rest: Value, down: &BTreeSet<(IpAddr, Option<u16>)>) -> Option<Outcome> {
+fn outcome(spec: &CheckSpec, rest: Assume, down: &BTreeSet<(IpAddr, Option<u16>)>) -> Option<Outcome> {
     if down.contains(&(spec.address, None)) || down.contains(&(spec.address, Some(spec.port))) {
         return Some(Outcome::Fail(Failure::Refused));
     }
     match rest {
-        Value::Up => Some(Outcome::Pass),
-        Value::Down => Some(Outcome::Fail(Failure::Refused)),
-        Value::Unknown => None,
+        Assume::Up => Some(Outcome::Pass),
+        Assume::Down => Some(Outcome::Fail(Failure::Refused)),
+        Assume::Unknown => None,
     }
 }
 

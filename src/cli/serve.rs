@@ -10,16 +10,18 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, Config};
 use crate::node::{self, Start};
 
+use super::args::ServeArgs;
+
 /// Runs the server until it is told to stop.
-pub(super) fn run(config: Option<PathBuf>, strict: bool) -> anyhow::Result<ExitCode> {
-    let (file, config) = read_config(config)?;
+pub(super) fn run_serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let (file, config) = read_config(args.config.clone())?;
     let Some(config) = config else { return Ok(ExitCode::FAILURE) };
     // Lines that the terminal or the journal does not take in time are dropped: a log never delays the engine.
     let (writer, _flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter).with_target(false);
     log.with_ansi(std::io::stderr().is_terminal()).init();
-    node::run(Start { config, config_file: Some(file), strict })?;
+    node::run(Start { config, config_file: Some(file), strict: args.strict })?;
     Ok(ExitCode::SUCCESS)
 }
 

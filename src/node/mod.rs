@@ -72,7 +72,7 @@ pub enum Error {
     Bind(#[from] BindError),
     /// The admin API could not be bound.
     #[error(transparent)]
-    Admin(#[from] api::Error),
+    Admin(#[from] api::ListenError),
     /// `--strict`, and a zone file has errors.
     #[error("a zone file has errors, and --strict was given; mend the file or start without --strict")]
     Strict,
@@ -186,7 +186,7 @@ impl Node {
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let pulse = Arc::clone(&self.pulse);
         tokio::spawn(async move { pulse.run().await });
-        if let Some(address) = listeners.address() {
+        for address in listeners.addresses() {
             tracing::info!("admin API on http://{address}");
         }
         let (stop_api, stopping) = oneshot::channel::<()>();

@@ -4,6 +4,7 @@
 //! strictly: an option that breaks the RFC's form makes the whole query a FORMERR, as RFC 7871 7.1.2 asks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// The UDP payload size that replies announce and never exceed: fits any path without fragments
 /// (DNS flag day 2020).
@@ -78,6 +79,30 @@ impl ClientSubnet {
             IpAddr::V4(address) => out.push_subnet(1, self.source, scope, &address.octets()[..kept]),
             IpAddr::V6(address) => out.push_subnet(2, self.source, scope, &address.octets()[..kept]),
         }
+    }
+}
+
+/// The text is not an address, or an address and a prefix length that its family has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address or a network such as 192.0.2.0/24")]
+pub struct NotASubnet;
+
+impl FromStr for ClientSubnet {
+    type Err = NotASubnet;
+
+    /// An address or a network; host bits are cleared, as a resolver does (RFC 7871 6).
+    fn from_str(text: &str) -> Result<Self, NotASubnet> {
+        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let address: IpAddr = address.parse().map_err(|_| NotASubnet)?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let source =
+            length.map_or(Some(bits), |length| length.parse().ok()).filter(|&source| source <= bits).ok_or(NotASubnet)?;
+        let beyond = u32::from(bits - source);
+        let network = match address {
+            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(beyond).unwrap_or(0)).into()),
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(beyond).unwrap_or(0)).into()),
+        };
+        Ok(Self { network, source })
     }
 }
 

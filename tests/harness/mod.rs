@@ -1,7 +1,7 @@
 //! Real processes for tests: leeward itself, nginx from the distribution, plain DNS and HTTP clients.
 //!
 //! Ports are chosen by the system. What is waited for is a condition, with a limit that only a failing test reaches.
-#![allow(dead_code, clippy::disallowed_methods, reason = "shared by several test binaries; tests may read the clock")]
+#![allow(dead_code, unreachable_pub, clippy::disallowed_methods, reason = "shared by several test binaries; tests may read the clock")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
