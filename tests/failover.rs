@@ -55,11 +55,11 @@ fn failover_under_load() {
     load.settles_on("all three again", |data| *data == set(&[0, 1, 2]));
     load.print("start -> first answer that names it", load.first_with(addresses[0], started).duration_since(started));
 
-    let stopped = backends.iter_mut().map(Nginx::stop).next_back().expect("three");
+    let stopped = backends.iter_mut().map(Nginx::stop).max().expect("three");
     load.settles_on("one of all, by backupSelector", |data| data.len() == 1);
     load.print("stop all -> last whole set", load.last_of_many().duration_since(stopped));
 
-    let started = backends.iter_mut().map(Nginx::start).next_back().expect("three");
+    let started = backends.iter_mut().map(Nginx::start).max().expect("three");
     load.settles_on("all three at last", |data| *data == set(&[0, 1, 2]));
     load.print("start all -> first whole set", load.first_whole(3, started).duration_since(started));
 

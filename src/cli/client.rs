@@ -34,7 +34,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     /// Nobody is there, or it is no leeward.
-    #[error("cannot reach the server at {server}: {reason}\n{}", remedy(.server))]
+    #[error("cannot reach the server at {server}: {reason}\nis it running? name another with --socket or --url")]
     Unreachable { server: String, reason: String },
     /// The answer is an error.
     #[error("{}", super::show::problem(.0))]
@@ -42,10 +42,6 @@ pub(super) enum Failed {
     /// What the user said cannot be used.
     #[error("{0}")]
     Usage(String),
-}
-
-fn remedy(server: &str) -> String {
-    format!("is it running? name another with --socket or --url (asked: {server})")
 }
 
 /// Where the server is.
