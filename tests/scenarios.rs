@@ -223,7 +223,10 @@ impl Story {
                     assert!(snapshot.generation > self.published.load().generation, "{}: generations move forward", self.place);
                     drop(self.published.publish(snapshot));
                 }
-                Effect::Open => self.open = true,
+                Effect::Open => {
+                    self.open = true;
+                    self.engine.handle(Event::Opened(Vec::new()), self.now);
+                }
                 Effect::Decided { outcome, .. } => self.outcomes.push(outcome),
                 Effect::Keep { .. } | Effect::Log(_) => {}
             }

@@ -43,7 +43,8 @@ fn nothing_is_answered_before_the_gate_opens() {
     probe.set_read_timeout(Some(Duration::from_millis(20))).expect("option");
     probe.connect(dns).expect("connected");
     while server.log_line("DNS on ").is_none() {
-        assert_eq!(server.get("/readyz").0, 503);
+        let ready = server.get("/readyz").0 == 200;
+        assert!(!ready || server.log_line("DNS on ").is_some(), "ready before the port was bound");
         drop(probe.send(&query("www.gate.test", RecordType::A, None)));
         match probe.recv(&mut [0; 512]) {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => refused += 1,
@@ -53,7 +54,7 @@ fn nothing_is_answered_before_the_gate_opens() {
     }
     assert!(refused > 0, "the port was not bound");
     server.wait_until_open();
-    assert_eq!(server.get("/readyz").0, 200);
+    wait_for("readiness", || (server.get("/readyz").0 == 200).then_some(()));
     assert_eq!(server.ask("www.gate.test", RecordType::A).rcode, "NOERROR");
 }
 
@@ -154,7 +155,7 @@ fn ten_mistakes_are_ten_findings_and_the_old_zone_serves() {
     for line in [5, 6, 7, 8, 9, 12, 13, 14, 15, 16] {
         assert!(places.iter().any(|&(at, _)| at == line), "nothing is said of line {line}: {found:#}");
     }
-    assert!(places.contains(&(5, 5)) && places.contains(&(14, 11)), "columns: {places:?}");
+    assert!(places.contains(&(5, 5)) && places.contains(&(14, 10)), "columns: {places:?}");
     assert!(places.iter().any(|&(at, _)| at == 10 || at == 11), "CNAME beside other data: {places:?}");
     for finding in found["findings"].as_array().expect("a list") {
         assert!(finding["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{finding}");

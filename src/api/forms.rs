@@ -58,6 +58,8 @@ pub struct StatusForm {
     pub ready: bool,
     /// Whether the start gate is open: DNS is answered.
     pub serving: bool,
+    /// Where DNS is served, UDP and TCP.
+    pub listen: Vec<String>,
     /// Whether a start or a reload waits for first results of its checks.
     pub loading: bool,
     /// Snapshots published since the start.

@@ -100,7 +100,8 @@ mod tests {
                     engine.handle(Event::Probed { key, outcome, elapsed: Duration::from_millis(12) }, PROBED);
                 }
                 Effect::Publish { snapshot: next, .. } => snapshot = next,
-                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open => engine.handle(Event::Opened(vec![([127, 0, 0, 1], 5300).into()]), PROBED),
+                Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
             }
         }
         let (ask, asks) = mpsc::channel(8);

@@ -251,6 +251,7 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         time: clock.text(clock.now),
         ready: is_ready(&overview),
         serving: overview.serving,
+        listen: overview.addresses.iter().map(ToString::to_string).collect(),
         loading: overview.loading,
         publishes: overview.publishes,
         late_seconds: seconds(shared.node.lateness.at(clock.now)),

@@ -35,6 +35,7 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
         vec!["state".to_owned(), format!("{state}{loading}")],
         vec!["ready".to_owned(), yes(status.ready, "yes", "no")],
         vec!["generation".to_owned(), format!("{} ({} published)", status.generation, status.publishes)],
+        vec!["listen".to_owned(), status.listen.join(", ")],
         vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
         vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
     ];
@@ -224,6 +225,7 @@ mod tests {
             time: String::new(),
             ready: true,
             serving: true,
+            listen: vec!["127.0.0.1:5300".into()],
             loading: false,
             publishes: 4,
             late_seconds: 0.0,

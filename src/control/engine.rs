@@ -1,6 +1,7 @@
 //! The one writer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
+    Opened(Vec<SocketAddr>),
 }
 
 /// Everything that the engine wants done.
@@ -59,7 +62,7 @@ pub enum Effect {
         /// For each target that it takes out: the start of the first probe that saw it down.
         first_signs: Vec<Moment>,
     },
-    /// Bind the DNS ports and answer.
+    /// Bind the DNS ports and answer; then [`Event::Opened`].
     Open,
     /// Keep a zone's text as its last-good copy.
     Keep {
@@ -86,8 +89,10 @@ pub struct Overview {
     pub generation: Generation,
     /// How many snapshots have been published.
     pub publishes: u64,
-    /// Whether the start gate is open.
+    /// Whether the start gate is open and queries are answered.
     pub serving: bool,
+    /// Where.
+    pub addresses: Vec<SocketAddr>,
     /// Whether a load is on trial.
     pub loading: bool,
     /// The zones.
@@ -122,11 +127,22 @@ pub struct Engine {
     /// Which of them consult a check.
     users: HashMap<CheckId, BTreeSet<ProgramId>>,
     trial: Option<Trial>,
-    serving: bool,
+    gate: Gate,
     unserved: Arc<QueryCounters>,
     publication: Publication,
     journal: Journal,
     effects: VecDeque<Effect>,
+}
+
+/// The start gate.
+#[derive(Debug)]
+enum Gate {
+    /// Nothing has been adopted.
+    Closed,
+    /// The ports are being bound; so many checks have no result.
+    Opening { unknown: usize },
+    /// Queries are answered at these addresses.
+    Open(Vec<SocketAddr>),
 }
 
 /// What the next snapshot will bring, and when it may be published.
@@ -161,7 +177,7 @@ impl Engine {
             programs: HashMap::new(),
             users: HashMap::new(),
             trial: None,
-            serving: false,
+            gate: Gate::Closed,
             unserved: Arc::new(QueryCounters::new(config.workers)),
             publication,
             journal: Journal::default(),
@@ -178,6 +194,7 @@ impl Engine {
                 let changes = self.checks.result(key, outcome.clone(), elapsed, &mut self.random, now);
                 self.take_in(&changes, Some(&outcome), now);
             }
+            Event::Opened(addresses) => self.opened(addresses, now),
         }
         self.handle_timeout(now);
     }
@@ -215,7 +232,11 @@ impl Engine {
     pub fn overview(&self) -> Overview {
         let zones = self.zones.iter().map(|(apex, entry)| zone_view(apex, entry)).collect();
         let Publication { generation, publishes, .. } = self.publication;
-        Overview { generation, publishes, serving: self.serving, loading: self.trial.is_some(), zones }
+        let (serving, addresses) = match &self.gate {
+            Gate::Closed | Gate::Opening { .. } => (false, Vec::new()),
+            Gate::Open(addresses) => (true, addresses.clone()),
+        };
+        Overview { generation, publishes, serving, addresses, loading: self.trial.is_some(), zones }
     }
 
     /// Every check.
@@ -341,12 +362,18 @@ impl Engine {
             self.settle(id);
         }
         self.publish(now);
-        if !self.serving {
-            self.serving = true;
+        if matches!(self.gate, Gate::Closed) {
+            self.gate = Gate::Opening { unknown };
             self.effects.push_back(Effect::Open);
-            happened.push(Happening::Serving { unknown });
         }
         happened.into_iter().for_each(|what| self.log(what, now));
+    }
+
+    fn opened(&mut self, addresses: Vec<SocketAddr>, now: Moment) {
+        if let Gate::Opening { unknown } = self.gate {
+            self.log(Happening::Serving { unknown }, now);
+        }
+        self.gate = Gate::Open(addresses);
     }
 
     fn adopt_zone(&mut self, load: ZoneLoad) -> Happening {

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::answers::{Published, Snapshot};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
-use crate::control::{self, Engine};
+use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Server, Sockets};
 use crate::store::{Keeper, LastGood};
@@ -247,6 +247,7 @@ impl Node {
         for address in server.addresses() {
             tracing::info!("DNS on {address}, UDP and TCP");
         }
+        drop(self.engine.send(Message::Event(Event::Opened(server.addresses().to_vec()))));
         Ok(server)
     }
 
