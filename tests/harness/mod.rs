@@ -120,8 +120,13 @@ impl Leeward {
 
     /// Starts it and waits for nothing but the admin API.
     pub fn launch(config: &Path, args: &[&str]) -> Self {
+        Self::launch_with(config, args, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn launch_with(config: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leeward"));
-        command.args(["serve", "--config"]).arg(config).args(args).env_remove("RUST_LOG");
+        command.args(["serve", "--config"]).arg(config).args(args).env_remove("RUST_LOG").envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, stderr) = (Arc::clone(&log), child.stderr.take().expect("piped"));
@@ -285,9 +290,14 @@ pub fn ask(server: SocketAddr, name: &str, rtype: RecordType, subnet: Option<Cli
 
 /// One call, on a connection of its own; status and body.
 pub fn http(server: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    http_with(server, method, path, "")
+}
+
+/// The same with header lines.
+pub fn http_with(server: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).expect("connected");
     stream.set_read_timeout(Some(PATIENCE)).expect("option");
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n")
         .expect("sent");
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).expect("a reply");

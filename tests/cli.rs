@@ -1,0 +1,183 @@
+//! The command line as its users meet it: output, exit codes, roles; and the quick start of README, word for word.
+#![allow(clippy::disallowed_methods, reason = "tests measure")]
+
+mod harness;
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{Leeward, Site, has, http_with, leeward, wait_for};
+use leeward::wire::RecordType;
+use rustix::process::Signal;
+
+const ZONE: &str = "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+                    www LUA A \"ifportup(9, {{'127.9.2.1', '127.9.2.2'}, {'127.9.2.3'}}, {selector='all'})\"\n";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What README promises of the quick start is what happens, on ports of the system's choice.
+#[test]
+fn the_quick_start_does_what_readme_says() {
+    if !has("dig") {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let site = Site::new();
+    let config = fs::read_to_string(root.join("zones/demo.toml")).expect("the demo");
+    let zone = fs::read_to_string(root.join("zones/demo.example.zone")).expect("the demo");
+    assert!(config.contains("127.0.0.1:5300") && config.contains("127.0.0.1:8053"), "README names these ports");
+    let port = harness::free_port(&[[127, 0, 0, 1].into(), [127, 0, 0, 2].into(), [127, 0, 0, 3].into()]);
+    let config = config.replace("127.0.0.1:5300", "127.0.0.1:0").replace(":8053", &format!(":{port}")).replace("../target/", "");
+    site.write("demo.example.zone", &zone.replace("8053", &port.to_string()));
+    let server = Leeward::start(&site.write("demo.toml", &config));
+
+    let readme = fs::read_to_string(root.join("README.md")).expect("README");
+    let promised = readme.split("$ dig @127.0.0.1 -p 5300 ").nth(1).expect("README has the dig line");
+    let (arguments, rest) = promised.split_once('\n').expect("a line");
+    let promised = rest.split("```").next().expect("a block").trim_end();
+    let dns = server.dns.port().to_string();
+    let output = Command::new("dig").args(["@127.0.0.1", "-p", &dns]).args(arguments.split(' ')).output().expect("dig runs");
+    assert_eq!(text(&output.stdout).trim_end(), promised);
+
+    let url = format!("http://{}", server.admin);
+    let output = leeward(&["explain", "www.demo.example", "--url", &url]);
+    let said = text(&output.stdout);
+    for line in readme.split("$ target/release/leeward explain").nth(1).expect("README has it").lines().skip(1) {
+        if line.starts_with("```") {
+            break;
+        }
+        // Times, seeds and the port differ from run to run.
+        let stable = line.split(", passed").next().and_then(|line| line.split(", failed").next()).unwrap_or(line);
+        let stable = if line.starts_with("client") { "client: 127.0.0.1" } else { stable };
+        assert!(said.contains(&stable.replace("8053", &port.to_string())), "{stable:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn client_commands_find_the_server_and_say_so_when_they_cannot() {
+    let site = Site::new();
+    site.write("c.test.zone", ZONE);
+    let server = Leeward::start(&site.config(&["c.test"], ""));
+    let socket = site.path("control.sock");
+    let socket = socket.to_str().expect("text");
+    let url = format!("http://{}", server.admin);
+    for (way, place) in [("--socket", socket), ("--url", url.as_str())] {
+        let output = leeward(&["status", way, place]);
+        assert!(output.status.success() && text(&output.stdout).contains(&server.dns.to_string()), "{output:?}");
+        let output = leeward(&["checks", "--json", way, place]);
+        let checks: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(checks["checks"].as_array().map(Vec::len), Some(3), "{checks:#}");
+    }
+    let output = leeward(&["reload", "--dry-run", "--socket", socket]);
+    assert!(output.status.success(), "{output:?}");
+    let output = leeward(&["events", "--socket", socket]);
+    assert!(text(&output.stdout).contains("zone c.test. serial 1 is served"), "{output:?}");
+    let output = leeward(&["reload", "--zone", "nowhere.test", "--socket", socket]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = leeward(&["status", "--socket", "/nowhere/control.sock"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stderr).contains("/nowhere/control.sock"), "{output:?}");
+    assert_eq!(leeward(&["no-such-command"]).status.code(), Some(2));
+    assert_eq!(leeward(&["checkconf", "--config", "/nowhere.toml"]).status.code(), Some(1));
+}
+
+#[test]
+fn explain_offline_needs_no_server() {
+    let site = Site::new();
+    site.write("o.test.zone", ZONE);
+    let config = site.config(&["o.test"], "");
+    let config = config.to_str().expect("text");
+    let explain = |more: &[&str]| {
+        let output = leeward(&[&["explain", "www.o.test", "A", "--offline", "--config", config, "--json"], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    let count = |form: &serde_json::Value| form["answers"].as_array().map(Vec::len);
+    assert_eq!(count(&explain(&[])), Some(2));
+    assert_eq!(count(&explain(&["--down", "127.9.2.1"])), Some(1));
+    let fallen = explain(&["--down", "127.9.2.1:9", "--down", "127.9.2.2"]);
+    assert!(fallen["answers"].to_string().contains("127.9.2.3"), "{fallen:#}");
+    assert_eq!(count(&explain(&["--assume", "down"])), Some(1), "backupSelector: one of the first group");
+    assert!(explain(&["--assume", "unknown"]).to_string().contains("unknown"));
+    let output = leeward(&["explain", "www.o.test", "--offline", "--config", config]);
+    assert!(text(&output.stdout).starts_with("OFFLINE"), "{output:?}");
+}
+
+#[test]
+fn tokens_have_roles() {
+    let site = Site::new();
+    site.write("t.test.zone", ZONE);
+    site.write("reader.token", "reader-reader-reader\n");
+    site.write("oncall.token", "oncall-oncall-oncall\n");
+    let tokens = "[admin.token.reader]\nfile = \"reader.token\"\nrole = \"read\"\n\
+                  [admin.token.oncall]\nfile = \"oncall.token\"\nrole = \"operate\"\n";
+    let server = Leeward::start(&site.config(&["t.test"], tokens));
+    let call = |method: &str, path: &str, token: &str| {
+        let header = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let (status, body) = http_with(server.admin, method, path, &header);
+        if status >= 400 {
+            let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
+            assert_eq!(problem["status"], status, "{body}");
+            assert!(problem["detail"].is_string() && problem["title"].is_string(), "{body}");
+        }
+        status
+    };
+    let (reader, oncall) = ("reader-reader-reader", "oncall-oncall-oncall");
+    assert_eq!(call("GET", "/livez", ""), 200);
+    for (method, path, token, expected) in [
+        ("GET", "/api/v1/status", "", 401),
+        ("GET", "/api/v1/status", "wrong-wrong-wrong-wrong", 401),
+        ("GET", "/metrics", "", 401),
+        ("GET", "/api/v1/status", reader, 200),
+        ("GET", "/metrics", reader, 200),
+        ("POST", "/api/v1/reload", reader, 403),
+        ("POST", "/api/v1/reload", oncall, 200),
+        ("GET", "/api/v1/nothing", oncall, 404),
+        ("PUT", "/api/v1/reload", oncall, 405),
+    ] {
+        assert_eq!(call(method, path, token), expected, "{method} {path} {token}");
+    }
+    let url = format!("http://{}", server.admin);
+    let token = site.path("reader.token");
+    let token = token.to_str().expect("text");
+    assert!(leeward(&["status", "--url", &url, "--token-file", token]).status.success());
+    assert_eq!(leeward(&["reload", "--url", &url, "--token-file", token]).status.code(), Some(1));
+}
+
+/// `Type=notify-reload`: ready when queries are answered, reloading and ready again, stopping; and the watchdog.
+#[test]
+fn the_service_manager_is_told() {
+    let site = Site::new();
+    site.write("n.test.zone", ZONE);
+    let manager = UnixDatagram::bind(site.path("notify")).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(30))).expect("option");
+    let config = site.config(&["n.test"], "");
+    let notify = site.path("notify");
+    let mut server =
+        Leeward::launch_with(&config, &[], &[("NOTIFY_SOCKET", notify.to_str().expect("text")), ("WATCHDOG_USEC", "400000")]);
+    let mut seen = Vec::new();
+    let mut told = |wanted: &str| {
+        wait_for(wanted, || {
+            let mut buf = [0; 512];
+            let len = manager.recv(&mut buf).ok()?;
+            let said = text(&buf[..len]);
+            seen.push(said.clone());
+            said.contains(wanted).then_some(said)
+        })
+    };
+    told("READY=1");
+    server.wait_until_open();
+    assert_eq!(server.ask("ns.n.test", RecordType::A).data, ["127.0.0.1"]);
+    told("WATCHDOG=1");
+    server.signal(Signal::HUP);
+    assert!(told("RELOADING=1").contains("MONOTONIC_USEC="));
+    told("READY=1");
+    server.signal(Signal::TERM);
+    told("STOPPING=1");
+    assert!(server.child.wait().expect("it ends").success());
+}
