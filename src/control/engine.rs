@@ -342,7 +342,7 @@ impl Engine {
 
     fn adopt(&mut self, trial: Trial, now: Moment) {
         trial.enter_statuses(&self.checks, &mut self.statuses);
-        let unknown = trial.unknown();
+        let unknown = trial.unknown(&self.checks);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.config.options = load.options;

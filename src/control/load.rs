@@ -163,15 +163,18 @@ impl Trial {
         trial
     }
 
-    /// Whether the first results are in, or have been waited for long enough.
+    /// Whether the first results are in, or have been waited for long enough. Looks at no check twice that has its
+    /// result, so that asking after every probe costs nothing however many there are.
     pub(super) fn is_over(&mut self, checks: &Checks, now: Moment) -> bool {
-        self.waiting.retain(|&id| !checks.has_finished_probe(id));
+        while self.waiting.first().is_some_and(|&id| checks.has_finished_probe(id)) {
+            self.waiting.pop_first();
+        }
         self.waiting.is_empty() || now >= self.deadline
     }
 
     /// How many checks still have no result.
-    pub(super) fn unknown(&self) -> usize {
-        self.waiting.len()
+    pub(super) fn unknown(&self, checks: &Checks) -> usize {
+        self.waiting.iter().filter(|&&id| !checks.has_finished_probe(id)).count()
     }
 
     /// The targets that would go down, where a changed definition fails for more than half of those that were up
