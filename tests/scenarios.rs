@@ -16,13 +16,15 @@
 //! status ADDRESS:PORT -> VALUE BASIS
 //! ```
 
+mod harness;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::op::Message;
+use harness::Answer;
 use leeward::answers::{Ctx, Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
 use leeward::health::{self, Moment};
@@ -281,9 +283,8 @@ impl Story {
     }
 
     fn compare(&self, reply: &[u8], expected: &str) {
-        let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{}: {error}", self.place));
-        let mut data: Vec<String> = message.answers.iter().map(rdata).collect();
-        data.sort();
+        let answer = Answer::of(reply);
+        let data = &answer.data;
         let (head, wanted, one_of) = match (expected.split_once(" one of "), expected.split_once(':')) {
             (Some((head, wanted)), _) => (head, wanted, true),
             (None, Some((head, wanted))) => (head, wanted, false),
@@ -292,7 +293,7 @@ impl Story {
         let mut wanted: Vec<String> =
             wanted.split(',').map(|data| data.trim().to_owned()).filter(|data| !data.is_empty()).collect();
         wanted.sort();
-        let seen = facts(&message);
+        let seen = facts(&answer);
         for (at, word) in head.split_whitespace().enumerate() {
             match word {
                 "scope" | "ede" => {}
@@ -306,7 +307,7 @@ impl Story {
         if one_of {
             assert!(data.len() == 1 && wanted.contains(&data[0]), "{}: {data:?} is not one of {wanted:?}", self.place);
         } else {
-            assert_eq!(data, wanted, "{} ({seen:?})", self.place);
+            assert_eq!(*data, wanted, "{} ({seen:?})", self.place);
         }
     }
 
@@ -318,30 +319,13 @@ impl Story {
     }
 }
 
-/// The data of a record as text.
-fn rdata(record: &hickory_proto::rr::Record) -> String {
-    let text = record.to_string();
-    text.splitn(5, ' ').nth(4).unwrap_or("").to_owned()
-}
-
 /// The rcode, flags, scope and extended error of a reply as words.
-fn facts(message: &Message) -> Vec<String> {
-    use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-    let mut facts = vec![format!("{:?}", message.metadata.response_code).to_uppercase()];
-    facts.extend(message.metadata.authoritative.then(|| "aa".to_owned()));
-    facts.extend(message.metadata.truncation.then(|| "tc".to_owned()));
-    if let Some(edns) = &message.edns {
-        if let Some(EdnsOption::Subnet(subnet)) = edns.option(EdnsCode::Subnet) {
-            facts.push(format!("scope {}", subnet.scope_prefix()));
-        }
-        for (code, option) in edns.options().as_ref() {
-            if u16::from(*code) == 15
-                && let EdnsOption::Unknown(_, data) = option
-            {
-                facts.push(format!("ede {}", u16::from_be_bytes([data[0], data[1]])));
-            }
-        }
-    }
+fn facts(answer: &Answer) -> Vec<String> {
+    let mut facts = vec![answer.rcode.clone()];
+    facts.extend(answer.authoritative.then(|| "aa".to_owned()));
+    facts.extend(answer.truncated.then(|| "tc".to_owned()));
+    facts.extend(answer.scope.map(|scope| format!("scope {scope}")));
+    facts.extend(answer.ede.map(|code| format!("ede {code}")));
     facts
 }
 

@@ -234,7 +234,8 @@ pub fn leeward(args: &[&str]) -> Output {
 pub struct Answer {
     pub rcode: String,
     pub authoritative: bool,
-    /// Type and data of each answer record, sorted.
+    pub truncated: bool,
+    /// The data of each answer record, sorted.
     pub data: Vec<String>,
     pub scope: Option<u8>,
     pub ede: Option<u16>,
@@ -250,6 +251,7 @@ impl Answer {
         let mut answer = Self {
             rcode: format!("{:?}", message.metadata.response_code).to_uppercase(),
             authoritative: message.metadata.authoritative,
+            truncated: message.metadata.truncation,
             data,
             scope: None,
             ede: None,
