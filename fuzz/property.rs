@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leeward::answers::{Ctx, Options, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
-use leeward::health::{self, Moment};
+use leeward::health::{self, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::Defaults;
 use leeward::target::Outcome;
@@ -63,12 +63,21 @@ pub fn snapshot() -> Arc<Snapshot> {
     let now = Moment::at(Duration::from_secs(1));
     let config = Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
     let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
-    let load = Load { id: LoadId(1), kind: LoadKind::Start, zones: vec![version.load], removed: Vec::new(), health, options };
+    let load = Load {
+        id: LoadId(1),
+        kind: LoadKind::Start,
+        zones: vec![version.load],
+        removed: Vec::new(),
+        health,
+        options,
+        publish_interval: Duration::ZERO,
+    };
     engine.handle(Event::Loaded(Box::new(load)), now);
     loop {
         match engine.poll_effect().expect("it is published in the end") {
-            Effect::Probe { key, .. } => {
-                engine.handle(Event::Probed { key, outcome: Outcome::Pass, elapsed: Duration::from_millis(1) }, now);
+            Effect::Probe { run, .. } => {
+                let result = Finished { outcome: Outcome::Pass, started: now, elapsed: Duration::from_millis(1) };
+                engine.handle(Event::Probed { run, result }, now);
             }
             Effect::Publish { snapshot, .. } => return snapshot,
             _ => {}

@@ -27,10 +27,10 @@ use std::time::Duration;
 use harness::Answer;
 use leeward::answers::{Ctx, Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
-use leeward::health::{self, Moment};
+use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::Defaults;
-use leeward::target::{self, CheckKey, Failure, Inconclusive};
+use leeward::target::{self, Failure, Inconclusive};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use leeward::zone::{self, Severity};
 
@@ -171,7 +171,15 @@ impl Story {
             zones.push(version.load);
         }
         let (health, options) = (health::Config::default(), Options { ecs: true });
-        let load = Load { id: LoadId(1), kind, zones, removed: Vec::new(), health, options };
+        let load = Load {
+            id: LoadId(1),
+            kind,
+            zones,
+            removed: Vec::new(),
+            health,
+            options,
+            publish_interval: Duration::from_millis(10),
+        };
         self.outcomes.clear();
         self.engine.handle(Event::Loaded(Box::new(load)), self.now);
         self.run_effects();
@@ -220,7 +228,7 @@ impl Story {
     fn run_effects(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Probe { key, spec } => self.run_probe(key, &spec),
+                Effect::Probe { run, spec } => self.run_probe(run, &spec),
                 Effect::Publish { snapshot, .. } => {
                     assert!(snapshot.generation > self.published.load().generation, "{}: generations move forward", self.place);
                     drop(self.published.publish(snapshot));
@@ -235,7 +243,7 @@ impl Story {
         }
     }
 
-    fn run_probe(&mut self, key: CheckKey, spec: &target::CheckSpec) {
+    fn run_probe(&mut self, run: RunId, spec: &target::CheckSpec) {
         let result = self.results.get(&spec.socket_address()).unwrap_or(&self.everyone);
         let (outcome, elapsed) = match result.as_str() {
             "pass" => (target::Outcome::Pass, PROBE),
@@ -245,7 +253,8 @@ impl Story {
             other => panic!("{}: unknown result {other}", self.place),
         };
         self.sent += 1;
-        self.coming.insert((self.now + elapsed, self.sent), Event::Probed { key, outcome, elapsed });
+        let result = Finished { outcome, started: self.now, elapsed };
+        self.coming.insert((self.now + elapsed, self.sent), Event::Probed { run, result });
     }
 
     // -------- questions

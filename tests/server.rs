@@ -201,6 +201,13 @@ fn a_bad_zone_without_a_copy_fails_alone_and_strict_refuses() {
     }
     assert_eq!(server.ask("ok.good.test", RecordType::A).data, ["192.0.2.3"]);
     assert_eq!(server.log_count("country"), 1);
+    assert!(!site.path("state/zones/good.test.zone").exists(), "what has errors is no last-good copy");
+    // It is no reason to refuse a change elsewhere, and not forgotten.
+    site.write("good.test.zone", &zone("www A 192.0.2.4\nodd LUA A \"country('US')\"\nok LUA A \"'192.0.2.3'\""));
+    let (status, report) = server.post("/api/v1/reload?zone=good.test");
+    assert_eq!(status, 200, "{report}");
+    assert!(report["findings"].to_string().contains("country"), "{report}");
+    assert_eq!(server.ask("www.good.test", RecordType::A).data, ["192.0.2.4"]);
     assert!(server.stop());
     let mut strict = Leeward::launch(&config, &["--strict"]);
     assert_eq!(strict.child.wait().expect("it ends").code(), Some(1));

@@ -183,9 +183,18 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     fn served(&mut self) -> Option<&'s ZoneEntry> {
         let askable =
             self.query.qclass == crate::wire::Class::IN && (!self.query.qtype.is_meta() || self.query.qtype == RecordType::ANY);
-        let entry = self.snapshot.zones.find(self.query.qname).filter(|_| askable);
+        let entry = self.zone_of_question().filter(|_| askable);
         self.tell(|| Trace::Zone(entry));
         entry
+    }
+
+    /// The zone with the longest apex; for DS the parent's side of a cut, where that is served too (RFC 4035 3.1.4.1).
+    fn zone_of_question(&self) -> Option<&'s ZoneEntry> {
+        let Query { qname, qtype, .. } = *self.query;
+        let zones = &self.snapshot.zones;
+        let entry = zones.find(qname)?;
+        let above = qname.parent().filter(|_| qtype == RecordType::DS && entry.apex() == qname);
+        Some(above.and_then(|parent| zones.find(parent)).unwrap_or(entry))
     }
 
     fn answer_from(&mut self, entry: &'s ZoneEntry) -> (Rcode, Option<ExtendedError>) {
@@ -212,12 +221,16 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     fn chase(&mut self, mut entry: &'s ZoneEntry) -> Result<Rcode, Stop> {
         let mut name = self.query.qname;
         let mut owner = Owner::Question;
-        for _ in 0..=CHAIN_MAX {
+        let mut followed = [NameRef::ROOT; CHAIN_MAX];
+        for hop in 0..=CHAIN_MAX {
             let ZoneState::Serving { zone, .. } = &entry.state else { break };
             match self.step(zone, owner, name)? {
                 Step::Done(rcode) => return Ok(rcode),
                 Step::Follow(target) => {
-                    let Some(next) = self.snapshot.zones.find(target) else { break };
+                    // A loop says nothing new from its second turn on.
+                    let known = target == self.query.qname || followed.iter().take(hop).any(|&name| name == target);
+                    let Some(next) = self.snapshot.zones.find(target).filter(|_| !known && hop < CHAIN_MAX) else { break };
+                    followed[hop] = target;
                     (entry, name, owner) = (next, target, Owner::Name(target));
                 }
             }

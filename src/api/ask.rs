@@ -66,6 +66,8 @@ pub enum ReloadOutcome {
     NeedsRestart(Vec<String>),
     /// There is no zone of that name.
     NoSuchZone,
+    /// Refused: too many reloads are waiting already.
+    Busy,
 }
 
 /// A zone that a reload changed.

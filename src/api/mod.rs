@@ -54,7 +54,7 @@ mod tests {
 
     use crate::answers::{Options, Prepared, Published, Snapshot};
     use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, ZoneLoad};
-    use crate::health::{self, CheckView, Moment};
+    use crate::health::{self, CheckView, Finished, Moment};
     use crate::program::{Defaults, compile, join};
     use crate::target::{Failure, Outcome};
     use crate::wire::Name;
@@ -91,13 +91,14 @@ mod tests {
         let mut snapshot = Arc::new(Snapshot::empty(options, 1));
         while let Some(effect) = engine.poll_effect() {
             match effect {
-                Effect::Probe { key, spec } => {
+                Effect::Probe { run, spec } => {
                     let outcome = if spec.address == IpAddr::from([192, 0, 2, 1]) {
                         Outcome::Pass
                     } else {
                         Outcome::Fail(Failure::Refused)
                     };
-                    engine.handle(Event::Probed { key, outcome, elapsed: Duration::from_millis(12) }, PROBED);
+                    let result = Finished { outcome, started: PROBED, elapsed: Duration::from_millis(12) };
+                    engine.handle(Event::Probed { run, result }, PROBED);
                 }
                 Effect::Publish { snapshot: next, .. } => snapshot = next,
                 Effect::Open => engine.handle(Event::Opened(vec![([127, 0, 0, 1], 5300).into()]), PROBED),
@@ -180,6 +181,14 @@ mod tests {
             id
         });
         let zones = vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }];
-        Load { id: LoadId(1), kind: LoadKind::Start, zones, removed: Vec::new(), health: health::Config::default(), options }
+        Load {
+            id: LoadId(1),
+            kind: LoadKind::Start,
+            zones,
+            removed: Vec::new(),
+            health: health::Config::default(),
+            options,
+            publish_interval: Duration::ZERO,
+        }
     }
 }

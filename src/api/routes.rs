@@ -402,6 +402,10 @@ fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Probl
             let detail = format!("there is no zone {named} in the configuration");
             Problem::new(StatusCode::NOT_FOUND, "no_such_zone", "No such zone", detail)
         }
+        ReloadOutcome::Busy => {
+            let detail = "too many reloads are waiting already; nothing was changed. Try again when they are done";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy with other reloads", detail)
+        }
         ReloadOutcome::Invalid | ReloadOutcome::Applied | ReloadOutcome::Rehearsed => {
             let errors = report.findings.iter().filter(|finding| finding.error).count();
             let detail = format!("{errors} errors; what has errors keeps its old state. Mend them and reload again");

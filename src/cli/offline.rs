@@ -14,7 +14,7 @@ use crate::answers::{Asked, Options, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
-use crate::health::Moment;
+use crate::health::{Finished, Moment};
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
 use crate::wire::ClientSubnet;
@@ -69,16 +69,25 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
     let health = config.health.clone();
     let engine_config = control::Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
     let mut engine = Engine::new(engine_config, fastrand::Rng::with_seed(0), now);
-    let load = Load { id: LoadId(1), kind: LoadKind::Start, zones, removed: Vec::new(), health: health.clone(), options };
+    let load = Load {
+        id: LoadId(1),
+        kind: LoadKind::Start,
+        zones,
+        removed: Vec::new(),
+        health: health.clone(),
+        options,
+        publish_interval: Duration::ZERO,
+    };
     engine.handle(Event::Loaded(Box::new(load)), now);
     let mut published = None;
     for now in [now, now + health.startup_wait] {
         engine.handle_timeout(now);
         while let Some(effect) = engine.poll_effect() {
             match effect {
-                Effect::Probe { key, spec } => {
+                Effect::Probe { run, spec } => {
                     if let Some(outcome) = outcome(&spec, args.assume, &down) {
-                        engine.handle(Event::Probed { key, outcome, elapsed: Duration::ZERO }, now);
+                        let result = Finished { outcome, started: now, elapsed: Duration::ZERO };
+                        engine.handle(Event::Probed { run, result }, now);
                     }
                 }
                 Effect::Publish { snapshot, .. } => published = Some(snapshot),

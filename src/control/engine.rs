@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answers::{AnswerSet, Generation, Options, QueryCounters, Snapshot, ZoneEntry, ZoneState, ZoneTable};
-use crate::health::{self, Change, CheckView, Checks, Moment};
-use crate::target::{self, CheckId, CheckKey, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
+use crate::target::{self, CheckId, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::ProgramId;
 
@@ -21,7 +21,7 @@ pub struct Config {
     pub health: health::Config,
     /// What the configuration says about answering; later loads bring their own.
     pub options: Options,
-    /// The least time from one publish to the next. The first change after a pause is published at once.
+    /// The least time from one publish to the next, likewise. The first change after a pause is published at once.
     pub publish_interval: Duration,
     /// Threads that count queries.
     pub workers: usize,
@@ -34,12 +34,10 @@ pub enum Event {
     Loaded(Box<Load>),
     /// A probe finished.
     Probed {
-        /// Which.
-        key: CheckKey,
+        /// Which run.
+        run: RunId,
         /// What it found.
-        outcome: target::Outcome,
-        /// How long it took.
-        elapsed: Duration,
+        result: Finished,
     },
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
     Opened(Vec<SocketAddr>),
@@ -50,8 +48,8 @@ pub enum Event {
 pub enum Effect {
     /// Run a probe; report it as [`Event::Probed`].
     Probe {
-        /// Which.
-        key: CheckKey,
+        /// Which run.
+        run: RunId,
         /// What to do.
         spec: Arc<CheckSpec>,
     },
@@ -77,6 +75,8 @@ pub enum Effect {
         load: LoadId,
         /// How.
         outcome: Outcome,
+        /// What was not adopted, for someone else than the engine to free.
+        leftover: Option<Box<Load>>,
     },
     /// Something happened that an operator may want to know.
     Log(Arc<Entry>),
@@ -139,8 +139,8 @@ pub struct Engine {
 enum Gate {
     /// Nothing has been adopted.
     Closed,
-    /// The ports are being bound; so many checks have no result.
-    Opening { unknown: usize },
+    /// The ports are being bound; so many checks have no result, and so many targets are down.
+    Opening { unknown: usize, down: usize },
     /// Queries are answered at these addresses.
     Open(Vec<SocketAddr>),
 }
@@ -190,8 +190,9 @@ impl Engine {
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
             Event::Loaded(load) => self.begin_trial(*load, now),
-            Event::Probed { key, outcome, elapsed } => {
-                let changes = self.checks.result(key, outcome.clone(), elapsed, &mut self.random, now);
+            Event::Probed { run, result } => {
+                let outcome = result.outcome.clone();
+                let changes = self.checks.result(run, result, &mut self.random, now);
                 self.take_in(&changes, Some(&outcome), now);
             }
             Event::Opened(addresses) => self.opened(addresses, now),
@@ -210,7 +211,7 @@ impl Engine {
         }
         self.publish_changes(now);
         for due in self.checks.start_due(now) {
-            self.effects.push_back(Effect::Probe { key: due.key, spec: due.spec });
+            self.effects.push_back(Effect::Probe { run: due.run, spec: due.spec });
         }
     }
 
@@ -254,18 +255,13 @@ impl Engine {
     fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
         for change in changes {
             self.statuses.set(change.check, change.to);
-            if !change.is_transition() {
-                continue;
+            // A check that is only on trial is nobody's news yet.
+            let Some(users) = self.users.get(&change.check).filter(|_| change.is_transition()) else { continue };
+            self.publication.dirty.extend(users);
+            if change.to.value == Value::Down {
+                self.publication.first_signs.push(change.first_sign);
             }
-            if let Some(users) = self.users.get(&change.check) {
-                self.publication.dirty.extend(users);
-                if change.to.value == Value::Down {
-                    self.publication.first_signs.push(change.first_sign);
-                }
-            }
-            // First good results are the expected course of a start; a line for each would drown the rest.
-            let expected = (change.from.value, change.to.value) == (Value::Unknown, Value::Up);
-            if let Some(view) = self.checks.view(change.check).filter(|_| !expected) {
+            if let Some(view) = self.checks.view(change.check) {
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
             }
@@ -277,15 +273,15 @@ impl Engine {
         if self.publication.dirty.is_empty() || now < self.publication.not_before {
             return;
         }
-        for id in std::mem::take(&mut self.publication.dirty) {
-            self.settle(id);
-        }
+        self.settle_dirty();
         self.publish(now);
     }
 
-    fn settle(&mut self, id: ProgramId) {
-        let set = self.programs.get(&id).map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses));
-        self.sets.set(id.0, set.map(Arc::new));
+    fn settle_dirty(&mut self) {
+        for id in std::mem::take(&mut self.publication.dirty) {
+            let set = self.programs.get(&id).map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses));
+            self.sets.set(id.0, set.map(Arc::new));
+        }
     }
 
     fn publish(&mut self, now: Moment) {
@@ -312,7 +308,7 @@ impl Engine {
             // The shell hands in one load at a time; should it not, the newer one is what the operator wants.
             let load = abandoned.abandon(&mut self.checks);
             let outcome = Outcome::Refused(self.publication.generation, Arc::new([]));
-            self.effects.push_back(Effect::Decided { load: load.id, outcome });
+            self.effects.push_back(Effect::Decided { load: load.id, outcome, leftover: Some(Box::new(load)) });
         }
         self.trial = Some(Trial::begin(load, &self.programs, &mut self.checks, now));
     }
@@ -324,20 +320,21 @@ impl Engine {
             LoadKind::Start | LoadKind::Reload { accept_regression: true } => Arc::new([]),
             LoadKind::Reload { accept_regression: false } | LoadKind::DryRun => trial.regressions(&self.checks).into(),
         };
+        let mut leftover = None;
         let outcome = if !regressions.is_empty() {
-            trial.abandon(&mut self.checks);
+            leftover = Some(Box::new(trial.abandon(&mut self.checks)));
             if kind != LoadKind::DryRun {
                 self.log(Happening::Refused { regressions: Arc::clone(&regressions) }, now);
             }
             Outcome::Refused(generation, regressions)
         } else if kind == LoadKind::DryRun {
-            trial.abandon(&mut self.checks);
+            leftover = Some(Box::new(trial.abandon(&mut self.checks)));
             Outcome::Rehearsed(generation)
         } else {
             self.adopt(trial, now);
             Outcome::Adopted(self.publication.generation)
         };
-        self.effects.push_back(Effect::Decided { load: id, outcome });
+        self.effects.push_back(Effect::Decided { load: id, outcome, leftover });
     }
 
     fn adopt(&mut self, trial: Trial, now: Moment) {
@@ -346,6 +343,7 @@ impl Engine {
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.config.options = load.options;
+        self.config.publish_interval = load.publish_interval;
         self.checks.set_hold(self.config.health.hold);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
@@ -358,20 +356,20 @@ impl Engine {
         let mut happened: Vec<Happening> = changed.collect();
         happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
-        for id in added {
-            self.settle(id);
-        }
+        self.publication.dirty.extend(added);
+        self.settle_dirty();
         self.publish(now);
         if matches!(self.gate, Gate::Closed) {
-            self.gate = Gate::Opening { unknown };
+            let down = self.checks.views().filter(|view| view.status.value == Value::Down).count();
+            self.gate = Gate::Opening { unknown, down };
             self.effects.push_back(Effect::Open);
         }
         happened.into_iter().for_each(|what| self.log(what, now));
     }
 
     fn opened(&mut self, addresses: Vec<SocketAddr>, now: Moment) {
-        if let Gate::Opening { unknown } = self.gate {
-            self.log(Happening::Serving { unknown }, now);
+        if let Gate::Opening { unknown, down } = self.gate {
+            self.log(Happening::Serving { unknown, down }, now);
         }
         self.gate = Gate::Open(addresses);
     }

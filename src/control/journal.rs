@@ -47,6 +47,8 @@ pub enum Happening {
     Serving {
         /// Checks that had no result by then.
         unknown: usize,
+        /// Checks whose target was down.
+        down: usize,
     },
     /// A zone is served in a new version.
     ZoneAdopted {
@@ -84,8 +86,8 @@ impl fmt::Display for Happening {
                     None => f.write_str(" (no evidence for too long)"),
                 }
             }
-            Self::Serving { unknown: 0 } => f.write_str("serving; every check has a result"),
-            Self::Serving { unknown } => write!(f, "serving; {unknown} checks have no result yet"),
+            Self::Serving { unknown: 0, down: 0 } => f.write_str("serving; every target is up"),
+            Self::Serving { unknown, down } => write!(f, "serving; targets down: {down}, not known yet: {unknown}"),
             Self::ZoneAdopted { zone, serial, stale: false } => write!(f, "zone {zone} serial {serial} is served"),
             Self::ZoneAdopted { zone, serial, stale: true } => {
                 write!(f, "zone {zone}: its file is bad; the last-good copy, serial {serial}, is served")

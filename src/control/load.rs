@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::answers::{Generation, Options, Prepared};
 use crate::health::{self, Checks, Moment};
@@ -28,6 +29,8 @@ pub struct Load {
     pub health: health::Config,
     /// What the configuration says about answering, likewise.
     pub options: Options,
+    /// The least time from one publish to the next, likewise.
+    pub publish_interval: Duration,
 }
 
 /// What a load is for.
@@ -123,14 +126,14 @@ pub(super) struct Trial {
     pub(super) load: Load,
     /// The load's new programs, their checks held.
     pub(super) bound: BTreeMap<ProgramId, Bound>,
-    /// Checks of the load that took over from another on the same target.
-    heirs: Vec<Heir>,
+    /// Checks of the load that took over from another on the same target, each once however many programs use it.
+    heirs: BTreeSet<Heir>,
     /// Checks without a finished probe.
     waiting: BTreeSet<CheckId>,
     pub(super) deadline: Moment,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Heir {
     old: CheckId,
     new: CheckId,
@@ -140,7 +143,7 @@ impl Trial {
     /// Takes hold of the load's checks; `serving` are the programs in service.
     pub(super) fn begin(load: Load, serving: &HashMap<ProgramId, Bound>, checks: &mut Checks, now: Moment) -> Self {
         let deadline = now + load.health.startup_wait;
-        let mut trial = Self { load, bound: BTreeMap::new(), heirs: Vec::new(), waiting: BTreeSet::new(), deadline };
+        let mut trial = Self { load, bound: BTreeMap::new(), heirs: BTreeSet::new(), waiting: BTreeSet::new(), deadline };
         let added = trial.load.zones.iter().flat_map(|zone| match zone {
             ZoneLoad::Data { added, .. } => &added[..],
             ZoneLoad::Failed(_) => &[],
@@ -212,8 +215,12 @@ impl Trial {
     }
 }
 
-/// The check of a replaced program whose verdict `request` takes over: on the same address, rather on the same port.
+/// The check of a replaced program whose verdict `request` takes over: on the same address, rather on the same port. None
+/// where the same probe was there before: it is its own successor.
 fn predecessor(before: &[&Bound], request: &CheckRequest) -> Option<CheckId> {
+    if before.iter().flat_map(|bound| bound.requests()).any(|old| old.spec == request.spec) {
+        return None;
+    }
     let all = || before.iter().flat_map(|bound| bound.checks.iter().zip(bound.requests()));
     let same_address = |(_, old): &(&CheckId, &CheckRequest)| old.spec.address == request.spec.address;
     let same_port = |(_, old): &(&CheckId, &CheckRequest)| old.spec.port == request.spec.port;

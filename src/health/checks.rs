@@ -9,6 +9,11 @@ use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outco
 use super::moment::Moment;
 use super::verdict::Verdict;
 
+/// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
+/// meantime, is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(u64);
+
 /// Every check of the node.
 ///
 /// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
@@ -23,6 +28,8 @@ pub struct Checks {
     checks: BTreeMap<CheckId, Check>,
     ids: HashMap<(CheckKey, Judgement), CheckId>,
     next_id: u32,
+    next_run: u64,
+    running: HashMap<RunId, CheckKey>,
     due: BTreeSet<(Moment, CheckKey)>,
     expiries: BTreeSet<(Moment, CheckId)>,
 }
@@ -42,7 +49,7 @@ struct Probe {
 #[derive(Clone, Copy, Debug)]
 enum Turn {
     Waiting { due: Moment },
-    Running { since: Moment },
+    Running { run: RunId },
 }
 
 #[derive(Debug)]
@@ -67,11 +74,22 @@ pub struct LastResult {
     pub elapsed: Duration,
 }
 
+/// What a run found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// What it found.
+    pub outcome: Outcome,
+    /// When it was really started: it may have waited for its turn.
+    pub started: Moment,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
 /// A probe that is to run now.
 #[derive(Clone, Debug)]
 pub struct Due {
-    /// Its identity, to be given back with the result.
-    pub key: CheckKey,
+    /// Which run, to be given back with the result.
+    pub run: RunId,
     /// What to run.
     pub spec: Arc<CheckSpec>,
 }
@@ -134,6 +152,8 @@ impl Checks {
             checks: BTreeMap::new(),
             ids: HashMap::new(),
             next_id: 0,
+            next_run: 0,
+            running: HashMap::new(),
             due: BTreeSet::new(),
             expiries: BTreeSet::new(),
         }
@@ -164,10 +184,12 @@ impl Checks {
     fn add_check(&mut self, key: CheckKey, request: &CheckRequest, heir_of: Option<CheckId>, now: Moment) -> CheckId {
         let id = CheckId(self.next_id);
         self.next_id = self.next_id.checked_add(1).expect("fewer than 2^32 checks in a process's life");
-        let sibling = self.probes.get(&key).and_then(|probe| probe.judged_by.first()).copied();
-        let verdict = match sibling.or(heir_of).and_then(|other| self.checks.get(&other)) {
-            Some(other) => Verdict::inherited(&other.verdict, now),
-            None => Verdict::never(now),
+        let sibling = self.probes.get(&key).and_then(|probe| probe.judged_by.first()).and_then(|other| self.checks.get(other));
+        let heir_of = heir_of.and_then(|other| self.checks.get(&other));
+        let verdict = match (sibling, heir_of) {
+            (Some(sibling), _) => Verdict::shared(&sibling.verdict),
+            (None, Some(other)) => Verdict::inherited(&other.verdict, now),
+            (None, None) => Verdict::never(now),
         };
         self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
@@ -224,9 +246,11 @@ impl Checks {
         }
         if self.probes.get(&key).is_some_and(|probe| probe.judged_by.is_empty())
             && let Some(probe) = self.probes.remove(&key)
-            && let Turn::Waiting { due } = probe.turn
         {
-            self.due.remove(&(due, key));
+            match probe.turn {
+                Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
+                Turn::Running { run } => drop(self.running.remove(&run)),
+            }
         }
     }
 
@@ -239,8 +263,11 @@ impl Checks {
             }
             self.due.pop_first();
             if let Some(probe) = self.probes.get_mut(&key) {
-                probe.turn = Turn::Running { since: now };
-                started.push(Due { key, spec: Arc::clone(&probe.spec) });
+                let run = RunId(self.next_run);
+                self.next_run += 1;
+                self.running.insert(run, key);
+                probe.turn = Turn::Running { run };
+                started.push(Due { run, spec: Arc::clone(&probe.spec) });
             }
         }
         started
@@ -254,25 +281,19 @@ impl Checks {
         due.into_iter().chain(expiry).min()
     }
 
-    /// Takes in the result of a probe that [`Checks::start_due`] gave out and plans the next run. A result for a probe
-    /// that is gone, or is not running, changes nothing.
-    pub fn result(
-        &mut self,
-        key: CheckKey,
-        outcome: Outcome,
-        elapsed: Duration,
-        random: &mut fastrand::Rng,
-        now: Moment,
-    ) -> Vec<Change> {
+    /// Takes in the result of a run that [`Checks::start_due`] gave out and plans the next. The result of a run that is not
+    /// expected (its probe has ended, or it was told before) changes nothing.
+    pub fn result(&mut self, run: RunId, result: Finished, random: &mut fastrand::Rng, now: Moment) -> Vec<Change> {
+        let Finished { outcome, started, elapsed } = result;
+        let Some(key) = self.running.remove(&run) else { return Vec::new() };
         let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
-        let Turn::Running { since } = probe.turn else { return Vec::new() };
         probe.runs += 1;
-        let due = (since + next_wait(key, probe.shortest_interval(), probe.runs, random)).max(now);
+        let due = (started + next_wait(key, probe.shortest_interval(), probe.runs, random)).max(now);
         probe.turn = Turn::Waiting { due };
         self.due.insert((due, key));
         let interval = probe.shortest_interval();
         let judged_by = probe.judged_by.clone();
-        let changes = judged_by.into_iter().filter_map(|id| self.judge(id, &outcome, interval, since, now)).collect();
+        let changes = judged_by.into_iter().filter_map(|id| self.judge(id, &outcome, interval, started, now)).collect();
         if let Some(probe) = self.probes.get_mut(&key) {
             probe.last = Some(LastResult { outcome, at: now, elapsed });
         }
@@ -298,11 +319,11 @@ impl Checks {
                 break;
             }
             self.expiries.pop_first();
-            let interval = self.interval_of(id);
+            let (interval, hold) = (self.interval_of(id), self.hold_of(id));
             let Some(check) = self.checks.get_mut(&id) else { continue };
             check.expiry = None;
             let from = check.verdict.status(check.judgement, interval);
-            check.verdict.expire(self.hold, now);
+            check.verdict.expire(hold, now);
             let to = check.verdict.status(check.judgement, interval);
             if from != to {
                 changes.push(Change { check: id, from, to, first_sign: now });
@@ -313,12 +334,13 @@ impl Checks {
     }
 
     fn expect_expiry(&mut self, id: CheckId) {
+        let hold = self.hold_of(id);
         let Some(check) = self.checks.get_mut(&id) else { return };
         if let Some(at) = check.expiry.take() {
             self.expiries.remove(&(at, id));
         }
         if check.verdict.status(check.judgement, Duration::ZERO).value != Value::Unknown {
-            let at = check.verdict.forgotten_at(self.hold);
+            let at = check.verdict.forgotten_at(hold);
             check.expiry = Some(at);
             self.expiries.insert((at, id));
         }
@@ -333,6 +355,13 @@ impl Checks {
     fn interval_of(&self, id: CheckId) -> Duration {
         let probe = self.checks.get(&id).and_then(|check| self.probes.get(&check.key));
         probe.map_or(Duration::ZERO, Probe::shortest_interval)
+    }
+
+    /// How long the check's verdict outlives its evidence: never less than it takes to get new evidence in good order.
+    fn hold_of(&self, id: CheckId) -> Duration {
+        let probe = self.checks.get(&id).and_then(|check| self.probes.get(&check.key));
+        let round = probe.map_or(Duration::ZERO, |probe| 2 * (probe.shortest_interval() + probe.spec.timeout));
+        self.hold.max(round)
     }
 
     /// Whether a probe has finished for this check, whatever it found.
@@ -420,10 +449,14 @@ mod tests {
         CheckRequest { spec, judgement: Judgement { fall, rise: 1 }, interval: Duration::from_secs(interval) }
     }
 
+    fn finished(outcome: &Outcome, started: Moment) -> Finished {
+        Finished { outcome: outcome.clone(), started, elapsed: SECOND }
+    }
+
     fn run(checks: &mut Checks, outcome: &Outcome, now: Moment) -> Vec<Change> {
         let due = checks.start_due(now);
         let mut random = fastrand::Rng::with_seed(1);
-        due.iter().flat_map(|due| checks.result(due.key, outcome.clone(), SECOND, &mut random, now)).collect()
+        due.iter().flat_map(|due| checks.result(due.run, finished(outcome, now), &mut random, now)).collect()
     }
 
     #[test]
@@ -433,10 +466,10 @@ mod tests {
             (checks.acquire(&request(1, 3, 10), None, at(0.0)), checks.acquire(&request(1, 1, 2), None, at(0.0)));
         assert_ne!(patient, hasty);
         assert_eq!(checks.acquire(&request(1, 3, 10), None, at(0.0)), patient);
-        assert_eq!(checks.start_due(at(0.0)).len(), 1);
+        let due = checks.start_due(at(0.0));
+        assert_eq!(due.len(), 1);
         let mut random = fastrand::Rng::with_seed(1);
-        let key = request(1, 1, 2).spec.key();
-        assert_eq!(checks.result(key, Outcome::Pass, SECOND, &mut random, at(0.5)).len(), 2);
+        assert_eq!(checks.result(due[0].run, finished(&Outcome::Pass, at(0.0)), &mut random, at(0.5)).len(), 2);
         let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
         let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
         assert_eq!(down, [hasty]);
@@ -487,15 +520,39 @@ mod tests {
     }
 
     #[test]
+    fn a_new_threshold_counts_from_the_state_that_is_known() {
+        let mut checks = Checks::new(60 * SECOND);
+        checks.acquire(&request(1, 1, 5), None, at(0.0));
+        run(&mut checks, &Outcome::Pass, at(0.0));
+        let patient = checks.acquire(&request(1, 3, 5), None, at(1.0));
+        run(&mut checks, &Outcome::Fail(Failure::Refused), at(5.0));
+        assert_eq!(checks.status(patient).value, Value::Up, "one failure of three");
+    }
+
+    #[test]
+    fn a_short_hold_forgets_nothing_that_is_probed_in_good_order() {
+        let mut checks = Checks::new(SECOND);
+        let id = checks.acquire(&request(1, 1, 60), None, at(0.0));
+        run(&mut checks, &Outcome::Pass, at(0.0));
+        assert_eq!(checks.expire(at(61.0)), []);
+        assert_eq!(checks.status(id).value, Value::Up);
+    }
+
+    #[test]
     fn what_nobody_asks_for_is_not_probed() {
         let mut checks = Checks::new(60 * SECOND);
         let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
         let running = checks.start_due(at(0.0));
         checks.release(id, &request(1, 1, 5));
         let mut random = fastrand::Rng::with_seed(1);
-        assert!(checks.result(running[0].key, Outcome::Pass, SECOND, &mut random, at(1.0)).is_empty());
+        let late = finished(&Outcome::Pass, at(0.0));
+        assert!(checks.result(running[0].run, late.clone(), &mut random, at(1.0)).is_empty());
         assert_eq!((checks.next_timeout(), checks.len()), (None, 0));
-        assert_ne!(checks.acquire(&request(1, 1, 5), None, at(2.0)), id, "numbers are never given twice");
+        let again = checks.acquire(&request(1, 1, 5), None, at(2.0));
+        assert_ne!(again, id, "numbers are never given twice");
+        checks.start_due(at(2.0));
+        assert!(checks.result(running[0].run, late, &mut random, at(3.0)).is_empty(), "a result of its earlier life");
+        assert!(!checks.has_finished_probe(again));
     }
 
     #[test]

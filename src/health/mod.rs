@@ -16,7 +16,7 @@ mod config;
 mod moment;
 mod verdict;
 
-pub use checks::{Change, CheckView, Checks, Due, LastResult};
+pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
 pub use verdict::Verdict;

@@ -15,8 +15,8 @@ use super::moment::Moment;
 /// | up (measured, held)           | up; failures forgotten            | down at `fall` in a row, else up   | up, held     |
 /// | down (measured, held)         | up at `rise` in a row, else down  | down; passes forgotten             | down, held   |
 ///
-/// After Pass and Fail the basis is measured. A held value that sees no Pass or Fail for `[health] hold` is forgotten:
-/// it becomes unknown ([`Verdict::expire`]).
+/// After Pass and Fail the basis is measured. A value that sees no Pass or Fail for `[health] hold` is forgotten: it
+/// becomes unknown ([`Verdict::expire`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     value: Value,
@@ -45,6 +45,12 @@ impl Verdict {
             Value::Unknown => Self::never(now),
             Value::Up | Value::Down => Self { basis: Basis::Inherited, against: 0, evidence: now, ..*from },
         }
+    }
+
+    /// The verdict of another judgement of the same probe: as well founded, but its thresholds are another's.
+    #[must_use]
+    pub const fn shared(with: &Self) -> Self {
+        Self { against: 0, ..*with }
     }
 
     /// Takes in the result of a probe that was started at `started`.

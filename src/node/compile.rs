@@ -127,15 +127,22 @@ pub struct Version {
     pub diff: Option<Diff>,
 }
 
+impl Version {
+    /// Has the zone's text kept as its last-good copy once it is served. For versions without errors only.
+    pub fn keep(&mut self, contents: &Contents) {
+        if let ZoneLoad::Data { copy, .. } = &mut self.load {
+            *copy = Some(contents.to_text().into());
+        }
+    }
+}
+
 /// How a version comes about.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
     /// It is the last-good copy.
     pub stale: bool,
     /// The settings of programs have changed: compile every record, not only the new ones.
     pub anew: bool,
-    /// Its text, to be kept once it is served.
-    pub copy: Option<Arc<[u8]>>,
 }
 
 /// Compiles `contents` into the next version of its zone, upon the one in `snapshot`, if any.
@@ -156,7 +163,7 @@ pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, sl
     let taken = added.iter().map(|program| program.id).collect();
     let kept: BTreeSet<ProgramId> = zone.programs().collect();
     let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
-    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), copy: origin.copy };
+    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), copy: None };
     Version { load, findings, taken, diff }
 }
 

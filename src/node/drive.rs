@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Lateness, Meters};
-use crate::control::{Effect, Engine, Entry, Event, Happening, LoadId, Outcome};
-use crate::health::Moment;
+use crate::control::{Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome};
+use crate::health::{Finished, Moment, RunId};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
-use crate::target::{self, CheckKey, CheckSpec};
+use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
 
@@ -25,6 +25,9 @@ pub(super) enum Message {
     Ask(Ask),
 }
 
+/// How a load was decided, and what is left of one that was not adopted.
+pub(super) type Decided = (LoadId, Outcome, Option<Box<Load>>);
+
 /// Where the engine's effects go.
 pub(super) struct Outlets {
     pub(super) published: Published,
@@ -33,13 +36,13 @@ pub(super) struct Outlets {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) inbox: Sender<Message>,
     pub(super) keeper: Keeper,
-    pub(super) decided: Sender<(LoadId, Outcome)>,
+    pub(super) decided: Sender<Decided>,
     pub(super) open: tokio::sync::mpsc::UnboundedSender<()>,
     pub(super) meters: Arc<Meters>,
     pub(super) beats: Arc<Beats>,
 }
 
-/// Runs the engine until every sender of `inbox` but its own is gone; that is, for the life of the process.
+/// Runs the engine for the life of the process.
 pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Outlets) {
     loop {
         let now = clock::now();
@@ -74,7 +77,7 @@ fn take_in(engine: &mut Engine, message: Message) {
 impl Outlets {
     fn run(&self, effect: Effect) {
         match effect {
-            Effect::Probe { key, spec } => self.probe(key, spec),
+            Effect::Probe { run, spec } => self.probe(run, spec),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);
                 drop(self.retired.send(retired));
@@ -83,19 +86,46 @@ impl Outlets {
             }
             Effect::Open => drop(self.open.send(())),
             Effect::Keep { zone, copy } => self.keeper.keep(zone, copy),
-            Effect::Decided { load, outcome } => drop(self.decided.send((load, outcome))),
+            // What was not adopted goes along, and is freed on the loader's thread.
+            Effect::Decided { load, outcome, leftover } => drop(self.decided.send((load, outcome, leftover))),
             Effect::Log(entry) => log(&entry),
         }
     }
 
-    fn probe(&self, key: CheckKey, spec: Arc<CheckSpec>) {
-        let (prober, meters, inbox) = (self.prober.clone(), Arc::clone(&self.meters), self.inbox.clone());
+    fn probe(&self, run: RunId, spec: Arc<CheckSpec>) {
+        let (prober, meters) = (self.prober.clone(), Arc::clone(&self.meters));
+        let reporter = Reporter { inbox: self.inbox.clone(), run, result: None };
         self.runtime.spawn(async move {
             let report = prober.probe(&spec).await;
             meters.probe_finished(&spec.kind, report.elapsed, &report.outcome);
-            let event = Event::Probed { key, outcome: report.outcome, elapsed: report.elapsed };
-            drop(inbox.send(Message::Event(event)));
+            let started = Moment::at(report.started);
+            reporter.report(Finished { outcome: report.outcome, started, elapsed: report.elapsed });
         });
+    }
+}
+
+/// Reports a run when it ends, however it ends: a probe that nobody reports would never run again.
+struct Reporter {
+    inbox: Sender<Message>,
+    run: RunId,
+    result: Option<Finished>,
+}
+
+impl Reporter {
+    fn report(mut self, result: Finished) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let failed = || Finished {
+            outcome: target::Outcome::Inconclusive(Inconclusive::Internal),
+            started: clock::now(),
+            elapsed: Duration::ZERO,
+        };
+        let result = self.result.take().unwrap_or_else(failed);
+        drop(self.inbox.send(Message::Event(Event::Probed { run: self.run, result })));
     }
 }
 
@@ -104,7 +134,7 @@ fn log(entry: &Entry) {
         Happening::Transition { to, .. } => to.value != target::Value::Up,
         Happening::ZoneAdopted { stale, .. } => *stale,
         Happening::ZoneFailed { .. } | Happening::Refused { .. } => true,
-        Happening::Serving { unknown } => *unknown > 0,
+        Happening::Serving { unknown, down } => *unknown + *down > 0,
         Happening::ZoneRemoved { .. } => false,
     };
     let generation = entry.generation.0;

@@ -23,7 +23,7 @@ use crate::zone::{self, Contents, Files, Finding, LuaRecord, ProgramId, Severity
 
 use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
-use super::drive::Message;
+use super::drive::{Decided, Message};
 
 /// What the loader is asked to do.
 pub(super) enum Job {
@@ -41,10 +41,12 @@ pub(super) struct Loader {
     pub(super) store: LastGood,
     pub(super) published: Published,
     pub(super) engine: Sender<Message>,
-    pub(super) decided: Receiver<(LoadId, Outcome)>,
+    pub(super) decided: Receiver<Decided>,
     pub(super) meters: Arc<Meters>,
     pub(super) slots: Slots,
     pub(super) loads: u64,
+    /// Zones whose file was bad when the settings of programs changed: what is served of them was compiled by the old ones.
+    pub(super) behind: BTreeSet<Name>,
 }
 
 /// What came of reading a zone's file.
@@ -95,7 +97,7 @@ impl Loader {
         let loaded = zone::load(&Files, file, apex);
         findings.extend(loaded.findings);
         let copy_path = self.store.path(apex);
-        let copy = || zone::load(&Files, &copy_path, apex).contents.filter(|_| copy_path.exists());
+        let copy = || copy_path.exists().then(|| zone::load(&Files, &copy_path, apex).contents).flatten();
         let stale = || Origin { stale: true, ..Origin::default() };
         let Some(contents) = loaded.contents else {
             findings.extend(self.program_findings(&loaded.programs));
@@ -104,11 +106,14 @@ impl Loader {
                 None => failed(apex),
             };
         };
-        let origin = Origin { copy: Some(contents.to_text().into()), ..Origin::default() };
-        let mut version = self.version(snapshot, &contents, origin);
+        let mut version = self.version(snapshot, &contents, Origin::default());
         let sound = !has_errors(&version.findings);
         findings.append(&mut version.findings);
-        match copy().filter(|copy| !sound && *copy != contents) {
+        if sound {
+            version.keep(&contents);
+            return version;
+        }
+        match copy() {
             Some(copy) => {
                 self.slots.give_back(version.taken);
                 self.version(snapshot, &copy, stale())
@@ -134,12 +139,13 @@ impl Loader {
             return report(ReloadOutcome::NoSuchZone, findings);
         }
         let before = std::mem::replace(&mut self.config, config);
+        let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
         let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
-            self.config = before;
+            (self.config, self.behind) = (before, behind);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -173,10 +179,21 @@ impl Loader {
                 continue;
             }
             let mut found = Vec::new();
+            let anew = anew || self.behind.contains(&apex);
             match self.next_version(snapshot, apex.as_ref(), &file, anew, &mut found) {
-                Read::Changed(version) => versions.push(*version),
+                Read::Changed(version) => {
+                    self.behind.remove(&apex);
+                    versions.push(*version);
+                }
                 Read::Unchanged => {}
-                Read::Bad => bad = true,
+                Read::Bad => {
+                    bad = true;
+                    if anew {
+                        self.behind.insert(apex.clone());
+                    }
+                    // A zone that is new with this reload fails alone, as at a start.
+                    versions.extend(snapshot.zones.get(apex.as_ref()).is_none().then(|| failed(apex.as_ref())));
+                }
             }
             log(&found);
             findings.extend(found.iter().map(zone_finding));
@@ -199,15 +216,36 @@ impl Loader {
             return Read::Bad;
         };
         if !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty()) {
+            findings.extend(self.still_broken(snapshot, &loaded.programs, apex));
             return Read::Unchanged;
         }
-        let mut version = self.version(snapshot, &contents, Origin { stale: false, anew, copy: Some(contents.to_text().into()) });
+        let mut version = self.version(snapshot, &contents, Origin { stale: false, anew });
         findings.append(&mut version.findings);
         if has_errors(findings) {
             self.slots.give_back(version.taken);
             return Read::Bad;
         }
+        findings.extend(self.still_broken(snapshot, &loaded.programs, apex));
+        version.keep(&contents);
         Read::Changed(Box::new(version))
+    }
+
+    /// The errors of programs that are served as SERVFAIL already, as warnings: they are no reason to refuse a change that
+    /// does not touch them, and must not be forgotten.
+    fn still_broken(&self, snapshot: &Snapshot, programs: &[Arc<LuaRecord>], apex: NameRef<'_>) -> Vec<Finding> {
+        let sets = served(snapshot, apex).into_iter().flat_map(|(zone, _)| zone.programs().filter_map(|id| snapshot.set(id)));
+        let broken: BTreeSet<&str> = sets
+            .map(|set| set.prepared())
+            .filter(|prepared| prepared.program().is_none())
+            .map(|prepared| prepared.code())
+            .collect();
+        if broken.is_empty() {
+            return Vec::new();
+        }
+        let settings = Settings::of(&self.config);
+        let compiled = programs.iter().map(|record| compile::record(record, &settings));
+        let findings = compiled.filter(|(prepared, _)| broken.contains(prepared.code())).flat_map(|(_, findings)| findings);
+        findings.map(|finding| Finding { severity: Severity::Warning, ..finding }).collect()
     }
 
     /// The next version of a zone.
@@ -231,7 +269,10 @@ impl Loader {
     ) -> ReloadReport {
         let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
-        let quiet = zones.is_empty() && before.health == self.config.health && before.answering == self.config.answering;
+        let quiet = zones.is_empty()
+            && before.health == self.config.health
+            && before.answering == self.config.answering
+            && before.publish_interval == self.config.publish_interval;
         let kind =
             if request.dry_run { LoadKind::DryRun } else { LoadKind::Reload { accept_regression: request.accept_regression } };
         let outcome = if quiet {
@@ -261,12 +302,13 @@ impl Loader {
                 dropped.extend(gone);
             }
         }
-        let Config { health, answering, .. } = &self.config;
-        let load = Load { id, kind, zones, removed, health: health.clone(), options: *answering };
+        let Config { health, answering, publish_interval, .. } = &self.config;
+        let (health, options, publish_interval) = (health.clone(), *answering, *publish_interval);
+        let load = Load { id, kind, zones, removed, health, options, publish_interval };
         drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
         let outcome = loop {
             match self.decided.recv() {
-                Ok((decided, outcome)) if decided == id => break outcome,
+                Ok((decided, outcome, _leftover)) if decided == id => break outcome,
                 Ok(_) => {}
                 Err(_) => break Outcome::Refused(snapshot.generation, Arc::new([])), // the engine is gone: we are stopping
             }

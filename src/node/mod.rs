@@ -43,7 +43,7 @@ use drive::{Beats, Message, Outlets, drive};
 use loader::{Job, Loader};
 use notify::Supervisor;
 
-/// Reloads that may wait for the loader; beyond that a caller is told that the node is busy.
+/// Reloads that may wait for the loader; beyond that they are refused as [`api::ReloadOutcome::Busy`].
 const RELOADS_WAITING: usize = 16;
 /// API calls that may wait to be forwarded.
 const ASKS_WAITING: usize = 64;
@@ -175,6 +175,7 @@ impl Node {
             meters: Arc::clone(&meters),
             slots: compile::Slots::default(),
             loads: 0,
+            behind: std::collections::BTreeSet::new(),
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -210,8 +211,10 @@ impl Node {
             tokio::select! {
                 sound = &mut started, if loading => {
                     loading = false;
-                    if self.strict && !sound.unwrap_or(false) {
-                        break Err(Error::Strict);
+                    match sound {
+                        Ok(sound) if sound || !self.strict => {}
+                        Ok(_) => break Err(Error::Strict),
+                        Err(_) => break Err(Error::System(io::Error::other("the loader has failed"))),
                     }
                 }
                 Some(()) = self.opened.recv() => match self.open() {
@@ -269,12 +272,14 @@ impl Node {
         self.enqueue(Job::Reload(ReloadRequest::default(), reply));
     }
 
-    /// Hands a job to the loader. One that does not fit is dropped, and with it its reply: its caller is told so.
+    /// Hands a job to the loader. A reload that does not fit is refused at once.
     fn enqueue(&self, job: Job) {
-        match self.jobs.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => tracing::warn!("a reload was dropped: {RELOADS_WAITING} are waiting already"),
-            Err(TrySendError::Disconnected(_)) => tracing::error!("the loader has gone; nothing can be reloaded"),
+        if let Err(TrySendError::Full(Job::Reload(_, reply)) | TrySendError::Disconnected(Job::Reload(_, reply))) =
+            self.jobs.try_send(job)
+        {
+            let generation = self.published.load().generation;
+            let (zones, findings) = (Vec::new(), Vec::new());
+            reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, findings });
         }
     }
 }

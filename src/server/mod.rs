@@ -74,8 +74,9 @@ impl Server {
             let (worker, stop, published) = (worker(), Arc::clone(&server.stop), published.clone());
             server.spawn("dns-udp", move || udp::run(&socket, worker, &published, &stop))?;
         }
+        let connections = Arc::new(tokio::sync::Semaphore::new(config.tcp_max.max(1)));
         for listeners in sockets.tcp {
-            let limits = tcp::Limits { connections: (config.tcp_max / config.threads).max(1), idle: config.tcp_idle };
+            let limits = tcp::Limits { connections: Arc::clone(&connections), idle: config.tcp_idle };
             let (worker, stopping, published) = (worker(), stopping.clone(), published.clone());
             server.spawn("dns-tcp", move || tcp::run(listeners, worker, &published, limits, &stopping))?;
         }

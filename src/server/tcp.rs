@@ -16,20 +16,21 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use crate::answers::{Ctx, Published, Response, Transport, Worker, respond};
+use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, respond};
 
-/// Octets read at a time: what one client may have waiting in our memory.
+/// Octets read at a time. A client has at most one message (64 KiB) and one read waiting in our memory.
 const READ_MAX: usize = 4096;
 /// Replies are written once they are more than this, so that one read's worth of queries cannot pile up megabytes.
 const WRITE_SOON: usize = 64 * 1024;
 /// How long to leave a listener alone when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The bounds of one TCP thread.
-#[derive(Clone, Copy, Debug)]
+/// The bounds of TCP.
+#[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// Connections at a time. When they are used up nobody is accepted until one ends.
-    pub(super) connections: usize,
+    /// Connections at a time, over all threads. When they are used up, each listener holds one accepted connection until
+    /// another ends, and the kernel's backlog holds the rest.
+    pub(super) connections: Arc<Semaphore>,
     /// How long a connection may take for its next whole query, or for taking replies.
     pub(super) idle: Duration,
 }
@@ -52,10 +53,9 @@ pub(super) fn run(
         reply: RefCell::new(vec![0; usize::from(u16::MAX)]),
         limits,
     });
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let tasks = LocalSet::new();
     for listener in listeners {
-        tasks.spawn_local(accept(listener, Rc::clone(&desk), Arc::clone(&permits), stopping.clone()));
+        tasks.spawn_local(accept(listener, Rc::clone(&desk), stopping.clone()));
     }
     runtime.block_on(tasks); // ends when the listeners and every connection have seen `stopping`
 }
@@ -68,22 +68,22 @@ struct Desk {
     limits: Limits,
 }
 
-async fn accept(listener: TcpListener, desk: Rc<Desk>, permits: Arc<Semaphore>, mut stopping: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, desk: Rc<Desk>, mut stopping: watch::Receiver<bool>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot listen for TCP"),
     };
     loop {
-        let permit = tokio::select! {
-            _ = stopping.wait_for(|&stop| stop) => return,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             _ = stopping.wait_for(|&stop| stop) => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
+                let permit = tokio::select! {
+                    _ = stopping.wait_for(|&stop| stop) => return,
+                    permit = Arc::clone(&desk.limits.connections).acquire_owned() => permit,
+                };
                 let (desk, stopping) = (Rc::clone(&desk), stopping.clone());
                 tokio::task::spawn_local(async move {
                     let _permit = permit;
@@ -104,7 +104,6 @@ impl Desk {
     async fn converse(&self, mut stream: TcpStream, client: IpAddr, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut input = Vec::new();
-        let mut output = Vec::new();
         loop {
             let whole = async {
                 while message_len(&input).is_none() {
@@ -119,29 +118,35 @@ impl Desk {
                 whole = timeout(self.limits.idle, whole) => whole??,
                 _ = stopping.wait_for(|&stop| stop) => return Ok(()),
             }
-            while let Some(len) = message_len(&input) {
-                self.answer(client, &input[2..2 + len], &mut output);
-                input.drain(..2 + len);
-                if output.len() > WRITE_SOON {
-                    self.write(&mut stream, &mut output).await?;
-                }
+            tokio::select! {
+                answered = timeout(self.limits.idle, self.answer_all(client, &mut input, &mut stream)) => answered??,
+                _ = stopping.wait_for(|&stop| stop) => return Ok(()),
             }
-            self.write(&mut stream, &mut output).await?;
         }
     }
 
-    async fn write(&self, stream: &mut TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
-        timeout(self.limits.idle, stream.write_all(output)).await??;
-        output.clear();
-        Ok(())
+    /// Answers every whole message of `input`, from one snapshot.
+    async fn answer_all(&self, client: IpAddr, input: &mut Vec<u8>, stream: &mut TcpStream) -> io::Result<()> {
+        let snapshot = self.published.load();
+        let mut output = Vec::new();
+        let mut done = 0;
+        while let Some(len) = message_len(&input[done..]) {
+            self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output);
+            done += 2 + len;
+            if output.len() > WRITE_SOON {
+                stream.write_all(&output).await?;
+                output.clear();
+            }
+        }
+        input.drain(..done);
+        stream.write_all(&output).await
     }
 
     /// Appends the framed reply to `output`.
-    fn answer(&self, client: IpAddr, request: &[u8], output: &mut Vec<u8>) {
-        let snapshot = self.published.load();
+    fn answer(&self, snapshot: &Snapshot, client: IpAddr, request: &[u8], output: &mut Vec<u8>) {
         let ctx = Ctx { client, transport: Transport::Tcp };
         let reply = &mut *self.reply.borrow_mut();
-        if let Response::Reply(len) = respond(&snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {
+        if let Response::Reply(len) = respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {
             output.extend_from_slice(&(len as u16).to_be_bytes());
             output.extend_from_slice(&reply[..len]);
         }

@@ -9,6 +9,8 @@ use crate::answers::{Ctx, Published, Reader, Response, Transport, Worker, respon
 
 use super::batch::{Batch, Wait};
 
+/// Batches that are answered after the order to stop: what has arrived by then, but not a flood without end.
+const LAST_BATCHES: usize = 64;
 /// How long to leave the socket alone after an error that will not go away by itself at once (ENOMEM, ENOBUFS).
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
@@ -22,7 +24,11 @@ pub(super) fn run(socket: &UdpSocket, mut worker: Worker, published: &Published,
             tracing::error!("a UDP worker panicked and goes on");
         }
     }
-    while turn(socket, &mut batch, &mut worker, &mut reader, Wait::No) > 0 {}
+    for _ in 0..LAST_BATCHES {
+        if turn(socket, &mut batch, &mut worker, &mut reader, Wait::No) == 0 {
+            break;
+        }
+    }
 }
 
 /// One batch; how many datagrams it had.

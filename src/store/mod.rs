@@ -3,7 +3,7 @@
 //! A copy is a self-contained master file under `state_dir/zones`, written beside its place, synced and renamed
 //! (DESIGN 7.1), so that a crash at any moment leaves either the old copy or the new one. Writing happens on a
 //! thread of its own: a disk that hangs or is full delays no probe, no publish and no answer. While it hangs, only the
-//! newest copy of each zone waits.
+//! newest copy of each zone waits; one that could not be kept is tried again.
 //!
 //! Never here: what a copy means; whether it is read.
 
@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,9 @@ use crate::wire::{Name, NameRef};
 
 /// Longest file name that is made from a zone's name; a longer one is hashed.
 const PLAIN_NAME_MAX: usize = 200;
+
+/// How long after a failure a copy is tried again.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// The folder of last-good copies.
 #[derive(Clone, Debug)]
@@ -62,7 +66,7 @@ impl LastGood {
 /// A zone's name as a file name: lower case, without the final dot, everything unusual as `%XX`.
 fn file_name(apex: NameRef<'_>) -> String {
     let text = apex.to_string().to_ascii_lowercase();
-    let plain = text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or("root");
+    let plain = text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or("%"); // the root; `%` alone is no label's
     let mut name = String::new();
     for byte in plain.bytes() {
         match byte {
@@ -79,37 +83,53 @@ fn file_name(apex: NameRef<'_>) -> String {
 /// Hands copies to the thread that keeps them.
 #[derive(Clone, Debug)]
 pub struct Keeper {
-    copies: Sender<(Name, Arc<[u8]>)>,
+    waiting: Arc<Mutex<Copies>>,
+    wake: SyncSender<()>,
 }
 
+/// The newest copy of each zone that is not on disk yet.
+type Copies = BTreeMap<Name, Arc<[u8]>>;
+
 impl Keeper {
-    /// Starts the thread; `failed` is told of each copy that could not be kept.
+    /// Starts the thread; `failed` is told of each copy that could not be kept. It is tried again later, unless a newer one
+    /// has come by then.
     ///
     /// # Errors
     /// When the thread cannot be spawned.
     pub fn start(store: LastGood, failed: impl Fn(&Name, &io::Error) + Send + 'static) -> io::Result<Self> {
-        let (copies, inbox) = channel();
-        std::thread::Builder::new().name("store".into()).spawn(move || keep_all(&store, &inbox, &failed))?;
-        Ok(Self { copies })
+        let (wake, woken) = sync_channel(1);
+        let waiting = Arc::default();
+        let keeper = Self { waiting: Arc::clone(&waiting), wake };
+        let body = move || {
+            // Ends with the last sender; that is, with the process.
+            while woken.recv_timeout(RETRY) != Err(RecvTimeoutError::Disconnected) {
+                keep_all(&store, &waiting, &failed);
+            }
+        };
+        std::thread::Builder::new().name("store".into()).spawn(body)?;
+        Ok(keeper)
     }
 
-    /// Has a copy kept, some time. Never waits.
+    /// Has a copy kept, some time. Never waits for the disk: the lock is only ever held to move pointers.
     pub fn keep(&self, zone: Name, copy: Arc<[u8]>) {
-        // The thread outlives every sender; should it be gone, the process is ending.
-        let _ = self.copies.send((zone, copy));
+        lock(&self.waiting).insert(zone, copy);
+        let _already_woken = self.wake.try_send(());
     }
 }
 
-fn keep_all(store: &LastGood, inbox: &Receiver<(Name, Arc<[u8]>)>, failed: &impl Fn(&Name, &io::Error)) {
-    while let Ok((zone, copy)) = inbox.recv() {
-        let mut waiting = BTreeMap::from([(zone, copy)]);
-        waiting.extend(inbox.try_iter());
-        for (zone, copy) in waiting {
-            if let Err(error) = store.keep(zone.as_ref(), &copy) {
-                failed(&zone, &error);
-            }
+fn keep_all(store: &LastGood, waiting: &Mutex<Copies>, failed: &impl Fn(&Name, &io::Error)) {
+    let copies = std::mem::take(&mut *lock(waiting));
+    for (zone, copy) in copies {
+        if let Err(error) = store.keep(zone.as_ref(), &copy) {
+            failed(&zone, &error);
+            lock(waiting).entry(zone).or_insert(copy);
         }
     }
+}
+
+/// A panic while the lock was held would leave a map that is still a map.
+fn lock(copies: &Mutex<Copies>) -> MutexGuard<'_, Copies> {
+    copies.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -136,7 +156,7 @@ mod tests {
     fn file_names_stay_inside_the_folder_and_apart() {
         assert_eq!(file_name(name("GSLB.example.com.").as_ref()), "gslb.example.com.zone");
         assert_eq!(file_name(name(r"a\/\.\.\/b.").as_ref()), "a%2F%5C.%5C.%2Fb.zone");
-        assert_eq!(file_name(NameRef::ROOT), "root.zone");
+        assert_eq!(file_name(NameRef::ROOT), "%25.zone");
         let long = name(&["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(60)].join("."));
         assert_eq!(file_name(long.as_ref()).len(), 64 + ".zone".len());
     }

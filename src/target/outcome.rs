@@ -82,11 +82,13 @@ pub enum Inconclusive {
     Unresolved,
     /// Our process was paused while the probe ran.
     Paused,
+    /// The probe itself failed to run to its end: a defect.
+    Internal,
 }
 
 impl Inconclusive {
     /// Every variant, for metrics that must list them.
-    pub const ALL: [Self; 5] = [Self::Resources, Self::Forbidden, Self::NoRoute, Self::Unresolved, Self::Paused];
+    pub const ALL: [Self; 6] = [Self::Resources, Self::Forbidden, Self::NoRoute, Self::Unresolved, Self::Paused, Self::Internal];
 
     /// A short, stable name for metrics and JSON.
     #[must_use]
@@ -97,6 +99,7 @@ impl Inconclusive {
             Self::NoRoute => "no_route",
             Self::Unresolved => "unresolved",
             Self::Paused => "paused",
+            Self::Internal => "internal",
         }
     }
 }
@@ -109,6 +112,7 @@ impl fmt::Display for Inconclusive {
             Self::NoRoute => "this host has no route to the target",
             Self::Unresolved => "a redirect's host name did not resolve",
             Self::Paused => "this process was paused during the probe",
+            Self::Internal => "the probe did not run to its end, which is a defect of leeward",
         })
     }
 }
