@@ -159,7 +159,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         writer: Writer<'b>,
         trace: Option<&'t mut Vec<Trace<'s>>>,
     ) -> Self {
-        let subnet = query.edns.and_then(|edns| edns.client_subnet).filter(|_| snapshot.options.ecs);
+        let subnet = query.edns.and_then(|edns| edns.client_subnet?.ok()).filter(|_| snapshot.options.ecs);
         let client = subnet.map_or_else(|| unmapped(ctx.client), |subnet| subnet.network);
         Self { snapshot, random, query, writer, client, subnet, tailored: false, unknown: false, trace }
     }
@@ -169,7 +169,12 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         if let Some(edns) = self.query.edns {
             self.writer.reserve(&self.opt(None));
             if edns.version > 0 {
+                self.subnet = None; // an option of a version that we do not speak
                 return (self.finish(Rcode::BADVERS, None), Rcode::BADVERS, None);
+            }
+            // RFC 7871 7.1.2; a server that does not use the option does not know it either.
+            if edns.malformed || (self.snapshot.options.ecs && matches!(edns.client_subnet, Some(Err(_)))) {
+                return (self.finish(Rcode::FORMERR, None), Rcode::FORMERR, None);
             }
         }
         let Some(entry) = self.served() else {
@@ -379,24 +384,25 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         }
         self.writer.section(Section::Additional);
         for server in servers.rdata().filter_map(|rdata| NameRef::parse(rdata).ok()) {
-            self.glue(zone, cut, server)?;
+            self.glue(zone, cut, server);
         }
         Ok(Step::Done(Rcode::NOERROR))
     }
 
-    /// Addresses of a name server. Those below the cut must fit (RFC 9471 3.1); others are left out when they do not.
-    fn glue(&mut self, zone: &'s Zone, cut: Node<'s>, server: NameRef<'s>) -> Result<(), Stop> {
+    /// Addresses of a name server, as far as they fit; TC says that some below the cut do not (RFC 9471 3.1).
+    fn glue(&mut self, zone: &'s Zone, cut: Node<'s>, server: NameRef<'s>) {
         let Some(node) = Some(server).filter(|name| name.is_within(zone.apex())).and_then(|name| zone.node(name)) else {
-            return Ok(());
+            return;
         };
         for rrset in [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.rrset(rtype)) {
             let mark = self.writer.mark();
-            match self.stored(Owner::Name(server), &rrset) {
-                Err(Full) if !server.is_within(cut.name()) => self.writer.rewind(mark),
-                written => written?,
+            if self.stored(Owner::Name(server), &rrset).is_err() {
+                self.writer.rewind(mark);
+                if server.is_within(cut.name()) {
+                    self.writer.set_truncated();
+                }
             }
         }
-        Ok(())
     }
 
     fn finish(self, rcode: Rcode, error: Option<ExtendedError>) -> usize {

@@ -39,6 +39,9 @@ const BACKLOG: i32 = 64;
 const CONNECTIONS: usize = 128;
 /// The time for a request's head, also the longest that a connection may idle.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// The time for a whole connection, above the longest call (a reload): a client that does not take its reply does not keep
+/// its place.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(90);
 /// How long calls in flight may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// The pause after an accept that failed for want of descriptors.
@@ -263,14 +266,15 @@ async fn accept(listener: Listener, router: Router, mut stopped: watch::Receiver
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one connection; once `stopped`, to the end of the call in flight.
+/// Serves one call on one connection; once `stopped`, to the end of the call in flight.
 async fn connection(stream: Box<dyn Stream>, router: Router, mut stopped: watch::Receiver<()>) {
     let service = TowerToHyperService::new(router);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).keep_alive(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = tokio::time::sleep(CONNECTION_WITHIN) => return,
         _ = stopped.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -10,7 +10,8 @@
 //! Never here: the time limit, keep-alive, cookies, proxies, content decoding.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -106,7 +107,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Connects to the first of the host's addresses that takes the connection.
+    /// Connects to the first of the host's addresses that takes the connection. Where a redirect leads is the target's
+    /// choice, so a name that does not exist and an address that may not be probed are its failures, not our trouble.
     async fn connect_elsewhere(&self, host: &Host<&str>, port: u16) -> Result<TcpStream, Unmet> {
         let mut last = Inconclusive::Unresolved.into();
         for to in self.addresses(host, port).await? {
@@ -119,8 +121,12 @@ impl Exchange<'_> {
     }
 
     async fn connect_allowed(&self, to: SocketAddr) -> Result<TcpStream, Unmet> {
-        let address: IpAddr = to.ip();
-        if (self.allows)(address.to_canonical()) { tcp::connect(to).await } else { Err(Inconclusive::Forbidden.into()) }
+        let address = to.ip().to_canonical();
+        let nowhere = address.is_multicast() || address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if nowhere || !(self.allows)(address) {
+            return Err(Failure::Redirect(format!("{address} may not be probed").into()).into());
+        }
+        tcp::connect(to).await
     }
 
     async fn addresses(&self, host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unmet> {
@@ -129,9 +135,9 @@ impl Exchange<'_> {
             Host::Ipv6(address) => Ok(vec![SocketAddr::new(address.into(), port)]),
             Host::Domain(name) => {
                 self.resolving.store(true, Ordering::Relaxed);
-                let found = self.client.resolve(name.to_owned(), port).await.ok_or(Inconclusive::Unresolved);
+                let found = self.client.resolve(name.to_owned(), port).await;
                 self.resolving.store(false, Ordering::Relaxed);
-                Ok(found?)
+                found
             }
         }
     }
@@ -208,15 +214,27 @@ impl Exchange<'_> {
 }
 
 impl Client {
-    /// The addresses of a name, as the system resolves names; none when that fails.
-    async fn resolve(&self, name: String, port: u16) -> Option<Vec<SocketAddr>> {
-        let turn = Arc::clone(&self.lookups).acquire_owned().await.ok()?;
+    /// The addresses of a name, as the system resolves names.
+    async fn resolve(&self, name: String, port: u16) -> Result<Vec<SocketAddr>, Unmet> {
+        let turn = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| Inconclusive::Unresolved)?;
         let lookup = move || {
             let _turn = turn;
             (name.as_str(), port).to_socket_addrs().map(Iterator::collect)
         };
-        tokio::task::spawn_blocking(lookup).await.ok()?.ok()
+        let found = tokio::task::spawn_blocking(lookup).await.map_err(|_| Inconclusive::Internal)?;
+        found.map_err(|error| not_found(&error))
     }
+}
+
+/// Why a look-up failed. The standard library gives getaddrinfo's verdict (EAI_NONAME, EAI_NODATA) as text only; what is
+/// not known to mean "there is no such name" is our trouble.
+fn not_found(error: &io::Error) -> Unmet {
+    let text = error.to_string();
+    let permanent = ["Name or service not known", "No address associated", "Name does not resolve", "Name has no usable address"];
+    if permanent.iter().any(|words| text.contains(words)) {
+        return Failure::Redirect("to a name that does not exist".into()).into();
+    }
+    Inconclusive::Unresolved.into()
 }
 
 /// Whether a URL leads to the check's own address: the check's host at the check's port or a default one, which is
@@ -594,16 +612,24 @@ mod tests {
             let (mut spec, http) = check(to, Scheme::Http);
             spec.kind = CheckKind::Http(http);
             let report = prober().restricted(|address| address != IpAddr::from([127, 0, 0, 1])).probe(&spec).await;
-            assert_eq!(report.outcome, Outcome::Inconclusive(Inconclusive::Forbidden), "{host}");
+            let refused = Failure::Redirect("127.0.0.1 may not be probed".into());
+            assert_eq!(report.outcome, Outcome::Fail(refused), "{host}");
         }
         assert!(requests.try_recv().is_err());
     }
 
     #[tokio::test]
-    async fn a_name_that_does_not_resolve_is_no_failure() {
+    async fn a_name_that_does_not_exist_is_a_failure_unless_nobody_can_tell() {
         let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nLocation: http://x.invalid/\r\n\r\n"]).await;
-        let unresolved = Outcome::Inconclusive(Inconclusive::Unresolved);
-        assert_eq!(outcome(to, |spec, _| spec.timeout = Duration::from_secs(3)).await, unresolved);
+        let found = outcome(to, |spec, _| spec.timeout = Duration::from_secs(3)).await;
+        // Which of the two depends on whether this host has a resolver.
+        assert!(
+            matches!(found, Outcome::Inconclusive(Inconclusive::Unresolved) | Outcome::Fail(Failure::Redirect(_))),
+            "{found}"
+        );
+        let said = |text: &str| not_found(&io::Error::other(format!("failed to lookup address information: {text}")));
+        assert_eq!(said("Temporary failure in name resolution"), Inconclusive::Unresolved.into());
+        assert_eq!(said("Name or service not known"), Failure::Redirect("to a name that does not exist".into()).into());
     }
 
     #[tokio::test]

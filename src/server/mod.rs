@@ -2,7 +2,7 @@
 //!
 //! One thread per UDP socket, blocking in `recvmmsg`; `udp_threads` sockets per address share its port through
 //! `SO_REUSEPORT`. TCP runs beside them on as many threads, each with its own listeners and a small runtime of its own.
-//! A thread owns its buffers, its [`Worker`](crate::answers::Worker) and its view of the published snapshot, so nothing
+//! A thread owns its buffers, its [`Worker`] and its view of the published snapshot, so nothing
 //! on the way from a datagram to its answer is shared.
 //!
 //! Why own threads and system calls: libraries spawn a task per datagram. Why blocking: a thread that has nothing else

@@ -131,7 +131,9 @@ impl Desk {
         let mut output = Vec::new();
         let mut done = 0;
         while let Some(len) = message_len(&input[done..]) {
-            self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output);
+            if !self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output) {
+                return Err(io::ErrorKind::InvalidData.into()); // no query: this client wants something else
+            }
             done += 2 + len;
             if output.len() > WRITE_SOON {
                 stream.write_all(&output).await?;
@@ -139,17 +141,18 @@ impl Desk {
             }
         }
         input.drain(..done);
+        input.shrink_to(2 * READ_MAX);
         stream.write_all(&output).await
     }
 
-    /// Appends the framed reply to `output`.
-    fn answer(&self, snapshot: &Snapshot, client: IpAddr, request: &[u8], output: &mut Vec<u8>) {
+    /// Appends the framed reply to `output`; whether there is one.
+    fn answer(&self, snapshot: &Snapshot, client: IpAddr, request: &[u8], output: &mut Vec<u8>) -> bool {
         let ctx = Ctx { client, transport: Transport::Tcp };
         let reply = &mut *self.reply.borrow_mut();
-        if let Response::Reply(len) = respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {
-            output.extend_from_slice(&(len as u16).to_be_bytes());
-            output.extend_from_slice(&reply[..len]);
-        }
+        let Response::Reply(len) = respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) else { return false };
+        output.extend_from_slice(&(len as u16).to_be_bytes());
+        output.extend_from_slice(&reply[..len]);
+        true
     }
 }
 

@@ -1,7 +1,8 @@
 //! EDNS (RFC 6891): what the OPT record of a query says, and the OPT record of a reply.
 //!
-//! Options that leeward does not know are skipped (RFC 6891 6.1.2). Client subnet (RFC 7871) is read
-//! strictly: an option that breaks the RFC's form makes the whole query a FORMERR, as RFC 7871 7.1.2 asks.
+//! Options that leeward does not know are skipped (RFC 6891 6.1.2). Client subnet (RFC 7871) is read strictly. What is
+//! malformed is a value here, not an end: the FORMERR that it deserves must carry question and OPT (RFC 6891 6.1.1), and a
+//! wrong version goes before it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -22,26 +23,40 @@ pub struct Edns {
     pub version: u8,
     /// The DO bit (RFC 3225).
     pub dnssec_ok: bool,
-    /// Client subnet, where the option is there.
-    pub client_subnet: Option<ClientSubnet>,
+    /// Client subnet, where the option is there; family 0 with no address, a client that does not want it used, counts as
+    /// none.
+    pub client_subnet: Option<Result<ClientSubnet, Malformed>>,
+    /// Whether the options do not fill their room exactly, or a second OPT record follows.
+    pub malformed: bool,
 }
 
+/// A client subnet option that breaks the form of RFC 7871 6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
 impl Edns {
-    /// From the fixed part of an OPT record and its RDATA; `None` where an option is malformed.
-    pub(super) fn parse(class: u16, ttl: u32, mut rdata: &[u8]) -> Option<Self> {
+    /// From the fixed part of an OPT record and its RDATA.
+    pub(super) fn parse(class: u16, ttl: u32, rdata: &[u8]) -> Self {
         let [_extended_rcode, version, flags_high, _] = ttl.to_be_bytes();
-        let mut edns = Self { payload: class, version, dnssec_ok: flags_high & 0x80 != 0, client_subnet: None };
+        let dnssec_ok = flags_high & 0x80 != 0;
+        let mut edns = Self { payload: class, version, dnssec_ok, client_subnet: None, malformed: false };
+        edns.malformed = edns.options(rdata).is_none();
+        edns
+    }
+
+    /// Takes in the options; `None` where they break off.
+    fn options(&mut self, mut rdata: &[u8]) -> Option<()> {
         while !rdata.is_empty() {
             let (head, rest) = rdata.split_first_chunk::<4>()?;
             let code = u16::from_be_bytes([head[0], head[1]]);
             let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
             let (data, rest) = rest.split_at_checked(len)?;
-            if code == OPTION_CLIENT_SUBNET && edns.client_subnet.is_none() {
-                edns.client_subnet = Some(ClientSubnet::parse(data)?);
+            if code == OPTION_CLIENT_SUBNET && self.client_subnet.is_none() && data != [0; 4] {
+                self.client_subnet = Some(ClientSubnet::parse(data).ok_or(Malformed));
             }
             rdata = rest;
         }
-        Some(edns)
+        Some(())
     }
 }
 
@@ -229,9 +244,14 @@ mod tests {
     #[test]
     fn options_are_skipped_or_malformed() {
         let unknown = [0xFD, 0xE9, 0, 2, 1, 2];
-        assert_eq!(Edns::parse(4096, 0x0000_8000, &unknown).map(|e| (e.payload, e.dnssec_ok)), Some((4096, true)));
-        assert_eq!(Edns::parse(4096, 0, &unknown[..5]), None);
-        assert_eq!(Edns::parse(4096, 0x0001_0000, &[]).map(|e| e.version), Some(1));
+        let edns = Edns::parse(4096, 0x0000_8000, &unknown);
+        assert_eq!((edns.payload, edns.dnssec_ok, edns.malformed), (4096, true, false));
+        assert!(Edns::parse(4096, 0, &unknown[..5]).malformed);
+        assert_eq!(Edns::parse(4096, 0x0001_0000, &[]).version, 1);
+        let nobody = [0, 8, 0, 4, 0, 0, 0, 0];
+        assert_eq!(Edns::parse(4096, 0, &nobody).client_subnet, None);
+        let broken = [0, 8, 0, 4, 0, 3, 0, 0];
+        assert_eq!(Edns::parse(4096, 0, &broken).client_subnet, Some(Err(Malformed)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod rdata;
 mod types;
 mod writer;
 
-pub use edns::{ClientSubnet, Edns, ExtendedError, NotASubnet, OptReply, RESPONDER_PAYLOAD};
+pub use edns::{ClientSubnet, Edns, ExtendedError, Malformed, NotASubnet, OptReply, RESPONDER_PAYLOAD};
 pub use name::{KeyBuf, Name, NameError, NameRef};
 pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected};
 pub use rdata::{Field, layout};

@@ -51,8 +51,8 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// [`Rejected`]: FORMERR for what does not parse, for QDCOUNT ≠ 1 (RFC 9619), for records in the answer
-    /// or authority section, a second OPT record (RFC 6891 6.1.1) and octets after the message; NOTIMP for
-    /// opcodes other than QUERY.
+    /// or authority section, an OPT record that is not at the root and octets after the message; NOTIMP for
+    /// opcodes other than QUERY. What is wrong inside OPT is left to the caller ([`Edns::malformed`]).
     pub fn parse(message: &'a [u8]) -> Result<Self, Rejected> {
         let (head, body) = message.split_first_chunk::<HEADER_LEN>().ok_or(Rejected::Ignored)?;
         let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
@@ -77,15 +77,17 @@ impl<'a> Query<'a> {
         let (question, mut rest) = body[qname.len()..].split_first_chunk::<4>()?;
         let qtype = RecordType(u16::from_be_bytes([question[0], question[1]]));
         let qclass = Class(u16::from_be_bytes([question[2], question[3]]));
-        let mut edns = None;
+        let mut edns: Option<Edns> = None;
         for _ in 0..additionals {
             let (record, after) = Additional::parse(rest)?;
             rest = after;
             if record.rtype == RecordType::OPT {
-                if edns.is_some() || !record.owner_is_root {
+                if !record.owner_is_root {
                     return None;
                 }
-                edns = Some(Edns::parse(record.class, record.ttl, record.rdata)?);
+                let second = edns.is_some(); // RFC 6891 6.1.1: FORMERR
+                let opt = edns.get_or_insert_with(|| Edns::parse(record.class, record.ttl, record.rdata));
+                opt.malformed |= second;
             }
         }
         rest.is_empty().then_some(Self { header, qname, qtype, qclass, edns })
@@ -209,7 +211,7 @@ mod tests {
         let formerr = Some(Rejected::Refused(header, Rcode::FORMERR));
         let update = Header { opcode: Opcode(5), ..header };
         let opt: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
-        let cases: [(&str, Vec<u8>, Option<Rejected>); 10] = [
+        let cases: [(&str, Vec<u8>, Option<Rejected>); 9] = [
             ("short", QUERY[..11].to_vec(), Some(Rejected::Ignored)),
             ("a response", with(2, 0x81), Some(Rejected::Ignored)),
             ("RFC 2136 update", with(2, 0x29), Some(Rejected::Refused(update, Rcode::NOTIMP))),
@@ -218,12 +220,19 @@ mod tests {
             ("cut in the question", QUERY[..20].to_vec(), formerr),
             ("octets after the end", [QUERY, &[0]].concat(), formerr),
             ("one OPT", with_opt(1, opt), None),
-            ("RFC 6891 two OPT", with_opt(2, &[opt, opt].concat()), formerr),
             ("OPT not at the root", with_opt(1, &[&[1, b'a'], opt].concat()), formerr),
         ];
         for (case, message, expected) in cases {
             assert_eq!(Query::parse(&message).err(), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn rfc6891_a_second_opt_record_is_malformed() {
+        let opt: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+        let malformed = |message: &[u8]| Query::parse(message).ok().and_then(|query| query.edns).map(|edns| edns.malformed);
+        assert_eq!(malformed(&with_opt(1, opt)), Some(false));
+        assert_eq!(malformed(&with_opt(2, &[opt, opt].concat())), Some(true));
     }
 
     #[test]

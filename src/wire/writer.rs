@@ -126,6 +126,11 @@ impl<'b> Writer<'b> {
     /// Sets TC and takes back every record: a truncated reply carries none, so nobody uses half of one.
     pub fn truncate(&mut self, to: Mark) {
         self.rewind(to);
+        self.set_truncated();
+    }
+
+    /// Sets TC: something that belongs to the reply does not fit.
+    pub fn set_truncated(&mut self) {
         self.truncated = true;
     }
 
