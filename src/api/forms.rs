@@ -141,6 +141,8 @@ pub struct ZoneForm {
     pub serial: Option<u32>,
     /// Different record programs.
     pub programs: usize,
+    /// How many of them could not be compiled and answer SERVFAIL.
+    pub broken: usize,
     /// Replies so far.
     pub queries: u64,
 }
@@ -153,6 +155,7 @@ impl ZonesForm {
             state: zone_state(zone).to_owned(),
             serial: zone.serial.map(|serial| serial.0),
             programs: zone.programs,
+            broken: zone.broken,
             queries: queries(zone),
         };
         Self { generation: overview.generation.0, zones: overview.zones.iter().map(form).collect() }
@@ -317,7 +320,7 @@ pub struct EventForm {
     pub at: String,
     /// The generation at the time.
     pub generation: u64,
-    /// `transition`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed` or `reload_refused`.
+    /// `transition`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed`, `files_rejected` or `reload_refused`.
     pub kind: String,
     /// What, as a sentence.
     pub text: String,
@@ -373,6 +376,7 @@ impl EventForm {
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),
             Happening::ZoneRemoved { zone } => named("zone_removed", zone),
+            Happening::Rejected { .. } => Self { kind: "files_rejected".to_owned(), ..self },
             Happening::Refused { .. } => Self { kind: "reload_refused".to_owned(), ..self },
         }
     }

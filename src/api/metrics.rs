@@ -95,9 +95,9 @@ impl Meters {
         self.failovers.record(took.as_secs_f64());
     }
 
-    /// The configuration that the process started with is in service.
-    pub fn started(&self, at: SystemTime) {
-        self.configured(true, at);
+    /// What the process started with is in service; `sound` if no file had an error.
+    pub fn started(&self, sound: bool, at: SystemTime) {
+        self.configured(sound, at);
     }
 
     /// A reload that was not a rehearsal was decided.
@@ -190,7 +190,12 @@ impl Scrape<'_> {
                 gauge!("leeward_zone_serial", "zone" => zone.clone()).set(f64::from(data.serial().0));
                 gauge!("leeward_zone_stale", "zone" => zone.clone()).set(flag(*stale));
             }
+            let failed = matches!(entry.state, ZoneState::Failed(_));
+            gauge!("leeward_zone_failed", "zone" => zone.clone()).set(flag(failed));
             dropped += queries(&zone, &entry.counters);
+        }
+        for zone in &self.overview.zones {
+            gauge!("leeward_zone_broken_programs", "zone" => zone.apex.to_string()).set(zone.broken as f64);
         }
         counter!("leeward_queries_dropped_total").absolute(dropped);
     }
@@ -266,6 +271,8 @@ fn describe_state() {
     );
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
+    describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
+    describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
     describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply.");
     describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");

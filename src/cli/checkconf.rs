@@ -79,8 +79,8 @@ fn zones(args: &CheckconfArgs, config: Option<&Config>) -> anyhow::Result<Vec<(N
     args.zone_files.iter().map(|file| Ok((name_of(file, config)?, file.clone()))).collect()
 }
 
-/// Whose file it is: the zone that the configuration gives it to, else its first `$ORIGIN`, else its name without
-/// `.zone` or the like.
+/// Whose file it is: the zone that the configuration gives it to, else its first `$ORIGIN`, else its name without `db.` in
+/// front or `.zone`, `.db`, `.txt` or `.hosts` behind.
 fn name_of(file: &Path, config: Option<&Config>) -> anyhow::Result<Name> {
     let same = |other: &Path| file.canonicalize().ok().is_some_and(|file| other.canonicalize().is_ok_and(|other| other == file));
     let configured = config.and_then(|config| config.zones.iter().find(|(_, other)| same(other)));
@@ -90,7 +90,9 @@ fn name_of(file: &Path, config: Option<&Config>) -> anyhow::Result<Name> {
     if let Some(origin) = origin_of(file) {
         return origin.parse().with_context(|| format!("{}: $ORIGIN {origin}", file.display()));
     }
-    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.strip_prefix("db.").unwrap_or(name);
+    let stem = [".zone", ".db", ".txt", ".hosts"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     stem.parse().with_context(|| format!("{}: cannot tell which zone this is; add $ORIGIN, or use --config", file.display()))
 }
 

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | fine |
-//! | 1 | the answer is an error: errors in the files, a reload refused, a server that could not run |
+//! | 1 | the answer is an error: errors in the files, a reload refused, a server that could not run or is not ready |
 //! | 2 | usage: the command line, or something on it that the server cannot read |
 //! | 3 | the server cannot be reached |
 //!
@@ -74,11 +74,12 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
 fn status(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     let client = Client::find(args)?;
     let (value, status) = ask::<StatusForm>(&client, args, Method::GET, "/api/v1/status", &[])?;
+    let code = if status.ready { ExitCode::SUCCESS } else { ExitCode::from(ERROR) };
     if args.json {
-        return print_json(&value);
+        return print_json(&value).map(|_| code);
     }
     let (_, zones) = client.call::<ZonesForm>(Method::GET, "/api/v1/zones", &[])?;
-    print(&show::status(&status, &zones))
+    print(&show::status(&status, &zones)).map(|_| code)
 }
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {

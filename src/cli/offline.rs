@@ -14,7 +14,7 @@ use crate::answers::{Asked, Options, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
-use crate::health::{Finished, Moment};
+use crate::health::{CheckView, Finished, Moment};
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
 use crate::wire::ClientSubnet;
@@ -32,10 +32,26 @@ pub(super) fn run_offline(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let checks: Vec<_> = engine.checks().collect();
     let clock = Clock { now, wall: SystemTime::UNIX_EPOCH + now.since_origin() };
     let form = explain_form(&snapshot, &asked(args)?, &checks, &clock);
+    let assumed = assumed(args);
     if args.client_args.json {
-        return print_json(&serde_json::to_value(&form)?);
+        let mut form = serde_json::to_value(&form)?;
+        form["offline"] = assumed.into();
+        return print_json(&form);
     }
-    print(&format!("OFFLINE: no server was asked; every target is assumed to be {:?}\n{}", args.assume, show::explain(&form)))
+    print(&format!("OFFLINE: no server was asked, no target was probed; {assumed}\n{}", show::explain(&form)))
+}
+
+/// What was made up, in words.
+fn assumed(args: &ExplainArgs) -> String {
+    let rest = match args.assume {
+        Assume::Up => "up",
+        Assume::Down => "down",
+        Assume::Unknown => "not known",
+    };
+    match &args.down[..] {
+        [] => format!("every target is assumed to be {rest}"),
+        down => format!("assumed to be down: {}; every other target: {rest}", down.join(", ")),
+    }
 }
 
 fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
@@ -97,6 +113,10 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         if published.is_some() {
             break;
         }
+    }
+    for (address, port) in &down {
+        let named = |view: &CheckView| view.spec.address == *address && port.is_none_or(|port| port == view.spec.port);
+        anyhow::ensure!(engine.checks().any(|view| named(&view)), "--down {address}: no check of these zones probes that target");
     }
     let snapshot = published.context("nothing was published")?;
     Ok((engine, snapshot, now + health.startup_wait))

@@ -42,10 +42,17 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
     let mut text = table(&rows);
     if !zones.zones.is_empty() {
         text.push('\n');
-        let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "QUERIES"]);
+        let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "BROKEN", "QUERIES"]);
         let zone_rows = zones.zones.iter().map(|zone| {
             let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
-            vec![zone.zone.clone(), zone.state.clone(), serial, zone.programs.to_string(), zone.queries.to_string()]
+            vec![
+                zone.zone.clone(),
+                zone.state.clone(),
+                serial,
+                zone.programs.to_string(),
+                zone.broken.to_string(),
+                zone.queries.to_string(),
+            ]
         });
         text += &table(&std::iter::once(head).chain(zone_rows).collect::<Vec<_>>());
     }
@@ -232,11 +239,20 @@ mod tests {
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
             checks: CheckCounts { up: 1, down: 1, unknown: 0 },
         };
-        let zone = ZoneForm { zone: "gslb.example.".into(), state: "serving".into(), serial: Some(7), programs: 1, queries: 0 };
+        let zone = ZoneForm {
+            zone: "gslb.example.".into(),
+            state: "serving".into(),
+            serial: Some(7),
+            programs: 1,
+            broken: 0,
+            queries: 0,
+        };
         let text = status(&form, &ZonesForm { generation: 12, zones: vec![zone] });
         assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving\nready       yes\n"), "{text}");
         assert!(
-            text.ends_with("ZONE           STATE    SERIAL  PROGRAMS  QUERIES\ngslb.example.  serving  7       1         0\n"),
+            text.ends_with(
+                "ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\ngslb.example.  serving  7       1         0       0\n"
+            ),
             "{text}"
         );
     }

@@ -162,7 +162,13 @@ fn health(mut section: Section<'_>) -> health::Config {
 fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
-    let deny = section.list("deny", DENY, str::parse::<Net>).map(|(_, deny)| deny);
+    let deny = section.list("deny", DENY, str::parse::<Net>);
+    let metadata = std::net::IpAddr::from([169, 254, 169, 254]);
+    if let Some((at, _)) = deny.as_ref().filter(|(_, deny)| !deny.iter().any(|net| net.contains(metadata))) {
+        let message = "`[prober] deny` leaves out 169.254.0.0/16, where clouds keep the credentials of this host";
+        section.findings.warning(at, message, "the list replaces the default: name 169.254.0.0/16 and fe80::/10 too");
+    }
+    let deny = deny.map(|(_, deny)| deny);
     section.finish(later::PROBER);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
     (prober::Config { max_in_flight }, deny.unwrap_or_else(link_local))

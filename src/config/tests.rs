@@ -97,7 +97,7 @@ fn every_key() {
         hold = "1h"
         [prober]
         max_in_flight = 7
-        deny = ["10.0.0.0/8", "2001:db8::1"]
+        deny = ["169.0.0.0/8", "2001:db8::1"]
         [publish]
         max_per_second = 4
         [admin]
@@ -130,7 +130,7 @@ fn every_key() {
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
     assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
     assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
-    assert_eq!(config.deny, ["10.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
+    assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
     assert_eq!(config.admin.socket, None);
     assert_eq!(config.admin.listen, Some("[::]:8053".parse().unwrap()));
@@ -183,6 +183,7 @@ fn wrong_types() {
         leeward.toml:5:15: error: `[server] udp_threads` is a string, not an integer; write a number from 0 to 1024
         leeward.toml:6:7: error: `[server] ecs` is an integer, not a boolean; write true or false
         leeward.toml:7:12: error: `[server] tcp_idle` is an integer, not a string; write a time such as "5s" or "1m30s", from 100ms to 1h
+        leeward.toml:9:8: warning: `[prober] deny` leaves out 169.254.0.0/16, where clouds keep the credentials of this host; the list replaces the default: name 169.254.0.0/16 and fe80::/10 too
         leeward.toml:9:22: error: `[prober] deny` holds an integer, not a string; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
         leeward.toml:11:11: error: `[admin.token] x` is a float, not a table; write [admin.token.x]
         leeward.toml:13:5: error: `[zone] x` is a date, not a table; write [zone.x]
@@ -220,6 +221,7 @@ max_per_second = 99999999999999999999"#,
         leeward.toml:8:12: error: `[server] tcp_idle` is "1ms": out of range; write a time such as "5s" or "1m30s", from 100ms to 1h
         leeward.toml:10:12: error: `[health] interval` is "5 parsecs": unknown time unit "parsecs", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations); write a time such as "5s" or "1m30s", from 100ms to 1day
         leeward.toml:11:8: error: `[health] hold` is "0s": out of range; write a time such as "5s" or "1m30s", from 1s to 1year
+        leeward.toml:13:8: warning: `[prober] deny` leaves out 169.254.0.0/16, where clouds keep the credentials of this host; the list replaces the default: name 169.254.0.0/16 and fe80::/10 too
         leeward.toml:13:9: error: `[prober] deny` holds "10.0.0.1/8": it has bits set beyond its length; the prefix is 10.0.0.0/8; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
         leeward.toml:13:23: error: `[prober] deny` holds "x": it is no address prefix such as 192.0.2.0/24; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
         leeward.toml:15:18: error: `[publish] max_per_second` is 9223372036854775807, which is out of range; write a number from 1 to 10000

@@ -39,6 +39,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
+    /// Files were read that have so many errors; what has errors keeps its old state.
+    Rejected(usize),
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
     Opened(Vec<SocketAddr>),
 }
@@ -110,6 +112,8 @@ pub struct ZoneView {
     pub stale: bool,
     /// How many different record programs it has.
     pub programs: usize,
+    /// How many of them could not be compiled and answer SERVFAIL.
+    pub broken: usize,
 }
 
 /// The one writer: every check, zone and answer set of the node.
@@ -195,6 +199,7 @@ impl Engine {
                 let changes = self.checks.result(run, result, &mut self.random, now);
                 self.take_in(&changes, Some(&outcome), now);
             }
+            Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
         self.handle_timeout(now);
@@ -231,7 +236,7 @@ impl Engine {
     /// The state of the node.
     #[must_use]
     pub fn overview(&self) -> Overview {
-        let zones = self.zones.iter().map(|(apex, entry)| zone_view(apex, entry)).collect();
+        let zones = self.zones.iter().map(|(apex, entry)| self.zone_view(apex, entry)).collect();
         let Publication { generation, publishes, .. } = self.publication;
         let (serving, addresses) = match &self.gate {
             Gate::Closed | Gate::Opening { .. } => (false, Vec::new()),
@@ -429,18 +434,18 @@ impl Engine {
         self.sets.set(id.0, None);
     }
 
+    fn zone_view(&self, apex: &Name, entry: &ZoneEntry) -> ZoneView {
+        let ZoneState::Serving { zone, stale } = &entry.state else {
+            return ZoneView { apex: apex.clone(), serial: None, stale: false, programs: 0, broken: 0 };
+        };
+        let programs: BTreeSet<ProgramId> = zone.programs().collect();
+        let is_broken = |id: &&ProgramId| self.programs.get(id).is_some_and(|bound| bound.prepared.program().is_none());
+        let broken = programs.iter().filter(is_broken).count();
+        ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, programs: programs.len(), broken }
+    }
+
     fn log(&mut self, what: Happening, now: Moment) {
         let entry = self.journal.write(now, self.publication.generation, what);
         self.effects.push_back(Effect::Log(entry));
-    }
-}
-
-fn zone_view(apex: &Name, entry: &ZoneEntry) -> ZoneView {
-    match &entry.state {
-        ZoneState::Serving { zone, stale } => {
-            let programs = zone.programs().collect::<BTreeSet<_>>().len();
-            ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, programs }
-        }
-        ZoneState::Failed(_) => ZoneView { apex: apex.clone(), serial: None, stale: false, programs: 0 },
     }
 }

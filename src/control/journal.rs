@@ -69,6 +69,11 @@ pub enum Happening {
         /// Its apex.
         zone: Name,
     },
+    /// Files have errors; what has errors keeps its old state.
+    Rejected {
+        /// How many.
+        errors: usize,
+    },
     /// A load was refused because targets that are up would be down.
     Refused {
         /// Which.
@@ -96,6 +101,7 @@ impl fmt::Display for Happening {
                 write!(f, "zone {zone}: its file is bad and there is no last-good copy; it answers SERVFAIL")
             }
             Self::ZoneRemoved { zone } => write!(f, "zone {zone} is no longer served"),
+            Self::Rejected { errors } => write!(f, "the files have {errors} errors; what has errors keeps its old state"),
             Self::Refused { regressions } => {
                 write!(f, "reload refused: {} targets that are up would be down", regressions.len())
             }

@@ -82,12 +82,13 @@ impl Loader {
         let versions: Vec<Version> =
             zones.iter().map(|(apex, file)| self.first_version(&snapshot, apex.as_ref(), file, &mut findings)).collect();
         log(&findings);
+        self.tell_errors(findings.iter().filter(|finding| finding.severity == Severity::Error).count());
         let sound = !has_errors(&findings);
         if self.strict && !sound {
             return false;
         }
         self.decide(LoadKind::Start, versions, Vec::new());
-        self.meters.started(clock::now_and_wall().1);
+        self.meters.started(sound, clock::now_and_wall().1);
         sound
     }
 
@@ -129,7 +130,10 @@ impl Loader {
         let report = |outcome, findings| ReloadReport { outcome, generation: snapshot.generation, zones: Vec::new(), findings };
         let (config, mut findings) = match self.read_config(request) {
             Ok(read) => read,
-            Err(findings) => return report(ReloadOutcome::Invalid, findings),
+            Err(findings) => {
+                self.tell_errors(findings.iter().filter(|finding| finding.error).count());
+                return report(ReloadOutcome::Invalid, findings);
+            }
         };
         let restart = self.config.needs_restart(&config);
         if !restart.is_empty() {
@@ -150,8 +154,18 @@ impl Loader {
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
         }
+        if !request.dry_run {
+            self.tell_errors(findings.iter().filter(|finding| finding.error).count());
+        }
         report.findings = findings;
         report
+    }
+
+    /// Has the errors of files written down among what happened.
+    fn tell_errors(&self, errors: usize) {
+        if errors > 0 {
+            drop(self.engine.send(Message::Event(Event::Rejected(errors))));
+        }
     }
 
     /// The configuration to go by: read again, unless one zone was asked for.
@@ -160,6 +174,7 @@ impl Loader {
             return Ok((self.config.clone(), Vec::new()));
         };
         let loaded = config::load(file);
+        loaded.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
         let findings: Vec<_> = loaded.findings.iter().map(config_finding).collect();
         loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
     }

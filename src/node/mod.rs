@@ -301,9 +301,18 @@ fn keeper(store: LastGood, meters: Arc<Meters>) -> io::Result<Keeper> {
 }
 
 fn log_reload(report: &ReloadReport) {
-    let errors = report.findings.iter().filter(|finding| finding.error).count();
+    use api::ReloadOutcome::{Applied, Busy, Invalid, NeedsRestart, NoSuchZone, Regression, Rehearsed};
     match &report.outcome {
-        api::ReloadOutcome::Applied => tracing::info!(generation = report.generation.0, "reload applied"),
-        outcome => tracing::error!(errors, "reload not applied as a whole: {outcome:?}"),
+        Applied | Rehearsed => tracing::info!(generation = report.generation.0, "reload applied"),
+        Invalid => tracing::error!("reload: what has errors keeps its old state"),
+        Regression(regressions) => {
+            for regression in regressions.iter() {
+                tracing::error!("{} is up, {} would not be: {}", regression.before, regression.after, regression.failure);
+            }
+            tracing::error!("reload refused; `leeward reload --accept check_regression` insists");
+        }
+        NeedsRestart(settings) => tracing::error!("reload refused; these need a restart: {}", settings.join(", ")),
+        NoSuchZone => tracing::error!("reload refused: no such zone"),
+        Busy => tracing::error!("reload refused: {RELOADS_WAITING} are waiting already"),
     }
 }

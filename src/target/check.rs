@@ -151,7 +151,13 @@ impl fmt::Display for CheckSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             CheckKind::Tcp => write!(f, "tcp {}", self.socket_address()),
-            CheckKind::Http(http) => write!(f, "{} at {}", http.url(self.port), self.address),
+            CheckKind::Http(http) => {
+                write!(f, "{} at {}", http.url(self.port), self.address)?;
+                if http.status != 200 {
+                    write!(f, ", status {}", http.status)?;
+                }
+                http.body.as_ref().map_or(Ok(()), |text| write!(f, ", body with {text:?}"))
+            }
         }
     }
 }

@@ -125,6 +125,7 @@ impl<'a> Checks<'a> {
     /// CNAME alone and only once (RFC 1034 3.6.2, RFC 2181 10.1); DNSSEC types and record programs may stand beside it.
     fn aliases(&mut self) {
         for name in self.names {
+            self.program_aliases(name);
             let Some(alias) = name.set(RecordType::CNAME) else { continue };
             for second in &alias.records[1..] {
                 if second.data_eq(&alias.records[0]) {
@@ -206,6 +207,20 @@ impl<'a> Checks<'a> {
         } else if !node.is_some_and(Gathered::has_address) {
             let message = format!("{server}, a server of {}, has no address in the zone", owner.name);
             self.findings.error(ns.at.clone(), message, remedy);
+        }
+    }
+
+    /// A program that makes a CNAME hides all other data of its name while it gives one. Between the two lies a use (an
+    /// empty result lets the rest answer), so it is no error.
+    fn program_aliases(&mut self, name: &Gathered) {
+        let Some(programs) = name.set(RecordType::LUA).filter(|set| set.programs().any(|rtype| rtype == RecordType::CNAME))
+        else {
+            return;
+        };
+        let others = name.sets.iter().map(|set| set.rtype).find(|&rtype| !may_stand_beside_cname(rtype));
+        if let Some(other) = others {
+            let message = format!("the LUA CNAME of {} hides the {other} there whenever it gives a name", name.name);
+            self.findings.warn(programs.at(), message, "make it address records, or let it give {} when the rest shall answer");
         }
     }
 
@@ -313,7 +328,10 @@ mod tests {
             ("a SOA a.x. b.x. 2 2 3 4 5", &["3:1: error: an SOA record at a.z., which is not the apex"]),
             ("a CNAME b\n A 192.0.2.1", &["3:1: error: a CNAME beside other data at a.z.: A at zone:4:2"]),
             ("a CNAME b\n CNAME c", &["4:2: error: a second CNAME record at a.z., the first is at zone:3:1"]),
-            ("a LUA CNAME \"b\"\n A 192.0.2.1", &[]),
+            (
+                "a LUA CNAME \"b\"\n A 192.0.2.1",
+                &["3:1: warning: the LUA CNAME of a.z. hides the A there whenever it gives a name"],
+            ),
             ("a CNAME b\n LUA A \"b\"", &[]),
             ("a A 192.0.2.1\n A 192.0.2.1", &["4:2: warning: the same A record twice at a.z."]),
             ("a NS N.x.\n NS n.X.", &["4:2: warning: the same NS record twice at a.z."]),
