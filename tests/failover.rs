@@ -56,10 +56,12 @@ fn failover_under_load() {
     load.print("start -> first answer that names it", load.first_with(addresses[0], started).duration_since(started));
 
     let stopped = backends.iter_mut().map(Nginx::stop).max().expect("three");
+    all_are(&server, "down"); // one address would also be the answer while one is still up
     load.settles_on("one of all, by backupSelector", |data| data.len() == 1);
     load.print("stop all -> last whole set", load.last_of_many().duration_since(stopped));
 
     let started = backends.iter_mut().map(Nginx::start).max().expect("three");
+    all_are(&server, "up");
     load.settles_on("all three at last", |data| *data == set(&[0, 1, 2]));
     load.print("start all -> first whole set", load.first_whole(3, started).duration_since(started));
 
@@ -69,6 +71,14 @@ fn failover_under_load() {
     assert!(bad.is_empty(), "no empty and no failed answer: {bad:?}");
     metrics_tell_the_story(&server, asked);
     assert!(server.stop(), "it stops in good order");
+}
+
+/// Waits until the server has seen every target up, or down.
+fn all_are(server: &Leeward, status: &str) {
+    wait_for(status, || {
+        let checks = server.get_json("/api/v1/checks");
+        checks["checks"].as_array().expect("a list").iter().all(|check| check["status"] == status).then_some(())
+    });
 }
 
 /// Point by point what happened above, from /metrics alone.

@@ -208,7 +208,11 @@ fn a_bad_zone_without_a_copy_fails_alone_and_strict_refuses() {
     assert_eq!(status, 200, "{report}");
     assert!(report["findings"].to_string().contains("country"), "{report}");
     assert_eq!(server.ask("www.good.test", RecordType::A).data, ["192.0.2.4"]);
+    assert_eq!(server.metric("leeward_zone_broken_programs{zone=\"good.test.\"}"), Some(1.0));
+    assert_eq!(server.metric("leeward_zone_failed{zone=\"bad.test.\"}"), Some(1.0));
+    assert!(server.get("/api/v1/events").1.contains("files_rejected"));
     assert!(server.stop());
+    assert!(!site.path("state/zones/good.test.zone").exists(), "nor is what still has errors");
     let mut strict = Leeward::launch(&config, &["--strict"]);
     assert_eq!(strict.child.wait().expect("it ends").code(), Some(1));
     assert!(strict.log_line("DNS on ").is_none());
@@ -413,7 +417,7 @@ fn harness_mutation(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
 fn tcp_is_pipelined_idle_connections_end_and_their_number_is_bounded() {
     let site = Site::new();
     site.write("t.test.zone", &zone("www A 192.0.2.1"));
-    let tight = "[server]\nlisten = [\"127.0.0.1:0\"]\nudp_threads = 1\ntcp_max = 2\ntcp_idle = \"300ms\"\n";
+    let tight = "[server]\nlisten = [\"127.0.0.1:0\"]\nudp_threads = 1\ntcp_max = 2\ntcp_idle = \"1s\"\n";
     let server = Leeward::start(&site.config(&["t.test"], tight));
     let framed = |id: u8| {
         let mut message = query("www.t.test", RecordType::A, None);
@@ -493,6 +497,45 @@ fn the_published_hash_tables_hold() {
         let answer = server.ask_from(&format!("{name}.namehashed.example.org"), RecordType::A, network, 24);
         assert_eq!((answer.data, answer.scope), (vec![expected.to_owned()], Some(0)));
     }
+}
+
+// -------- addresses
+
+#[test]
+fn both_families_are_served_and_each_answers_from_the_address_that_was_asked() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    }
+    let site = Site::new();
+    site.write("a.test.zone", &zone("www A 192.0.2.1\nwho LUA TXT \"pickhashed({'x'})\""));
+    let port = free_port(&[Ipv4Addr::LOCALHOST]);
+    let listen = format!("[server]\nlisten = [\"0.0.0.0:{port}\", \"[::]:{port}\"]\nudp_threads = 2\n");
+    let server = Leeward::start(&site.config(&["a.test"], &listen));
+    let other = own_address(); // any loopback address reaches the wildcard; the client takes replies from there only
+    for to in [IpAddr::from([127, 0, 0, 1]), IpAddr::V4(other), "::1".parse().expect("an address")] {
+        assert_eq!(ask((to, port).into(), "www.a.test", RecordType::A, None).data, ["192.0.2.1"], "{to}");
+        let mut stream = TcpStream::connect((to, port)).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("option");
+        let message = query("www.a.test", RecordType::A, None);
+        stream.write_all(&[&(message.len() as u16).to_be_bytes()[..], &message].concat()).expect("sent");
+        assert_eq!(Answer::of(&read_framed(&mut stream)).data, ["192.0.2.1"], "{to}");
+    }
+    assert!(server.stop());
+}
+
+#[test]
+fn a_port_that_is_taken_is_reported_before_anything_else_is_done() {
+    let site = Site::new();
+    site.write("b.test.zone", &zone("www A 192.0.2.1"));
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = taken.local_addr().expect("bound");
+    let config = site.config(&["b.test"], &format!("[server]\nlisten = [\"{address}\"]\nudp_threads = 1\n"));
+    let output = leeward(&["serve", "--config", config.to_str().expect("text")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&address.to_string()) && said.contains("[server] listen"), "{said}");
+    assert!(!site.path("state/zones").exists());
 }
 
 // -------- signals

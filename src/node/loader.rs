@@ -240,8 +240,11 @@ impl Loader {
             self.slots.give_back(version.taken);
             return Read::Bad;
         }
-        findings.extend(self.still_broken(snapshot, &loaded.programs, apex));
-        version.keep(&contents);
+        let still_broken = self.still_broken(snapshot, &loaded.programs, apex);
+        if still_broken.is_empty() {
+            version.keep(&contents);
+        }
+        findings.extend(still_broken);
         Read::Changed(Box::new(version))
     }
 

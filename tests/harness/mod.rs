@@ -279,7 +279,7 @@ pub fn query(name: &str, rtype: RecordType, subnet: Option<ClientSubnet>) -> Vec
 
 /// One query over UDP.
 pub fn ask(server: SocketAddr, name: &str, rtype: RecordType, subnet: Option<ClientSubnet>) -> Answer {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let socket = UdpSocket::bind(if server.is_ipv6() { "[::1]:0" } else { "127.0.0.1:0" }).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("option");
     socket.connect(server).expect("connected");
     socket.send(&query(name, rtype, subnet)).expect("sent");
