@@ -42,14 +42,24 @@ fn nothing_is_answered_before_the_gate_opens() {
     let probe = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     probe.set_read_timeout(Some(Duration::from_millis(20))).expect("option");
     probe.connect(dns).expect("connected");
-    while server.log_line("DNS on ").is_none() {
+    let measured = || {
+        let checks = server.get_json("/api/v1/checks");
+        checks["checks"].as_array().expect("a list").iter().all(|check| !check["last"].is_null())
+    };
+    loop {
         let ready = server.get("/readyz").0 == 200;
-        assert!(!ready || server.log_line("DNS on ").is_some(), "ready before the port was bound");
         drop(probe.send(&query("www.gate.test", RecordType::A, None)));
-        match probe.recv(&mut [0; 512]) {
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => refused += 1,
-            Err(_) => {}
-            Ok(_) => assert!(server.log_line("DNS on ").is_some(), "an answer before the gate opened"),
+        let answered = match probe.recv(&mut [0; 512]) {
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                refused += 1;
+                false
+            }
+            Err(_) => false,
+            Ok(_) => true,
+        };
+        if ready || answered {
+            assert!(measured(), "ready: {ready}, answered: {answered}, and the target has not been probed");
+            break;
         }
     }
     assert!(refused > 0, "the port was not bound");
