@@ -445,6 +445,12 @@ fn tcp_is_pipelined_idle_connections_end_and_their_number_is_bounded() {
         assert_eq!(reply[1], id);
         assert_eq!(Answer::of(&reply).data, ["192.0.2.1"]);
     }
+    // What is no query ends the connection, after the replies to what came before it.
+    let mut odd = TcpStream::connect(server.dns).expect("connected");
+    odd.set_read_timeout(Some(Duration::from_secs(5))).expect("option");
+    odd.write_all(&[framed(5), vec![0, 0]].concat()).expect("sent");
+    assert_eq!(read_framed(&mut odd)[1], 5);
+    assert_eq!(odd.read(&mut [0; 1]).expect("closed in order"), 0);
     // Two connections are all there may be; a third is served when one has been idle for long enough.
     let _second = TcpStream::connect(server.dns).expect("connected");
     let mut third = TcpStream::connect(server.dns).expect("the kernel connects");

@@ -90,7 +90,6 @@ pub struct AnswerSet {
     /// For [`Choice::Every`]: all records in a row, without duplicates, and how many. `None` where a member is bad.
     every: Option<(Box<[u8]>, u16)>,
     unknown: bool,
-    fallback: bool,
 }
 
 /// What a query draws from an answer set.
@@ -107,14 +106,14 @@ impl AnswerSet {
     pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable) -> Self {
         let (prepared, checks) = (Arc::clone(prepared), Arc::clone(checks));
         let Some(program) = prepared.program() else {
-            return Self { prepared, checks, choice: None, every: None, unknown: false, fallback: false };
+            return Self { prepared, checks, choice: None, every: None, unknown: false };
         };
         let settled = program.settle(&|at| checks.get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)));
         let every = match &settled.choice {
             Choice::Every(members) => concatenate(&prepared.records, members),
             Choice::Fail(_) | Choice::One { .. } | Choice::Weighted { .. } => None,
         };
-        Self { prepared, checks, choice: Some(settled.choice), every, unknown: settled.unknown, fallback: settled.fallback }
+        Self { prepared, checks, choice: Some(settled.choice), every, unknown: settled.unknown }
     }
 
     /// The program behind the set.
@@ -139,12 +138,6 @@ impl AnswerSet {
     #[must_use]
     pub const fn rests_on_unknown(&self) -> bool {
         self.unknown
-    }
-
-    /// Whether a fallback rule decided.
-    #[must_use]
-    pub const fn is_fallback(&self) -> bool {
-        self.fallback
     }
 
     /// Whether another client may get another answer.

@@ -125,15 +125,15 @@ impl Desk {
         }
     }
 
-    /// Answers every whole message of `input`, from one snapshot.
+    /// Answers every whole message of `input`, from one snapshot. A message that gets no reply is no query: what came before
+    /// it is answered, and the connection ends.
     async fn answer_all(&self, client: IpAddr, input: &mut Vec<u8>, stream: &mut TcpStream) -> io::Result<()> {
         let snapshot = self.published.load();
         let mut output = Vec::new();
         let mut done = 0;
-        while let Some(len) = message_len(&input[done..]) {
-            if !self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output) {
-                return Err(io::ErrorKind::InvalidData.into()); // no query: this client wants something else
-            }
+        let mut sound = true;
+        while let Some(len) = message_len(&input[done..]).filter(|_| sound) {
+            sound = self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output);
             done += 2 + len;
             if output.len() > WRITE_SOON {
                 stream.write_all(&output).await?;
@@ -142,7 +142,8 @@ impl Desk {
         }
         input.drain(..done);
         input.shrink_to(2 * READ_MAX);
-        stream.write_all(&output).await
+        stream.write_all(&output).await?;
+        if sound { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     /// Appends the framed reply to `output`; whether there is one.

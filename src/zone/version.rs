@@ -92,8 +92,10 @@ impl Zone {
     #[must_use]
     pub fn updated(&self, contents: &Contents, bind: &mut Bind<'_>) -> (Self, Diff) {
         let diff = self.diff(contents);
-        if (self.delta.len() + diff.len()) * DELTA_SHARE <= self.base.len() {
-            return (self.apply(&diff, bind), diff);
+        let is_small = |names: usize| names * DELTA_SHARE <= self.base.len();
+        if is_small(diff.len()) {
+            let next = self.apply(&diff, bind);
+            return (if is_small(next.delta.len()) { next } else { next.compacted() }, diff);
         }
         let next = Self::build(contents, &mut |record| {
             let known = self.node(record.owner.as_ref()).and_then(|node| known_id(node, record));
@@ -347,6 +349,24 @@ mod tests {
         assert!(next.delta.is_empty());
         assert_eq!(dump(&next), dump(&Zone::build(&large, &mut by_text())));
         assert!(next.diff(&large).is_empty());
+    }
+
+    #[test]
+    fn many_small_changes_are_compacted_and_keep_their_ids() {
+        let mut body: String = (0..100).map(|n| format!("n{n} A 192.0.2.1\n")).collect();
+        body += "lua LUA A \"one()\"\n";
+        let mut zone = build("z.", &zone_text(1, &body));
+        let ids: Vec<_> = zone.programs().collect();
+        let mut compactions = 0;
+        for serial in 2..40 {
+            body += &format!("new{serial} A 192.0.2.1\n");
+            let next = contents("z.", &zone_text(serial, &body));
+            zone = zone.updated(&next, &mut |_| panic!("no program is new")).0;
+            compactions += usize::from(zone.delta.is_empty());
+            assert!(zone.diff(&next).is_empty());
+        }
+        assert!((1..10).contains(&compactions), "{compactions}");
+        assert_eq!(zone.programs().collect::<Vec<_>>(), ids);
     }
 
     /// Random lines at names made of few labels, so that they collide, nest and become wildcards and cuts.
