@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leeward::answers::{Ctx, Options, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Ctx, Now, Options, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
 use leeward::health::{self, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
@@ -130,7 +130,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 /// Where something does not hold.
 pub fn holds(snapshot: &Snapshot, worker: &mut Worker, request: &[u8], reply: &mut [u8]) {
     for transport in Transport::ALL {
-        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport };
+        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport, now: Now::default() };
         let len = match respond(snapshot, worker, &ctx, request, reply) {
             Response::Drop => {
                 assert!(request.len() < 12 || request[2] & 0x80 != 0, "only a response or a fragment is dropped");

@@ -7,7 +7,7 @@ mod property;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use leeward::answers::{Ctx, Response, Transport, Worker, respond};
+use leeward::answers::{Ctx, Now, Response, Transport, Worker, respond};
 
 struct Counting;
 
@@ -41,7 +41,7 @@ fn no_query_allocates() {
     let mut answered = 0;
     let before = COUNT.with(Cell::get);
     for transport in Transport::ALL {
-        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport };
+        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport, now: Now::default() };
         for seed in &seeds {
             answered += usize::from(respond(&snapshot, &mut worker, &ctx, seed, &mut reply) != Response::Drop);
         }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::Answer;
-use leeward::answers::{Ctx, Options, Published, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Ctx, Now, Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
@@ -283,7 +283,7 @@ impl Story {
             }
         }
         let mut reply = vec![0; 65_535];
-        let ctx = Ctx { client, transport: Transport::Udp };
+        let ctx = Ctx { client, transport: Transport::Udp, now: Now::default() };
         let snapshot = self.published.load();
         let Response::Reply(len) = respond(&snapshot, &mut self.worker, &ctx, &builder.build(), &mut reply) else {
             panic!("{}: no reply", self.place)

@@ -10,15 +10,27 @@ use crate::wire::Rcode;
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// One datagram.
+    /// Datagrams (RFC 1035 4.2.1).
     Udp,
-    /// A stream.
+    /// A stream (RFC 7766).
     Tcp,
+    /// A stream in TLS (DoT, RFC 7858).
+    Tls,
+    /// HTTP over TLS (DoH, RFC 8484).
+    Https,
+    /// QUIC (DoQ, RFC 9250).
+    Quic,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Https, Self::Quic];
+
+    /// Whether nobody on the way can read the exchange: padding (RFC 8467) makes sense there only.
+    #[must_use]
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https | Self::Quic)
+    }
 
     /// The label in metrics.
     #[must_use]
@@ -26,6 +38,9 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
         }
     }
 }

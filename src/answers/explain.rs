@@ -11,7 +11,7 @@ use crate::wire::{Class, ClientSubnet, Name, NameRef, QueryBuilder, RecordType};
 
 use super::counters::Transport;
 use super::prepared::AnswerSet;
-use super::respond::{Ctx, Response, Worker, respond_traced};
+use super::respond::{Ctx, Now, Response, Worker, respond_traced};
 use super::snapshot::{Generation, Snapshot, ZoneEntry};
 
 /// A question to be explained.
@@ -72,7 +72,7 @@ pub enum Trace<'s> {
 pub fn explain<'s>(snapshot: &'s Snapshot, asked: &Asked) -> Explanation<'s> {
     let request = QueryBuilder::new(&asked.name, asked.rtype, Class::IN).client_subnet(asked.subnet).build();
     let mut worker = Worker::new(usize::MAX, fastrand::Rng::with_seed(asked.seed));
-    let ctx = Ctx { client: asked.client, transport: Transport::Tcp };
+    let ctx = Ctx { client: asked.client, transport: Transport::Tcp, now: Now::default() };
     let mut reply = vec![0; usize::from(u16::MAX)];
     let mut traces = Vec::new();
     match respond_traced(snapshot, &mut worker, &ctx, &request, &mut reply, Some(&mut traces)) {

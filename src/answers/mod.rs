@@ -23,5 +23,5 @@ mod snapshot;
 pub use counters::{Counted, QueryCounters, RCODES, Transport};
 pub use explain::{Asked, Explanation, Found, Trace, explain};
 pub use prepared::{AnswerSet, Prepared};
-pub use respond::{Ctx, Response, Worker, respond};
+pub use respond::{Ctx, Now, Response, Worker, respond};
 pub use snapshot::{Generation, Options, Published, Reader, Snapshot, ZoneEntry, ZoneState, ZoneTable};

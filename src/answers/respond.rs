@@ -47,6 +47,17 @@ pub struct Ctx {
     pub client: IpAddr,
     /// Over what.
     pub transport: Transport,
+    /// When.
+    pub now: Now,
+}
+
+/// When a query is answered, read once for a batch of them. The default is the origin of both clocks, for tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back: for rates.
+    pub monotonic: u64,
+    /// Seconds since 1970, which may jump: for what other servers compare with theirs (cookies, RFC 9018 4.3).
+    pub unix: u32,
 }
 
 /// What to do with a query.
@@ -108,7 +119,7 @@ fn refuse(counters: &QueryCounters, worker: &Worker, ctx: &Ctx, header: Header, 
 /// The most octets that the client takes and we send.
 fn limit(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, query.edns) {
-        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => PLAIN_UDP_PAYLOAD,
         (Transport::Udp, Some(edns)) => usize::from(edns.payload.min(RESPONDER_PAYLOAD)).max(PLAIN_UDP_PAYLOAD),
     }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,22 +17,20 @@ use super::raw::Table;
 use super::section::{Section, address};
 use super::{Config, Net, Node};
 use crate::wire::Name;
-use crate::{answers, api, health, prober, server};
+use crate::{api, health, prober};
 
 /// Keys of the contract whose parts this release does not have, by section.
 mod later {
     pub(super) const ROOT: &[&str] = &["geo", "peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const SERVER: &[&str] =
-        &["any", "nsid", "pin", "tcp_per_client", "chaos", "proxy_protocol_from", "freebind", "cookies", "rrl", "tls"];
     pub(super) const LUA: &[&str] = &["state", "step_limit", "time_limit", "memory_limit", "resolver"];
     pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// As the library that reads times counts it, so that the bound has a short name.
 const YEAR: Duration = Duration::from_secs(31_557_600);
@@ -72,7 +69,7 @@ impl Host {
 pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
     let mut root = Section::root(tree, findings);
     let node = node(root.section("node"), host);
-    let (server, answering) = server(root.section("server"), host);
+    let (server, answering) = super::server::check(root.section("server"), host);
     let insert_whitespace = lua(root.section("lua"));
     let health = health(root.section("health"));
     let (prober, deny) = prober(root.section("prober"), host);
@@ -113,29 +110,6 @@ fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<Path
         section.findings.error(at, format!("{} is empty", section.spell(key)), "write a path, or remove the key");
     }
     path
-}
-
-fn server(mut section: Section<'_>, host: &Host) -> (server::Config, answers::Options) {
-    const LISTEN: &str = "write addresses with ports, such as [\"192.0.2.1:53\", \"[2001:db8::1]:53\"]";
-    let listen = section.list("listen", LISTEN, address).map(|(at, listen)| {
-        if listen.is_empty() {
-            section.findings.error(&at, "`[server] listen` has no address", LISTEN);
-        }
-        listen
-    });
-    let threads = match section.number("udp_threads", 0, 0..=1024) {
-        0 => host.cores,
-        threads => threads,
-    };
-    let ecs = section.flag("ecs", true);
-    let rcvbuf = section.size("rcvbuf", 4 << 20, 4096..=1 << 30);
-    let tcp_max = section.number("tcp_max", (host.descriptors / 2).clamp(1, 4096), 1..=1_000_000);
-    let tcp_idle = section.duration("tcp_idle", 10 * SECOND, 100 * MILLISECOND..=HOUR).1;
-    section.finish(later::SERVER);
-    let listen_is_default = listen.is_none();
-    let loopbacks = || [([127, 0, 0, 1], 5300).into(), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5300))].to_vec();
-    let listen = listen.unwrap_or_else(loopbacks);
-    (server::Config { listen, listen_is_default, threads, rcvbuf, tcp_max, tcp_idle }, answers::Options { ecs })
 }
 
 fn lua(mut section: Section<'_>) -> bool {

@@ -26,13 +26,14 @@ mod finding;
 mod net;
 mod raw;
 mod section;
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::wire::Name;
-use crate::{answers, api, health, prober, server};
+use crate::{answers, api, health, prober};
 use check::Host;
 pub use finding::Finding;
 use finding::Findings;
@@ -44,7 +45,7 @@ pub struct Config {
     /// `[node]`.
     pub node: Node,
     /// `[server]`, without what belongs to `answers`.
-    pub server: server::Config,
+    pub server: crate::server::Config,
     /// What `[server]` says about answering.
     pub answering: answers::Options,
     /// `[health]`.
@@ -135,7 +136,7 @@ impl Config {
         } = new;
         let Node { name, state_dir } = node;
         let prober::Config { max_in_flight } = prober;
-        let server::Config { listen, listen_is_default: _, threads, rcvbuf, tcp_max, tcp_idle } = server;
+        let crate::server::Config { listen, listen_is_default: _, threads, rcvbuf, tcp_max, tcp_idle } = server;
         let api::Config { socket, listen: admin_listen, tokens: _ } = admin;
         [
             ("[node] name", *name != self.node.name),

@@ -59,7 +59,7 @@ fn defaults() {
     assert_eq!(config.node, Node { name: "host-1".into(), state_dir: "/var/lib/leeward".into() });
     let listen = ["127.0.0.1:5300", "[::1]:5300"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_secs(10);
-    let server = server::Config { listen, listen_is_default: true, threads: 3, rcvbuf: 4 << 20, tcp_max: 512, tcp_idle };
+    let server = crate::server::Config { listen, listen_is_default: true, threads: 3, rcvbuf: 4 << 20, tcp_max: 512, tcp_idle };
     assert_eq!(config.server, server);
     assert_eq!(config.answering, answers::Options { ecs: true });
     assert_eq!(config.health, health::Config::default());
@@ -123,7 +123,7 @@ fn every_key() {
     assert_eq!(config.node, Node { name: "eu-1".into(), state_dir: dir.join("state") });
     let listen = ["0.0.0.0:53", "[::]:53"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_millis(500);
-    let server = server::Config { listen, listen_is_default: false, threads: 2, rcvbuf: 65536, tcp_max: 10, tcp_idle };
+    let server = crate::server::Config { listen, listen_is_default: false, threads: 2, rcvbuf: 65536, tcp_max: 10, tcp_idle };
     assert_eq!(config.server, server);
     assert_eq!(config.answering, answers::Options { ecs: false });
     assert!(config.insert_whitespace);
@@ -149,7 +149,7 @@ fn unknown_keys() {
         r#"
         leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
-        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, ecs, rcvbuf, tcp_max, tcp_idle
+        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_idle, ecs
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
         leeward.toml:8:1: error: unknown key `[admin] sockets`; did you mean `socket`?
         "#,

@@ -11,6 +11,7 @@
 //! Never here: what an answer is; any wait for the control plane.
 
 mod batch;
+mod clock;
 mod listen;
 mod tcp;
 mod udp;

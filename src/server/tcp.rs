@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
+use super::clock;
 use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, respond};
 
 /// Octets read at a time. A client has at most one message (64 KiB) and one read waiting in our memory.
@@ -148,7 +149,7 @@ impl Desk {
 
     /// Appends the framed reply to `output`; whether there is one.
     fn answer(&self, snapshot: &Snapshot, client: IpAddr, request: &[u8], output: &mut Vec<u8>) -> bool {
-        let ctx = Ctx { client, transport: Transport::Tcp };
+        let ctx = Ctx { client, transport: Transport::Tcp, now: clock::now() };
         let reply = &mut *self.reply.borrow_mut();
         let Response::Reply(len) = respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) else { return false };
         output.extend_from_slice(&(len as u16).to_be_bytes());

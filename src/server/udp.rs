@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::answers::{Ctx, Published, Reader, Response, Transport, Worker, respond};
 
 use super::batch::{Batch, Wait};
+use super::clock;
 
 /// Batches that are answered after the order to stop: what has arrived by then, but not a flood without end.
 const LAST_BATCHES: usize = 64;
@@ -43,8 +44,9 @@ fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut
     };
     let snapshot = reader.load(); // also when idle: an old snapshot is let go of
     if received > 0 {
+        let now = clock::now();
         batch.answer(|client, request, reply| {
-            let ctx = Ctx { client, transport: Transport::Udp };
+            let ctx = Ctx { client, transport: Transport::Udp, now };
             match respond(snapshot, worker, &ctx, request, reply) {
                 Response::Reply(len) => len,
                 Response::Drop => 0,
