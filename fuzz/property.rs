@@ -53,15 +53,15 @@ pub fn snapshot() -> Arc<Snapshot> {
         }
     }
     let apex: Name = "prop.example".parse().expect("a name");
-    let options = Options { ecs: true };
+    let options = Arc::new(Options::default());
     let loaded = zone::load(&Text, Path::new("zone"), apex.as_ref());
     let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
     let settings = Settings { defaults: Defaults::default(), insert_whitespace: false, deny: Vec::new() };
-    let empty = Snapshot::empty(options, 1);
+    let empty = Snapshot::empty(Arc::clone(&options), 1);
     let version = compile::version(&empty, &contents, &settings, &mut Slots::default(), Origin::default());
     let health = health::Config::default();
     let now = Moment::at(Duration::from_secs(1));
-    let config = Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
+    let config = Config { health: health.clone(), options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
     let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
     let load = Load {
         id: LoadId(1),

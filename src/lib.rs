@@ -32,15 +32,16 @@
 //! | --- | --- | --- | --- |
 //! | 0 | [`wire`] | DNS messages ↔ bytes: names, types, RDATA layout, EDNS | — |
 //! | 0 | [`target`] | what a check is; what may be believed of it | — |
+//! | 0 | [`geo`] | address → network and the prefix it holds for | — |
 //! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
-//! | 1 | [`program`] | record program text → plan; plan + statuses + client → records | wire, target |
+//! | 1 | [`program`] | record program text → plan; plan + statuses + client → records | wire, target, geo |
 //! | 1 | [`health`] | probe outcomes → one status per check; when to probe next | target |
-//! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, zone, program |
+//! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |
 //! | 4 | [`config`] | files → checked component configurations | the components' config types |
-//! | 4 | [`server`] | DNS over UDP and TCP | wire, answers |
+//! | 4 | [`server`] | DNS over UDP and TCP | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
-//! | 4 | [`api`] | admin calls, explain, metrics | views of answers, control, health, program |
+//! | 4 | [`api`] | admin calls, explain, metrics | geo; views of answers, control, health, program |
 //! | 4 | [`store`] | durable state: last-good copies of zones | wire |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
@@ -85,6 +86,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod geo;
 pub mod health;
 pub mod node;
 pub mod prober;

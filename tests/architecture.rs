@@ -23,13 +23,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // layer 3
     ("control", &["wire", "target", "geo", "zone", "program", "health", "failover", "answers"]),
     // layer 4; names of zones are `wire::Name` wherever they appear
-    ("server", &["wire", "answers"]),
+    ("server", &["wire", "geo", "answers"]),
     ("prober", &["target", "control"]),
     ("peers", &["wire", "target", "health", "control"]),
-    ("api", &["wire", "target", "program", "health", "answers", "control"]),
+    ("api", &["wire", "target", "geo", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
     // `config` is made of the components' own config types, and of nothing else of theirs
-    ("config", &["wire", "health", "answers", "server", "prober", "api"]),
+    ("config", &["wire", "geo", "health", "answers", "server", "prober", "api"]),
     // layer 5
     (
         "node",
@@ -82,7 +82,7 @@ fn config_takes_only_config_types_of_its_siblings() {
         }
         for line in code(&text).lines().filter(|line| line.contains("crate::server") || line.contains("crate::prober")) {
             assert!(
-                line.contains("Config") || line.contains("::{self}") || line.ends_with("prober;"),
+                line.contains("Config") || line.contains("::{self}") || line.ends_with("prober;") || line.ends_with("server;"),
                 "{}: {line}",
                 file.display()
             );

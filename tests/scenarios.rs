@@ -86,11 +86,11 @@ impl Story {
         let now = Moment::at(Duration::from_secs(1000));
         let config = Config {
             health: health::Config::default(),
-            options: Options { ecs: true },
+            options: Arc::new(Options::default()),
             publish_interval: Duration::from_millis(10),
             workers: 1,
         };
-        let empty = Snapshot::empty(config.options, 1);
+        let empty = Snapshot::empty(Arc::clone(&config.options), 1);
         Self {
             place: file,
             now,
@@ -170,7 +170,7 @@ impl Story {
             assert!(unwanted.is_empty() || apex.to_string().starts_with("broken"), "{}: {unwanted:#?}", self.place);
             zones.push(version.load);
         }
-        let (health, options) = (health::Config::default(), Options { ecs: true });
+        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
         let load = Load {
             id: LoadId(1),
             kind,

@@ -45,8 +45,8 @@ impl Transport {
     }
 }
 
-/// The rcodes that are counted apart; any other is counted as the last.
-pub const RCODES: [Rcode; 8] = [
+/// The rcodes that are counted apart; any other is counted as SERVFAIL.
+pub const RCODES: [Rcode; 10] = [
     Rcode::NOERROR,
     Rcode::FORMERR,
     Rcode::SERVFAIL,
@@ -54,14 +54,20 @@ pub const RCODES: [Rcode; 8] = [
     Rcode::NOTIMP,
     Rcode::REFUSED,
     Rcode::YXDOMAIN,
+    Rcode::NOTAUTH,
     Rcode::BADVERS,
+    Rcode::BADCOOKIE,
 ];
+
+/// Where SERVFAIL stands in [`RCODES`].
+const SERVFAIL_AT: usize = 2;
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Slot {
     replies: [[AtomicU64; RCODES.len()]; Transport::ALL.len()],
     dropped: AtomicU64,
+    limited: AtomicU64,
 }
 
 /// Queries by transport and rcode, for one zone or for what belongs to none.
@@ -75,8 +81,10 @@ pub struct QueryCounters {
 pub struct Counted {
     /// Replies, by transport and rcode in the order of [`Transport::ALL`] and [`RCODES`].
     pub replies: [[u64; RCODES.len()]; Transport::ALL.len()],
-    /// Datagrams and messages that got no reply.
+    /// Datagrams and messages that were not answered because they are no queries.
     pub dropped: u64,
+    /// Replies that rate limiting held back, or sent empty with TC.
+    pub limited: u64,
 }
 
 impl QueryCounters {
@@ -87,7 +95,7 @@ impl QueryCounters {
     }
 
     pub(super) fn replied(&self, worker: usize, transport: Transport, rcode: Rcode) {
-        let at = RCODES.iter().position(|&known| known == rcode).unwrap_or(RCODES.len() - 1);
+        let at = RCODES.iter().position(|&known| known == rcode).unwrap_or(SERVFAIL_AT);
         if let Some(slot) = self.slots.get(worker) {
             bump(&slot.replies[transport as usize][at]);
         }
@@ -96,6 +104,13 @@ impl QueryCounters {
     pub(super) fn dropped(&self, worker: usize) {
         if let Some(slot) = self.slots.get(worker) {
             bump(&slot.dropped);
+        }
+    }
+
+    /// A reply that rate limiting holds back or sends empty; the latter counts as a reply too.
+    pub(super) fn limited(&self, worker: usize) {
+        if let Some(slot) = self.slots.get(worker) {
+            bump(&slot.limited);
         }
     }
 
@@ -110,6 +125,7 @@ impl QueryCounters {
                 }
             }
             sum.dropped += slot.dropped.load(Ordering::Relaxed);
+            sum.limited += slot.limited.load(Ordering::Relaxed);
         }
         sum
     }

@@ -49,12 +49,14 @@ pub enum Found {
     Wildcard,
     /// A delegation at or above the name.
     Cut,
+    /// A redirection of all that is below a name above this one (RFC 6672).
+    Dname,
     /// Nothing; the closest encloser is named.
     None,
 }
 
 /// One thing that happened on the way to an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Trace<'s> {
     /// The zone was chosen; `None`: no zone that is served holds the name.
     Zone(Option<&'s ZoneEntry>),
@@ -62,8 +64,8 @@ pub enum Trace<'s> {
     Found(Found, NameRef<'s>),
     /// An answer set was drawn from.
     Program(&'s AnswerSet),
-    /// A CNAME was followed.
-    Follow(NameRef<'s>),
+    /// A CNAME, stored, drawn or made by a DNAME, was followed.
+    Follow(Name),
 }
 
 /// Answers `asked` from `snapshot` as a query over TCP would be, and says how. Counts as a query of its zone in no

@@ -5,7 +5,9 @@
 //!   answer set.
 //! - [`Prepared`] and [`AnswerSet`]: a record program's possible records, encoded at load; and which of them are offered
 //!   under one set of statuses, settled whenever one of those statuses changes. A query only draws and copies.
-//! - [`respond`]: bytes in, bytes out. Total: any datagram gets a reply or is dropped, nothing in between.
+//! - [`respond`]: bytes in, bytes out. Total: any datagram gets a reply or is dropped, nothing in between. The file
+//!   `respond` has what concerns the message (EDNS, TSIG, classes, limits), `resolve` what concerns the name.
+//! - [`Options`]: what the operator chooses, [`Cookies`] and [`RateLimiter`] among it.
 //! - [`explain`]: the same routine, telling what it does while it does it.
 //!
 //! Why answer sets are settled by the writer and not looked up by the query: a status changes some times a minute, a
@@ -14,14 +16,22 @@
 //! Invariants: nothing published is ever changed; generations only move forward; the query path takes no lock, allocates
 //! nothing, logs nothing and reads no clock.
 
+mod chaos;
+mod cookies;
 mod counters;
 mod explain;
+mod options;
 mod prepared;
+mod rate;
+mod resolve;
 mod respond;
 mod snapshot;
 
+pub use cookies::{Cookies, Secret};
 pub use counters::{Counted, QueryCounters, RCODES, Transport};
 pub use explain::{Asked, Explanation, Found, Trace, explain};
+pub use options::{Any, Options};
 pub use prepared::{AnswerSet, Prepared};
+pub use rate::{RateLimiter, RateLimits};
 pub use respond::{Ctx, Now, Response, Worker, respond};
-pub use snapshot::{Generation, Options, Published, Reader, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+pub use snapshot::{Generation, Published, Reader, Snapshot, ZoneEntry, ZoneState, ZoneTable};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::program::{Choice, Draw, Facts, Program};
+use crate::program::{Choice, Facts, Program, Reach};
 use crate::target::{CheckId, StatusTable};
 use crate::wire::{Class, NameRef, RecordType, Ttl};
 use crate::zone::{RdataError, rdata_from_text};
@@ -111,7 +111,7 @@ impl AnswerSet {
         let settled = program.settle(&|at| checks.get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)));
         let every = match &settled.choice {
             Choice::Every(members) => concatenate(&prepared.records, members),
-            Choice::Fail(_) | Choice::One { .. } | Choice::Weighted { .. } => None,
+            Choice::Fail(_) | Choice::One { .. } | Choice::Weighted { .. } | Choice::ByNetwork { .. } => None,
         };
         Self { prepared, checks, choice: Some(settled.choice), every, unknown: settled.unknown }
     }
@@ -140,27 +140,18 @@ impl AnswerSet {
         self.unknown
     }
 
-    /// Whether another client may get another answer.
-    pub(super) fn depends_on_client(&self) -> bool {
-        match &self.choice {
-            Some(Choice::One { draw: Draw::Client, members }) => members.len() > 1,
-            Some(Choice::Weighted { draw: Draw::Client, members }) => members.len() > 1,
-            Some(Choice::Fail(_) | Choice::Every(_) | Choice::One { .. } | Choice::Weighted { .. }) | None => false,
-        }
-    }
-
-    /// One query's records.
-    pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> Drawn<'_> {
+    /// One query's records, and how far around the client they are the same.
+    pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> (Drawn<'_>, Reach) {
         if let Some((records, count)) = &self.every {
-            return Drawn::Records(records, *count);
+            return (Drawn::Records(records, *count), Reach::Everyone);
         }
         match &self.choice {
-            None | Some(Choice::Fail(_) | Choice::Every(_)) => Drawn::Fail,
-            Some(choice @ (Choice::One { .. } | Choice::Weighted { .. })) => {
-                let picked = choice.pick(&Facts { client, qname }, random).ok();
-                let member = picked.and_then(|members| members.first());
+            None | Some(Choice::Fail(_) | Choice::Every(_)) => (Drawn::Fail, Reach::Everyone),
+            Some(choice) => {
+                let (picked, reach) = choice.pick(&Facts { client, qname }, random);
+                let member = picked.ok().and_then(|members| members.first());
                 let record = member.and_then(|&member| self.prepared.records.get(usize::from(member)));
-                record.and_then(Option::as_deref).map_or(Drawn::Fail, |record| Drawn::Records(record, 1))
+                (record.and_then(Option::as_deref).map_or(Drawn::Fail, |record| Drawn::Records(record, 1)), reach)
             }
         }
     }

@@ -1,42 +1,56 @@
-//! The answer routine: RFC 1034 4.3.2 over a snapshot, in fixed stages.
+//! The answer routine: a message in, a reply out, in fixed stages.
 //!
-//! parse → zone by longest apex → node (exact, wildcard, cut, none) → records (stored, or drawn from answer sets) →
-//! write, truncate, EDNS. A CNAME starts again at its target, inside the zones that are served, at most
-//! [`CHAIN_MAX`] times.
+//! parse → EDNS (version, cookie, client subnet) → TSIG → class and type → the name (`resolve`) → rate limit → write,
+//! truncate, OPT.
 //!
-//! A stage that cannot go on says so as a value ([`Stop`]); nothing here panics on what a client sends, allocates, or
-//! looks at a clock.
+//! | what is wrong | reply | source |
+//! | --- | --- | --- |
+//! | shorter than a header, or a response | none | RFC 1035 4.1.1 |
+//! | opcode other than QUERY | NOTIMP | RFC 1035 4.1.1 |
+//! | not one question, or one that cannot be read | FORMERR, no question | RFC 9619 4 |
+//! | no question, but a cookie | NOERROR and a cookie | RFC 7873 5.4 |
+//! | EDNS version above 0 | BADVERS | RFC 6891 6.1.3 |
+//! | what follows the question, or an option, is malformed | FORMERR with the question | RFC 6891 6.1.1, 7, RFC 7871 7.1.2, RFC 7873 5.2.2 |
+//! | TSIG | NOTAUTH, BADKEY | RFC 8945 5.2.1 |
+//! | a cookie is required and not good | BADCOOKIE and a good one | RFC 7873 5.2.3 |
+//! | type OPT, TKEY, TSIG, NXNAME | FORMERR | RFC 6895 3.1, RFC 9824 5.1 |
+//! | type AXFR, IXFR | REFUSED; for what is no zone of ours, NOTAUTH | RFC 5936 2.2.1 |
+//! | a class or a name that is not served | REFUSED | RFC 1035 4.1.1 |
+//!
+//! Nothing here panics on what a client sends, allocates, or looks at a clock.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::wire::{
-    ClientSubnet, ExtendedError, Field, Full, Header, NameRef, OptReply, Owner, Query, RESPONDER_PAYLOAD, Rcode, RecordType,
-    Rejected, Section, Writer, layout,
+    Class, ClientSubnet, Edns, ExtendedError, Mark, NameRef, OptReply, Owner, Query, RESPONDER_PAYLOAD, Rcode, RecordType,
+    Rejected, Tsig, Writer,
 };
-use crate::zone::{self, Node, RRset, Zone};
 
+use super::chaos;
+use super::cookies::{Judged, ServerCookie};
 use super::counters::{QueryCounters, Transport};
-use super::explain::{Found, Trace};
-use super::prepared::{AnswerSet, Drawn, each_rdata, first_rdata};
-use super::snapshot::{Snapshot, ZoneEntry, ZoneState};
+use super::explain::Trace;
+use super::options::Options;
+use super::rate::{Subject, Verdict};
+use super::resolve::Chain;
+use super::snapshot::{Snapshot, ZoneEntry};
 
-/// CNAMEs followed for one answer. The chain so far is the answer then, as for a chain that leaves the served zones.
-const CHAIN_MAX: usize = 16;
 /// The least that any client takes over UDP (RFC 1035 4.2.1).
 const PLAIN_UDP_PAYLOAD: usize = 512;
 
 /// What is per thread.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Worker {
     slot: usize,
     random: fastrand::Rng,
+    chain: Chain,
 }
 
 impl Worker {
     /// The worker that counts in `slot` and draws from `random`.
     #[must_use]
-    pub const fn new(slot: usize, random: fastrand::Rng) -> Self {
-        Self { slot, random }
+    pub fn new(slot: usize, random: fastrand::Rng) -> Self {
+        Self { slot, random, chain: Chain::new() }
     }
 }
 
@@ -83,37 +97,42 @@ pub(super) fn respond_traced<'s>(
     reply: &mut [u8],
     trace: Option<&mut Vec<Trace<'s>>>,
 ) -> Response {
-    let unserved = &*snapshot.unserved;
-    let query = match Query::parse(request) {
-        Ok(query) => query,
-        Err(Rejected::Ignored) => {
-            unserved.dropped(worker.slot);
-            return Response::Drop;
+    let outcome = match Query::parse(request) {
+        Ok(query) => {
+            let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query) else {
+                return drop_it(snapshot, worker);
+            };
+            let Worker { random, chain, .. } = worker;
+            Answering::new(snapshot, random, ctx, &query, writer, trace).run(chain)
         }
-        Err(Rejected::Refused(header, rcode)) => return refuse(unserved, worker, ctx, header, rcode, reply),
+        Err(Rejected::Ignored) => return drop_it(snapshot, worker),
+        Err(Rejected::Refused(header, rcode)) => {
+            let verdict = rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.random);
+            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
+                None => return drop_it(snapshot, worker),
+                Some(writer) if verdict == Verdict::Send => Outcome::unserved(writer.finish(rcode, None, None), rcode),
+                Some(_) => Outcome { len: None, rcode, limited: true, counters: None },
+            }
+        }
+        Err(Rejected::NoQuestion(header, edns)) => {
+            let Some(writer) = Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) else { return drop_it(snapshot, worker) };
+            let (rcode, opt) = without_question(&snapshot.options, ctx, &edns);
+            Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode)
+        }
     };
-    let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query) else {
-        unserved.dropped(worker.slot);
-        return Response::Drop;
-    };
-    let Worker { slot, random } = worker;
-    let answering = Answering::new(snapshot, random, ctx, &query, writer, trace);
-    let (len, rcode, counters) = answering.run();
-    counters.unwrap_or(unserved).replied(*slot, ctx.transport, rcode);
+    let Outcome { len, rcode, limited, counters } = outcome;
+    let counters = counters.unwrap_or(&*snapshot.unserved);
+    if limited {
+        counters.limited(worker.slot);
+    }
+    let Some(len) = len else { return Response::Drop };
+    counters.replied(worker.slot, ctx.transport, rcode);
     Response::Reply(len)
 }
 
-fn refuse(counters: &QueryCounters, worker: &Worker, ctx: &Ctx, header: Header, rcode: Rcode, reply: &mut [u8]) -> Response {
-    match Writer::refusal(reply, header, rcode) {
-        Some(len) => {
-            counters.replied(worker.slot, ctx.transport, rcode);
-            Response::Reply(len)
-        }
-        None => {
-            counters.dropped(worker.slot);
-            Response::Drop
-        }
-    }
+fn drop_it(snapshot: &Snapshot, worker: &Worker) -> Response {
+    snapshot.unserved.dropped(worker.slot);
+    Response::Drop
 }
 
 /// The most octets that the client takes and we send.
@@ -125,320 +144,260 @@ fn limit(query: &Query<'_>, transport: Transport) -> usize {
     }
 }
 
-/// One query on its way to an answer.
-struct Answering<'s, 'q, 'b, 't> {
-    snapshot: &'s Snapshot,
-    random: &'q mut fastrand::Rng,
-    query: &'q Query<'q>,
-    writer: Writer<'b>,
-    /// The address that the answer is made for: the client subnet's network, else the sender.
-    client: IpAddr,
-    subnet: Option<ClientSubnet>,
-    /// Whether another client may get another answer.
-    tailored: bool,
-    /// Whether the answer rests on a status that nobody knows yet.
-    unknown: bool,
-    trace: Option<&'t mut Vec<Trace<'s>>>,
-}
-
-/// Why there is no whole answer.
-enum Stop {
-    /// It does not fit.
-    Full,
-    /// A record program failed.
-    ProgramFailed,
-}
-
-impl From<Full> for Stop {
-    fn from(_: Full) -> Self {
-        Self::Full
+/// What becomes of a reply to a client that has not proven its address.
+fn rate(snapshot: &Snapshot, ctx: &Ctx, subject: &Subject<'_>, random: &mut fastrand::Rng) -> Verdict {
+    match &snapshot.options.rate {
+        Some(limiter) if ctx.transport == Transport::Udp => {
+            limiter.judge(unmapped(ctx.client), subject, ctx.now.monotonic, random)
+        }
+        _ => Verdict::Send,
     }
 }
 
-/// What a name led to.
-enum Step<'s> {
-    Done(Rcode),
-    Follow(NameRef<'s>),
+/// A query without a question can only be one for a cookie (RFC 7873 5.4).
+fn without_question<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> (Rcode, OptReply<'o>) {
+    let cookie = judged(options, ctx, edns);
+    let opt = OptReply { cookie: cookie.map(|(client, judged)| (client, judged.server)), ..opt(options, ctx, edns) };
+    match cookie {
+        _ if edns.version > 0 => (Rcode::BADVERS, OptReply { cookie: None, ..opt }),
+        Some(_) if !edns.malformed => (Rcode::NOERROR, opt),
+        _ => (Rcode::FORMERR, opt),
+    }
+}
+
+/// The client's cookie and what it is worth; `None` without one that can be read, or where cookies are off.
+fn judged(options: &Options, ctx: &Ctx, edns: &Edns<'_>) -> Option<([u8; 8], Judged)> {
+    let cookie = edns.cookie?.ok()?;
+    let judged = options.cookies.as_ref()?.judge(&cookie, unmapped(ctx.client), ctx.now.unix)?;
+    Some((cookie.client, judged))
+}
+
+/// What the OPT record of a reply says, whatever the answer is.
+fn opt<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> OptReply<'o> {
+    let stream = matches!(ctx.transport, Transport::Tcp | Transport::Tls);
+    let tenths = || u16::try_from(options.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
+    OptReply {
+        dnssec_ok: edns.dnssec_ok,
+        nsid: options.nsid.as_deref().filter(|_| edns.nsid),
+        // RFC 7828 3.2.1, 3.3.2: only where there is a connection to keep.
+        keepalive: (stream && edns.keepalive.is_some()).then(tenths),
+        padded: edns.padded && ctx.transport.is_encrypted(),
+        ..OptReply::default()
+    }
+}
+
+/// One query on its way to an answer.
+pub(super) struct Answering<'s, 'q, 'b, 't> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) random: &'q mut fastrand::Rng,
+    ctx: &'q Ctx,
+    pub(super) query: &'q Query<'q>,
+    pub(super) writer: Writer<'b>,
+    /// The address that the answer is made for: the client subnet's network, else the sender.
+    pub(super) client: IpAddr,
+    pub(super) subnet: Option<ClientSubnet>,
+    /// How many bits around `client` the answer holds for, as far as it was made from it.
+    pub(super) scope: u8,
+    /// Whether the answer rests on a status that nobody knows yet.
+    pub(super) unknown: bool,
+    /// What the name comes to, as far as is known: a truncated reply says so.
+    pub(super) rcode: Rcode,
+    /// Up to where the reply holds whole RRsets.
+    pub(super) whole: Mark,
+    /// What the answer is about, for rate limiting.
+    pub(super) subject: Subject<'s>,
+    /// The client's cookie, and the server's for it.
+    cookie: Option<([u8; 8], ServerCookie)>,
+    /// Whether the client gets what is sent to its address, as far as we know.
+    proven: bool,
+    trace: Option<&'t mut Vec<Trace<'s>>>,
+}
+
+/// How a query ends.
+struct Outcome<'s> {
+    /// The reply's length; `None`: it is not sent.
+    len: Option<usize>,
+    rcode: Rcode,
+    /// Whether rate limiting holds the reply back or makes it an empty one.
+    limited: bool,
+    /// Whose counters it belongs to; `None`: no zone's.
+    counters: Option<&'s QueryCounters>,
+}
+
+impl Outcome<'_> {
+    const fn unserved(len: usize, rcode: Rcode) -> Self {
+        Self { len: Some(len), rcode, limited: false, counters: None }
+    }
+}
+
+/// A reply without data.
+struct Refusal<'q> {
+    rcode: Rcode,
+    error: Option<ExtendedError>,
+    tsig: Option<Tsig<'q>>,
+}
+
+impl Refusal<'_> {
+    const fn new(rcode: Rcode) -> Self {
+        Self { rcode, error: None, tsig: None }
+    }
+
+    const fn because(rcode: Rcode, error: ExtendedError) -> Self {
+        Self { rcode, error: Some(error), tsig: None }
+    }
 }
 
 impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     fn new(
         snapshot: &'s Snapshot,
         random: &'q mut fastrand::Rng,
-        ctx: &Ctx,
+        ctx: &'q Ctx,
         query: &'q Query<'q>,
         writer: Writer<'b>,
         trace: Option<&'t mut Vec<Trace<'s>>>,
     ) -> Self {
-        let subnet = query.edns.and_then(|edns| edns.client_subnet?.ok()).filter(|_| snapshot.options.ecs);
-        let client = subnet.map_or_else(|| unmapped(ctx.client), |subnet| subnet.network);
-        Self { snapshot, random, query, writer, client, subnet, tailored: false, unknown: false, trace }
-    }
-
-    /// The reply's length and rcode, and whose counters it belongs to.
-    fn run(mut self) -> (usize, Rcode, Option<&'s QueryCounters>) {
-        if let Some(edns) = self.query.edns {
-            self.writer.reserve(&self.opt(None));
-            if edns.version > 0 {
-                self.subnet = None; // an option of a version that we do not speak
-                return (self.finish(Rcode::BADVERS, None), Rcode::BADVERS, None);
-            }
-            // RFC 7871 7.1.2; a server that does not use the option does not know it either.
-            if edns.malformed || (self.snapshot.options.ecs && matches!(edns.client_subnet, Some(Err(_)))) {
-                return (self.finish(Rcode::FORMERR, None), Rcode::FORMERR, None);
-            }
+        let edns = query.edns.filter(|edns| edns.version == 0); // options of a version that we do not speak mean nothing
+        let subnet = edns.and_then(|edns| edns.client_subnet?.ok()).filter(|_| snapshot.options.ecs);
+        let judged = edns.and_then(|edns| judged(&snapshot.options, ctx, &edns));
+        let whole = writer.mark();
+        Self {
+            snapshot,
+            random,
+            ctx,
+            query,
+            writer,
+            client: subnet.map_or_else(|| unmapped(ctx.client), |subnet| subnet.network),
+            subnet,
+            scope: 0,
+            unknown: false,
+            rcode: Rcode::NOERROR,
+            whole,
+            subject: Subject::Node(NameRef::ROOT, query.qtype),
+            cookie: judged.map(|(client, judged)| (client, judged.server)),
+            proven: ctx.transport != Transport::Udp || judged.is_some_and(|(_, judged)| judged.proven),
+            trace,
         }
-        let Some(entry) = self.served() else {
-            return (self.finish(Rcode::REFUSED, None), Rcode::REFUSED, None);
-        };
-        let (rcode, error) = self.answer_from(entry);
-        (self.finish(rcode, error), rcode, Some(&entry.counters))
     }
 
-    /// The zone that answers, for a question that a zone can answer.
-    fn served(&mut self) -> Option<&'s ZoneEntry> {
-        let askable =
-            self.query.qclass == crate::wire::Class::IN && (!self.query.qtype.is_meta() || self.query.qtype == RecordType::ANY);
-        let entry = self.zone_of_question().filter(|_| askable);
-        self.tell(|| Trace::Zone(entry));
-        entry
-    }
-
-    /// The zone with the longest apex; for DS the parent's side of a cut, where that is served too (RFC 4035 3.1.4.1).
-    fn zone_of_question(&self) -> Option<&'s ZoneEntry> {
-        let Query { qname, qtype, .. } = *self.query;
-        let zones = &self.snapshot.zones;
-        let entry = zones.find(qname)?;
-        let above = qname.parent().filter(|_| qtype == RecordType::DS && entry.apex() == qname);
-        Some(above.and_then(|parent| zones.find(parent)).unwrap_or(entry))
-    }
-
-    fn answer_from(&mut self, entry: &'s ZoneEntry) -> (Rcode, Option<ExtendedError>) {
-        if matches!(entry.state, ZoneState::Failed(_)) {
-            return (Rcode::SERVFAIL, Some(ExtendedError::not_ready("the zone could not be loaded")));
+    fn run(mut self, chain: &mut Chain) -> Outcome<'s> {
+        if self.query.edns.is_some() {
+            let opt = self.opt(None);
+            self.writer.reserve(&opt);
         }
         let start = self.writer.mark();
-        match self.chase(entry) {
-            Ok(rcode) if self.unknown => (rcode, Some(ExtendedError::not_ready("a target's health is not known yet"))),
-            Ok(rcode) => (rcode, None),
-            Err(Stop::Full) => {
-                self.writer.truncate(start);
-                (Rcode::NOERROR, None)
+        let (refusal, counters) = match self.screen() {
+            Err(refusal) => {
+                self.tell(|| Trace::Zone(None));
+                (refusal, None)
             }
-            Err(Stop::ProgramFailed) => {
-                self.writer.rewind(start);
-                self.writer.set_authoritative(false);
-                (Rcode::SERVFAIL, Some(ExtendedError::other("the record program failed")))
+            Ok(Asked::Chaos(text)) => (self.chaos(text), None),
+            Ok(Asked::Zone(entry)) => {
+                self.tell(|| Trace::Zone(Some(entry)));
+                let (rcode, error) = self.answer_from(entry, chain);
+                (Refusal { rcode, error, tsig: None }, Some(&*entry.counters))
             }
-        }
-    }
-
-    /// Answers at the name asked for, then at each CNAME target inside the served zones.
-    fn chase(&mut self, mut entry: &'s ZoneEntry) -> Result<Rcode, Stop> {
-        let mut name = self.query.qname;
-        let mut owner = Owner::Question;
-        let mut followed = [NameRef::ROOT; CHAIN_MAX];
-        for hop in 0..=CHAIN_MAX {
-            let ZoneState::Serving { zone, .. } = &entry.state else { break };
-            match self.step(zone, owner, name)? {
-                Step::Done(rcode) => return Ok(rcode),
-                Step::Follow(target) => {
-                    // A loop says nothing new from its second turn on.
-                    let known = target == self.query.qname || followed.iter().take(hop).any(|&name| name == target);
-                    let Some(next) = self.snapshot.zones.find(target).filter(|_| !known && hop < CHAIN_MAX) else { break };
-                    followed[hop] = target;
-                    (entry, name, owner) = (next, target, Owner::Name(target));
-                }
-            }
-        }
-        Ok(Rcode::NOERROR)
-    }
-
-    fn step(&mut self, zone: &'s Zone, owner: Owner<'_>, name: NameRef<'_>) -> Result<Step<'s>, Stop> {
-        if matches!(owner, Owner::Question) {
-            self.writer.set_authoritative(true);
-        }
-        match zone.find(name) {
-            zone::Found::Cut(node) => self.referral(zone, owner, node, name),
-            zone::Found::Exact(node) => {
-                self.tell(|| Trace::Found(Found::Exact, node.name()));
-                self.node(zone, owner, name, node)
-            }
-            zone::Found::Wildcard { node, .. } => {
-                self.tell(|| Trace::Found(Found::Wildcard, node.name()));
-                self.node(zone, owner, name, node)
-            }
-            zone::Found::None { encloser } => {
-                self.tell(|| Trace::Found(Found::None, encloser.name()));
-                self.negative(zone)?;
-                Ok(Step::Done(Rcode::NXDOMAIN))
-            }
-        }
-    }
-
-    /// Answers from the node that `name` led to.
-    fn node(&mut self, zone: &'s Zone, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<Step<'s>, Stop> {
-        let qtype = self.query.qtype;
-        if qtype != RecordType::CNAME
-            && qtype != RecordType::ANY
-            && let Some(target) = self.alias(owner, name, node)?
-        {
-            self.tell(|| Trace::Follow(target));
-            return Ok(Step::Follow(target));
-        }
-        let before = self.writer.count(Section::Answer);
-        if qtype == RecordType::ANY {
-            self.any(owner, name, node)?;
-        } else {
-            self.records(owner, name, node, qtype)?;
-        }
-        if self.writer.count(Section::Answer) == before {
-            self.negative(zone)?;
-        }
-        Ok(Step::Done(Rcode::NOERROR))
-    }
-
-    /// Writes the node's CNAME, if it has one or a program gives one, and says where it leads. Of several, the first
-    /// counts.
-    fn alias(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<Option<NameRef<'s>>, Stop> {
-        if let Some(rrset) = node.rrset(RecordType::CNAME)
-            && let Some(rdata) = rrset.rdata().next()
-        {
-            self.writer.record(owner, RecordType::CNAME, rrset.ttl, rdata)?;
-            return Ok(NameRef::parse(rdata).ok());
-        }
-        for program in node.programs().iter().filter(|program| program.rtype == RecordType::CNAME) {
-            let (records, _) = self.draw(self.snapshot.set(program.id), name)?;
-            if let Some(rdata) = first_rdata(records) {
-                self.writer.record(owner, RecordType::CNAME, program.ttl, rdata)?;
-                return Ok(NameRef::parse(rdata).ok());
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes the node's records of one type, stored and drawn.
-    fn records(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, rtype: RecordType) -> Result<(), Stop> {
-        if let Some(rrset) = node.rrset(rtype).filter(|_| rtype != RecordType::LUA) {
-            self.stored(owner, &rrset)?;
-        }
-        for program in node.programs().iter().filter(|program| program.rtype == rtype && rtype != RecordType::LUA) {
-            let (records, count) = self.draw(self.snapshot.set(program.id), name)?;
-            match owner {
-                Owner::Question if has_no_names(rtype) => self.writer.prepared(records, count)?,
-                Owner::Question | Owner::Name(_) => {
-                    for rdata in each_rdata(records) {
-                        self.writer.record(owner, rtype, program.ttl, rdata)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// RFC 8482 4.1: of all the RRsets of the name, one.
-    fn any(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<(), Stop> {
-        let stored = node.rrsets().map(|rrset| rrset.rtype);
-        let drawn = node.programs().iter().map(|program| program.rtype);
-        let before = self.writer.count(Section::Answer);
-        for rtype in stored.chain(drawn).filter(|&rtype| rtype != RecordType::LUA) {
-            self.records(owner, name, node, rtype)?;
-            if self.writer.count(Section::Answer) > before {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn draw(&mut self, set: Option<&'s std::sync::Arc<AnswerSet>>, name: NameRef<'_>) -> Result<(&'s [u8], u16), Stop> {
-        let set = set.ok_or(Stop::ProgramFailed)?;
-        self.tailored |= set.depends_on_client();
-        self.unknown |= set.rests_on_unknown();
-        let drawn = set.draw(self.client, name, self.random);
-        self.tell(|| Trace::Program(set));
-        match drawn {
-            Drawn::Fail => Err(Stop::ProgramFailed),
-            Drawn::Records(records, count) => Ok((records, count)),
-        }
-    }
-
-    fn stored(&mut self, owner: Owner<'_>, rrset: &RRset<'s>) -> Result<(), Full> {
-        match owner {
-            Owner::Question if has_no_names(rrset.rtype) => self.writer.prepared(rrset.prepared(), rrset.count),
-            Owner::Question | Owner::Name(_) => {
-                rrset.rdata().try_for_each(|rdata| self.writer.record(owner, rrset.rtype, rrset.ttl, rdata))
-            }
-        }
-    }
-
-    /// The SOA of a negative answer, with the negative TTL (RFC 2308 3).
-    fn negative(&mut self, zone: &'s Zone) -> Result<(), Full> {
-        self.writer.section(Section::Authority);
-        let soa = zone.soa().rdata().next().unwrap_or_default();
-        self.writer.record(Owner::Name(zone.apex()), RecordType::SOA, zone.negative_ttl(), soa)
-    }
-
-    /// The delegation at `cut`: its NS records and the glue that the zone has. DS is answered from this side
-    /// (RFC 4035 3.1.4.1).
-    fn referral(&mut self, zone: &'s Zone, owner: Owner<'_>, cut: Node<'s>, name: NameRef<'_>) -> Result<Step<'s>, Stop> {
-        self.tell(|| Trace::Found(Found::Cut, cut.name()));
-        if self.query.qtype == RecordType::DS && cut.name() == name {
-            return self.node(zone, owner, name, cut);
-        }
-        if matches!(owner, Owner::Question) {
-            self.writer.set_authoritative(false);
-        }
-        self.writer.section(Section::Authority);
-        let Some(servers) = cut.rrset(RecordType::NS) else { return Ok(Step::Done(Rcode::SERVFAIL)) };
-        for rdata in servers.rdata() {
-            self.writer.record(Owner::Name(cut.name()), RecordType::NS, servers.ttl, rdata)?;
-        }
-        self.writer.section(Section::Additional);
-        for server in servers.rdata().filter_map(|rdata| NameRef::parse(rdata).ok()) {
-            self.glue(zone, cut, server);
-        }
-        Ok(Step::Done(Rcode::NOERROR))
-    }
-
-    /// Addresses of a name server, as far as they fit; TC says that some below the cut do not (RFC 9471 3.1).
-    fn glue(&mut self, zone: &'s Zone, cut: Node<'s>, server: NameRef<'s>) {
-        let Some(node) = Some(server).filter(|name| name.is_within(zone.apex())).and_then(|name| zone.node(name)) else {
-            return;
         };
-        for rrset in [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.rrset(rtype)) {
-            let mark = self.writer.mark();
-            if self.stored(Owner::Name(server), &rrset).is_err() {
-                self.writer.rewind(mark);
-                if server.is_within(cut.name()) {
-                    self.writer.set_truncated();
-                }
+        let Refusal { mut rcode, mut error, mut tsig } = refusal;
+        if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
+            self.subject = Subject::Error(rcode);
+        }
+        let verdict = if self.proven { Verdict::Send } else { rate(self.snapshot, self.ctx, &self.subject, self.random) };
+        match verdict {
+            Verdict::Send => {}
+            Verdict::Drop => return Outcome { len: None, rcode, limited: true, counters },
+            Verdict::Truncate => {
+                self.writer.truncate(start);
+                (rcode, error, tsig) = (Rcode::NOERROR, None, None);
             }
         }
-    }
-
-    fn finish(self, rcode: Rcode, error: Option<ExtendedError>) -> usize {
         let opt = self.query.edns.map(|_| self.opt(error));
-        self.writer.finish(rcode, opt.as_ref())
+        let len = self.writer.finish(rcode, opt.as_ref(), tsig.as_ref());
+        Outcome { len: Some(len), rcode, limited: verdict == Verdict::Truncate, counters }
     }
 
-    fn opt(&self, error: Option<ExtendedError>) -> OptReply {
-        OptReply {
-            dnssec_ok: self.query.edns.is_some_and(|edns| edns.dnssec_ok),
-            client_subnet: self.subnet.map(|subnet| (subnet, if self.tailored { subnet.source } else { 0 })),
-            error,
+    /// What is asked for, if it may be; the order is that of the table at the top.
+    fn screen(&mut self) -> Result<Asked<'s>, Refusal<'q>> {
+        let options = &self.snapshot.options;
+        let Query { qname, qtype, qclass, edns, tsig, malformed, .. } = *self.query;
+        if let Some(edns) = edns {
+            if edns.version > 0 {
+                return Err(Refusal::new(Rcode::BADVERS));
+            }
+            // An option that is not used is not known either.
+            let subnet = options.ecs && matches!(edns.client_subnet, Some(Err(_)));
+            let cookie = options.cookies.is_some() && matches!(edns.cookie, Some(Err(_)));
+            let keepalive = self.ctx.transport != Transport::Udp && matches!(edns.keepalive, Some(Err(_)));
+            if edns.malformed || subnet || cookie || keepalive {
+                return Err(Refusal::new(Rcode::FORMERR));
+            }
+        }
+        if malformed {
+            return Err(Refusal::new(Rcode::FORMERR));
+        }
+        if tsig.is_some() {
+            return Err(Refusal { rcode: Rcode::NOTAUTH, error: None, tsig });
+        }
+        if !self.proven && self.cookie.is_some() && options.cookies.as_ref().is_some_and(|cookies| cookies.required) {
+            return Err(Refusal::new(Rcode::BADCOOKIE));
+        }
+        match qtype {
+            RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Err(Refusal::new(Rcode::FORMERR)),
+            RecordType::NXNAME => return Err(Refusal::because(Rcode::FORMERR, ExtendedError::invalid_query_type())),
+            RecordType::AXFR | RecordType::IXFR if self.snapshot.zones.get(qname).is_none() => {
+                return Err(Refusal::new(Rcode::NOTAUTH));
+            }
+            RecordType::AXFR | RecordType::IXFR => {
+                return Err(Refusal::because(Rcode::REFUSED, ExtendedError::not_supported("no zone transfers")));
+            }
+            _ => {}
+        }
+        match qclass {
+            Class::IN | Class::ANY => self
+                .zone_of_question()
+                .map(Asked::Zone)
+                .ok_or(Refusal::because(Rcode::REFUSED, ExtendedError::not_authoritative())),
+            Class::CH => chaos::text(options, qname, qtype).map(Asked::Chaos).ok_or(Refusal::new(Rcode::REFUSED)),
+            _ => Err(Refusal::new(Rcode::REFUSED)),
         }
     }
 
-    fn tell(&mut self, event: impl FnOnce() -> Trace<'s>) {
+    /// One TXT record of class CH.
+    fn chaos(&mut self, text: &[u8]) -> Refusal<'q> {
+        let mut rdata = [0; 256];
+        let len = text.len().min(255);
+        rdata[0] = len as u8;
+        rdata[1..=len].copy_from_slice(&text[..len]);
+        self.writer.set_authoritative(true);
+        self.writer.set_class(Class::CH);
+        if self.writer.record(Owner::Question, RecordType::TXT, chaos::TTL, &rdata[..=len]).is_err() {
+            self.writer.set_truncated();
+        }
+        Refusal::new(Rcode::NOERROR)
+    }
+
+    fn opt(&self, error: Option<ExtendedError>) -> OptReply<'s> {
+        let fixed = match &self.query.edns {
+            Some(edns) => opt(&self.snapshot.options, self.ctx, edns),
+            None => OptReply::default(),
+        };
+        // A client that gave no bits has no wish to be told apart (RFC 7871 7.1.2).
+        let scope = |subnet: ClientSubnet| if subnet.source == 0 { 0 } else { self.scope };
+        OptReply { client_subnet: self.subnet.map(|subnet| (subnet, scope(subnet))), cookie: self.cookie, error, ..fixed }
+    }
+
+    pub(super) fn tell(&mut self, event: impl FnOnce() -> Trace<'s>) {
         if let Some(trace) = &mut self.trace {
             trace.push(event());
         }
     }
 }
 
-/// Whether prepared records of the type can be copied as they are: no name in them to compress.
-fn has_no_names(rtype: RecordType) -> bool {
-    !layout(rtype).contains(&Field::Name)
+/// What answers a question.
+enum Asked<'s> {
+    /// A zone.
+    Zone(&'s ZoneEntry),
+    /// A text about the server.
+    Chaos(&'s [u8]),
 }
 
 /// A v4 client on a v6 socket is a v4 client.

@@ -12,6 +12,7 @@ use crate::wire::NameRef;
 use crate::zone::{ProgramId, Zone};
 
 use super::counters::QueryCounters;
+use super::options::Options;
 use super::prepared::AnswerSet;
 
 /// The number of a published snapshot. Only moves forward.
@@ -32,13 +33,6 @@ impl fmt::Display for Generation {
     }
 }
 
-/// What the configuration says about answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Whether client subnet (RFC 7871) is used.
-    pub ecs: bool,
-}
-
 /// Everything that a query needs.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -51,7 +45,7 @@ pub struct Snapshot {
     /// What is believed about each check.
     pub statuses: StatusTable,
     /// From the configuration.
-    pub options: Options,
+    pub options: Arc<Options>,
     /// Counts what belongs to no zone.
     pub unserved: Arc<QueryCounters>,
 }
@@ -59,7 +53,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// A snapshot that serves nothing, for `workers` counting workers.
     #[must_use]
-    pub fn empty(options: Options, workers: usize) -> Self {
+    pub fn empty(options: Arc<Options>, workers: usize) -> Self {
         Self {
             generation: Generation(0),
             zones: Arc::new(ZoneTable::new([])),

@@ -11,6 +11,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{RData, Record};
 
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Snapshot, Trace, ZoneEntry, ZoneState};
+use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Program, Selector, Step};
 use crate::target::{CheckId, Outcome};
@@ -115,10 +116,10 @@ fn step(kind: &str, text: String) -> StepForm {
 
 impl Teller<'_> {
     fn trace(&self, trace: &Trace<'_>) -> Vec<StepForm> {
-        match *trace {
+        match trace {
             Trace::Zone(None) => vec![self.no_zone()],
             Trace::Zone(Some(entry)) => vec![zone(entry)],
-            Trace::Found(found, name) => vec![node(found, name)],
+            Trace::Found(found, name) => vec![node(*found, *name)],
             Trace::Follow(target) => {
                 vec![StepForm { name: Some(target.to_string()), ..step("cname", format!("a CNAME leads to {target}")) }]
             }
@@ -201,9 +202,30 @@ impl Teller<'_> {
                 members: weighed(program, members),
                 ..step("pick", format!("{function}: {}, by weight", draw_text(Some(*draw), members.len())))
             },
+            Step::Viewed { networks, pairs } => self.viewed(program, networks, pairs),
             Step::Failed { function, reason } => {
                 StepForm { function: Some(function.to_string()), ..step("failure", format!("{function}: {reason}: SERVFAIL")) }
             }
+        }
+    }
+
+    /// Which pair of a view the client is in.
+    fn viewed(&self, program: &Program, networks: &NetMap<u16>, pairs: &[Box<[u16]>]) -> StepForm {
+        let client = self.asked.subnet.map_or(self.asked.client.to_canonical(), |subnet| subnet.network);
+        let found = networks.find(client);
+        let pair = found.value.and_then(|at| Some((at, pairs.get(usize::from(at))?)));
+        let (group, members, what) = match pair {
+            None => (None, Vec::new(), "in none of the networks: the empty string".to_owned()),
+            Some((at, members)) => {
+                let what = format!("in the networks of pair {}: {}", at + 1, draw_text(Some(Draw::Chance), members.len()));
+                (Some(usize::from(at) + 1), named(program, members), what)
+            }
+        };
+        StepForm {
+            function: Some("view".to_owned()),
+            group,
+            members,
+            ..step("pick", format!("view: {client} is {what}; so is its whole /{}", found.scope))
         }
     }
 
@@ -254,6 +276,7 @@ fn node(found: Found, name: NameRef<'_>) -> StepForm {
         Found::Exact => ("exact", format!("the name {name} exists")),
         Found::Wildcard => ("wildcard", format!("the wildcard {name} covers the name")),
         Found::Cut => ("cut", format!("{name} is delegated")),
+        Found::Dname => ("dname", format!("all names below {name} are redirected")),
         Found::None => ("none", format!("the name does not exist; its closest encloser is {name}")),
     };
     StepForm { found: Some(word.to_owned()), name: Some(name.to_string()), ..step("node", text) }

@@ -241,7 +241,10 @@ fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
 
 /// Sets the counters of one zone, or of what belongs to none; gives back how many got no reply.
 fn queries(zone: &str, counters: &QueryCounters) -> u64 {
-    let Counted { replies, dropped } = counters.sum();
+    let Counted { replies, dropped, limited } = counters.sum();
+    if limited > 0 || zone.is_empty() {
+        counter!("leeward_rate_limited_total", "zone" => zone.to_owned()).absolute(limited);
+    }
     for (transport, counts) in Transport::ALL.into_iter().zip(replies) {
         for (rcode, count) in RCODES.into_iter().zip(counts) {
             // Every series that can be is too many for thousands of zones; a zone that was never asked still has one.
@@ -274,7 +277,8 @@ fn describe_state() {
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
     describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
     describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
-    describe_counter!("leeward_queries_dropped_total", "Messages that got no reply.");
+    describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");
+    describe_counter!("leeward_rate_limited_total", "Replies that rate limiting held back or sent empty with TC.");
     describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");
     describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
     describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");

@@ -84,11 +84,12 @@ mod tests {
 
     /// 192.0.2.1 is up, 192.0.2.2 refuses; nobody answers asks until [`Fake::run`].
     pub(super) fn fake() -> Fake {
-        let options = Options { ecs: true };
-        let config = Config { health: health::Config::default(), options, publish_interval: Duration::ZERO, workers: 1 };
+        let options = Arc::new(Options::default());
+        let health = health::Config::default();
+        let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
         let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), PROBED);
-        engine.handle(Event::Loaded(Box::new(first_load(options))), PROBED);
-        let mut snapshot = Arc::new(Snapshot::empty(options, 1));
+        engine.handle(Event::Loaded(Box::new(first_load(Arc::clone(&options)))), PROBED);
+        let mut snapshot = Arc::new(Snapshot::empty(Arc::clone(&options), 1));
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Probe { run, spec } => {
@@ -166,7 +167,7 @@ mod tests {
         }
     }
 
-    fn first_load(options: Options) -> Load {
+    fn first_load(options: Arc<Options>) -> Load {
         let apex: Name = Name::from_text(b"gslb.example.", None).unwrap();
         let loaded = load(&Text, Path::new("gslb.example.zone"), apex.as_ref());
         let contents = loaded.contents.unwrap_or_else(|| panic!("{:?}", loaded.findings));

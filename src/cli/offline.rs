@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
-use crate::answers::{Asked, Options, Snapshot};
+use crate::answers::{Asked, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
@@ -65,9 +65,9 @@ fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
 /// An engine that has loaded every zone and had its probes answered as assumed, and what it published.
 fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
     let down = targets(&args.down)?;
-    let options = Options { ecs: config.answering.ecs };
+    let options = Arc::new(config.answering.clone());
     let mut slots = Slots::default();
-    let empty = Snapshot::empty(options, 1);
+    let empty = Snapshot::empty(Arc::clone(&options), 1);
     let mut zones = Vec::new();
     for (apex, file) in &config.zones {
         let loaded = zone::load(&Files, file, apex.as_ref());
@@ -83,7 +83,8 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
     }
     let now = Moment::at(Duration::from_secs(1));
     let health = config.health.clone();
-    let engine_config = control::Config { health: health.clone(), options, publish_interval: Duration::ZERO, workers: 1 };
+    let engine_config =
+        control::Config { health: health.clone(), options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
     let mut engine = Engine::new(engine_config, fastrand::Rng::with_seed(0), now);
     let load = Load {
         id: LoadId(1),

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
-use super::{Config, Net, Node};
+use super::{Config, Node};
+use crate::geo::Net;
 use crate::wire::Name;
 use crate::{api, health, prober};
 
@@ -39,8 +40,8 @@ const YEAR: Duration = Duration::from_secs(31_557_600);
 const SOCKET_PATH_MAX: usize = 107;
 /// Shortest token: 128 bits in hexadecimal are twice as long.
 const TOKEN_MIN: usize = 16;
-/// Most octets of a token file.
-const TOKEN_FILE_MAX: u64 = 4096;
+/// Most octets of a file that holds a secret.
+const SECRET_FILE_MAX: u64 = 4096;
 
 /// What the host gives: some defaults follow from it.
 #[derive(Clone, Debug)]
@@ -223,31 +224,40 @@ fn role(text: &str) -> Option<api::Role> {
 /// The text of a token file, without the white space around it.
 fn token_text(path: &Path, at: &Place, findings: &mut Findings) -> Option<String> {
     const MAKE: &str = "make one with: openssl rand -hex 32";
+    let text = secret_text(path, at, "token", MAKE, findings)?;
     let shown = path.display();
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| {
-        let mode = file.metadata()?.permissions().mode();
-        file.take(TOKEN_FILE_MAX).read_to_string(&mut text)?;
-        Ok(mode)
-    });
-    let mode = match read {
-        Ok(mode) => mode,
-        Err(error) => {
-            findings.error(at, format!("cannot read token file {shown}: {error}"), MAKE);
-            return None;
-        }
-    };
-    let text = text.trim();
-    if text.is_empty() {
-        findings.error(at, format!("token file {shown} is empty"), MAKE);
-    } else if text.len() < TOKEN_MIN {
+    if text.len() < TOKEN_MIN {
         findings.error(at, format!("the token in {shown} is shorter than {TOKEN_MIN} characters"), MAKE);
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let message = format!("the token in {shown} holds characters that no HTTP header can carry");
         findings.error(at, message, "one line of printable ASCII without spaces; make one with: openssl rand -hex 32");
     }
+    Some(text)
+}
+
+/// The text of a file that holds a secret, without the white space around it; `kind` is what it holds, `remedy` how to make
+/// one.
+pub(super) fn secret_text(path: &Path, at: &Place, kind: &str, remedy: &str, findings: &mut Findings) -> Option<String> {
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mode = file.metadata()?.permissions().mode();
+        file.take(SECRET_FILE_MAX).read_to_string(&mut text)?;
+        Ok(mode)
+    });
+    let mode = match read {
+        Ok(mode) => mode,
+        Err(error) => {
+            findings.error(at, format!("cannot read {kind} file {shown}: {error}"), remedy);
+            return None;
+        }
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        findings.error(at, format!("{kind} file {shown} is empty"), remedy);
+    }
     if mode & 0o004 != 0 {
-        findings.warning(at, format!("everyone on this host can read token file {shown}"), format!("chmod o-r {shown}"));
+        findings.warning(at, format!("everyone on this host can read {kind} file {shown}"), format!("chmod o-r {shown}"));
     }
     (!text.is_empty()).then(|| text.to_owned())
 }

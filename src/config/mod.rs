@@ -12,7 +12,7 @@
 //!
 //! | Setting | A reload |
 //! | --- | --- |
-//! | `[zone.*]`, `[health]`, `[lua]`, `[publish]`, `[server] ecs` | changes it |
+//! | `[zone.*]`, `[health]`, `[lua]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
 //! | `[prober]` | is refused: so is the prober |
@@ -23,7 +23,6 @@
 
 mod check;
 mod finding;
-mod net;
 mod raw;
 mod section;
 mod server;
@@ -32,12 +31,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::geo::Net;
 use crate::wire::Name;
 use crate::{answers, api, health, prober};
 use check::Host;
 pub use finding::Finding;
 use finding::Findings;
-pub use net::{Net, NetError};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

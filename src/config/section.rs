@@ -169,6 +169,13 @@ impl<'f> Section<'f> {
         Some((at, list))
     }
 
+    /// An array of paths, each from the directory of the file that names it.
+    pub(super) fn paths(&mut self, key: &'static str, remedy: &str) -> Vec<(Place, PathBuf)> {
+        let parse = |text: &str| if text.is_empty() { Err("no path") } else { Ok(text.to_owned()) };
+        let listed = self.list(key, remedy, parse);
+        listed.into_iter().flat_map(|(at, paths)| paths.into_iter().map(move |path| (at.clone(), at.resolve(&path)))).collect()
+    }
+
     /// Complains where `key` is absent from this table, which starts at `at`.
     pub(super) fn require(&mut self, key: &str, at: &Place, remedy: &str) {
         if !self.table.contains_key(key) {

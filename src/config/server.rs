@@ -1,19 +1,25 @@
 //! `[server]`: where to listen and how to answer.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::{HOUR, Host, MILLISECOND, SECOND};
+use super::finding::{Findings, Place};
 use super::section::{Section, address};
-use crate::{answers, server};
+use crate::answers::{Any, Cookies, Options, RateLimiter, RateLimits, Secret};
+use crate::geo::Net;
+use crate::server;
+use crate::wire::NSID_MAX;
 
 /// Keys of the contract whose parts this release does not have.
-const LATER: &[&str] =
-    &["any", "nsid", "pin", "tcp_per_client", "chaos", "proxy_protocol_from", "freebind", "cookies", "rrl", "tls"];
+const LATER: &[&str] = &["pin", "tcp_per_client", "proxy_protocol_from", "freebind", "tls"];
 
 /// What the section says: for the sockets, and for the answers.
-pub(super) fn check(mut section: Section<'_>, host: &Host) -> (server::Config, answers::Options) {
+pub(super) fn check(mut section: Section<'_>, host: &Host) -> (server::Config, Options) {
     let listening = listening(&mut section, host);
-    let answering = answering(&mut section);
+    let answering = answering(&mut section, listening.tcp_idle);
     section.finish(LATER);
     (listening, answering)
 }
@@ -41,6 +47,69 @@ fn listening(section: &mut Section<'_>, host: &Host) -> server::Config {
 }
 
 /// What of an answer the operator chooses.
-fn answering(section: &mut Section<'_>) -> answers::Options {
-    answers::Options { ecs: section.flag("ecs", true) }
+fn answering(section: &mut Section<'_>, tcp_idle: Duration) -> Options {
+    const ANY: &str = "write \"minimal\" or \"full\"";
+    const NSID: &str = "write 1 to 64 printable ASCII characters, such as \"eu-1\"";
+    let ecs = section.flag("ecs", true);
+    let any = section.parsed("any", ANY, |text| match text {
+        "minimal" => Ok(Any::Minimal),
+        "full" => Ok(Any::Full),
+        _ => Err("neither"),
+    });
+    let nsid = section.parsed("nsid", NSID, |text| {
+        let fits = (1..=NSID_MAX).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if fits { Ok(text.as_bytes().into()) } else { Err("no such text") }
+    });
+    let chaos = section.flag("chaos", true);
+    let cookies = cookies(section.section("cookies"));
+    let rate = rate(section.section("rrl"));
+    Options {
+        ecs,
+        any: any.map(|(_, any)| any).unwrap_or_default(),
+        nsid: nsid.map(|(_, nsid)| nsid),
+        chaos,
+        tcp_idle,
+        cookies,
+        rate,
+    }
+}
+
+/// `[server.cookies]`.
+fn cookies(mut section: Section<'_>) -> Option<Cookies> {
+    const FILES: &str = "write paths, the secret that makes cookies first: [\"new.secret\", \"old.secret\"]";
+    let enabled = section.flag("enabled", true);
+    let required = section.flag("required", false);
+    let files = section.paths("secret_files", FILES);
+    let secrets = files.iter().filter_map(|(at, path)| secret(path, at, section.findings)).collect();
+    section.finish(&[]);
+    enabled.then_some(Cookies { secrets, required })
+}
+
+/// A file with 128 bits in hexadecimal.
+fn secret(path: &Path, at: &Place, findings: &mut Findings) -> Option<Secret> {
+    const MAKE: &str = "make one with: openssl rand -hex 16";
+    let text = super::check::secret_text(path, at, "cookie secret", MAKE, findings)?;
+    let octet = |place: usize| u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok();
+    let octets: Option<Vec<u8>> = (0..16).map(octet).collect();
+    let secret = octets.filter(|_| text.len() == 32).and_then(|octets| octets.try_into().ok()).map(Secret::new);
+    if secret.is_none() {
+        findings.error(at, format!("{} does not hold 32 hexadecimal digits", path.display()), MAKE);
+    }
+    secret
+}
+
+/// `[server.rrl]`: off unless `per_second` is given.
+fn rate(mut section: Section<'_>) -> Option<Arc<RateLimiter>> {
+    const EXEMPT: &str = "write prefixes such as [\"192.0.2.0/24\"]";
+    let prefix = |section: &mut Section<'_>, key, default, max| section.number(key, default, 1..=max) as u8;
+    let limits = RateLimits {
+        per_second: section.number("per_second", 0, 0..=100_000) as u32,
+        slip: section.number("slip", 2, 0..=100) as u32,
+        ipv4_prefix: prefix(&mut section, "ipv4_prefix", 24, 32),
+        ipv6_prefix: prefix(&mut section, "ipv6_prefix", 56, 128),
+        exempt: section.list("exempt", EXEMPT, str::parse::<Net>).map(|(_, exempt)| exempt).unwrap_or_default(),
+        table_size: section.number("table_size", 1 << 18, 1 << 10..=1 << 28),
+    };
+    section.finish(&[]);
+    (limits.per_second > 0).then(|| Arc::new(RateLimiter::new(limits)))
 }

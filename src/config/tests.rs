@@ -61,7 +61,7 @@ fn defaults() {
     let tcp_idle = Duration::from_secs(10);
     let server = crate::server::Config { listen, listen_is_default: true, threads: 3, rcvbuf: 4 << 20, tcp_max: 512, tcp_idle };
     assert_eq!(config.server, server);
-    assert_eq!(config.answering, answers::Options { ecs: true });
+    assert_eq!(config.answering, answers::Options::default());
     assert_eq!(config.health, health::Config::default());
     assert_eq!(config.publish_interval, Duration::from_millis(10));
     assert!(!config.insert_whitespace);
@@ -125,7 +125,7 @@ fn every_key() {
     let tcp_idle = Duration::from_millis(500);
     let server = crate::server::Config { listen, listen_is_default: false, threads: 2, rcvbuf: 65536, tcp_max: 10, tcp_idle };
     assert_eq!(config.server, server);
-    assert_eq!(config.answering, answers::Options { ecs: false });
+    assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
     assert!(config.insert_whitespace);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
     assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
@@ -149,7 +149,7 @@ fn unknown_keys() {
         r#"
         leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
-        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_idle, ecs
+        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_idle, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
         leeward.toml:8:1: error: unknown key `[admin] sockets`; did you mean `socket`?
         "#,
@@ -159,17 +159,76 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\nany = \"full\"\n  nsid = \"a\"\n[server.rrl]\n[geo]\ndatabases = []\n[lua]\nstate = \"shared\"\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[geo]\ndatabases = []\n[lua]\nstate = \"shared\"\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
-        leeward.toml:4:1: error: `[server] any` is not in this release; remove it, or use a release that has it
-        leeward.toml:5:3: error: `[server] nsid` is not in this release; remove it, or use a release that has it
-        leeward.toml:6:9: error: `[server] rrl` is not in this release; remove it, or use a release that has it
-        leeward.toml:7:2: error: `geo` is not in this release; remove it, or use a release that has it
-        leeward.toml:10:1: error: `[lua] state` is not in this release; remove it, or use a release that has it
-        leeward.toml:11:2: error: `peer` is not in this release; remove it, or use a release that has it
+        leeward.toml:4:3: error: `[server] pin` is not in this release; remove it, or use a release that has it
+        leeward.toml:5:2: error: `geo` is not in this release; remove it, or use a release that has it
+        leeward.toml:8:1: error: `[lua] state` is not in this release; remove it, or use a release that has it
+        leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );
+}
+
+#[test]
+fn what_is_said_about_answering() {
+    let text = r#"
+        [server]
+        any = "full"
+        nsid = "eu-1"
+        chaos = false
+        [server.cookies]
+        required = true
+        secret_files = ["new", "old"]
+        [server.rrl]
+        per_second = 5
+        slip = 3
+        ipv4_prefix = 20
+        ipv6_prefix = 48
+        exempt = ["10.0.0.0/8"]
+        table_size = 4096
+        [zone.x]
+        file = "x"
+    "#;
+    let (new, old) = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100");
+    let place = Place::with(&[("leeward.toml", text), ("new", new), ("old", old)]);
+    assert_eq!(place.findings(), "");
+    let secret =
+        |text: &str| answers::Secret::new(std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()));
+    let exempt = vec!["10.0.0.0/8".parse().unwrap()];
+    let limits = answers::RateLimits { per_second: 5, slip: 3, ipv4_prefix: 20, ipv6_prefix: 48, exempt, table_size: 4096 };
+    let expected = answers::Options {
+        ecs: true,
+        any: answers::Any::Full,
+        nsid: Some(b"eu-1".as_slice().into()),
+        chaos: false,
+        tcp_idle: Duration::from_secs(10),
+        cookies: Some(answers::Cookies { secrets: [new, old].map(secret).to_vec(), required: true }),
+        rate: Some(std::sync::Arc::new(answers::RateLimiter::new(limits))),
+    };
+    assert_eq!(place.config().answering, expected);
+}
+
+#[test]
+fn mistakes_about_answering_are_found() {
+    let place = Place::with(&[
+        (
+            "leeward.toml",
+            "[server]\nany = \"most\"\nnsid = \"\"\n[server.cookies]\nsecret_files = [\"short\", \"none\"]\n[server.rrl]\nslip = 101\nexempt = [\"10.0.0.1/8\"]\n[zone.x]\nfile = \"x\"\n",
+        ),
+        ("short", "0011"),
+    ]);
+    let found = place.findings();
+    for expected in [
+        "leeward.toml:2:7: error: `[server] any` is \"most\": neither; write \"minimal\" or \"full\"",
+        "leeward.toml:3:8: error: `[server] nsid` is \"\": no such text; write 1 to 64 printable ASCII characters",
+        "error: short does not hold 32 hexadecimal digits; make one with: openssl rand -hex 16",
+        "error: cannot read cookie secret file none",
+        "leeward.toml:7:8: error: `[server.rrl] slip` is 101, which is out of range",
+        "leeward.toml:8:11: error: `[server.rrl] exempt` holds \"10.0.0.1/8\"",
+    ] {
+        assert!(found.contains(expected), "{expected}\n in\n{found}");
+    }
 }
 
 #[test]
@@ -304,8 +363,8 @@ file = "x""#;
 leeward.toml:6:14: error: `[admin.token.b] role` is missing; write "read", "operate" or "admin"
 leeward.toml:7:8: error: cannot read token file none: No such file or directory (os error 2); make one with: openssl rand -hex 32
 leeward.toml:9:8: error: token file empty is empty; make one with: openssl rand -hex 32
-leeward.toml:12:8: error: the token in short is shorter than 16 characters; make one with: openssl rand -hex 32
 leeward.toml:12:8: warning: everyone on this host can read token file short; chmod o-r short
+leeward.toml:12:8: error: the token in short is shorter than 16 characters; make one with: openssl rand -hex 32
 leeward.toml:15:8: error: the token in lines holds characters that no HTTP header can carry; one line of printable ASCII without spaces; make one with: openssl rand -hex 32
 leeward.toml:17:14: error: `[admin.token.f] file` is missing; write the path of a file that holds the token
 leeward.toml:23:8: error: token `h` is the same as token `g`; a caller is known by the token alone: give each its own

@@ -20,7 +20,7 @@ pub struct Config {
     /// `[health]`; later loads bring their own.
     pub health: health::Config,
     /// What the configuration says about answering; later loads bring their own.
-    pub options: Options,
+    pub options: Arc<Options>,
     /// The least time from one publish to the next, likewise. The first change after a pause is published at once.
     pub publish_interval: Duration,
     /// Threads that count queries.
@@ -299,7 +299,7 @@ impl Engine {
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
             statuses: self.statuses.clone(),
-            options: self.config.options,
+            options: Arc::clone(&self.config.options),
             unserved: Arc::clone(&self.unserved),
         };
         let first_signs = std::mem::take(&mut publication.first_signs);

@@ -28,7 +28,7 @@ pub struct Load {
     /// `[health]`, which takes effect with the load.
     pub health: health::Config,
     /// What the configuration says about answering, likewise.
-    pub options: Options,
+    pub options: Arc<Options>,
     /// The least time from one publish to the next, likewise.
     pub publish_interval: Duration,
 }

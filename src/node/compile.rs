@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::answers::{Prepared, Snapshot, ZoneState};
-use crate::config::{Config, Net};
+use crate::config::Config;
 use crate::control::{NewProgram, ZoneLoad};
+use crate::geo::Net;
 use crate::program::{self, Defaults};
 use crate::wire::{NameRef, RecordType, Ttl};
 use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use tokio::sync::oneshot;
 
-use crate::answers::{Published, Snapshot};
+use crate::answers::{Published, Secret, Snapshot};
 use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 use crate::config::{self, Config};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
@@ -45,6 +45,8 @@ pub(super) struct Loader {
     pub(super) meters: Arc<Meters>,
     pub(super) slots: Slots,
     pub(super) loads: u64,
+    /// Makes cookies where none is configured; lives as long as the process.
+    pub(super) cookie_secret: Secret,
     /// Zones whose file was bad when the settings of programs changed: what is served of them was compiled by the old ones.
     pub(super) behind: BTreeSet<Name>,
 }
@@ -321,7 +323,8 @@ impl Loader {
             }
         }
         let Config { health, answering, publish_interval, .. } = &self.config;
-        let (health, options, publish_interval) = (health.clone(), *answering, *publish_interval);
+        let (health, options, publish_interval) = (health.clone(), answering, *publish_interval);
+        let options = Arc::new(options.clone().with_cookie_secret(&self.cookie_secret));
         let load = Load { id, kind, zones, removed, health, options, publish_interval };
         drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
         let outcome = loop {

@@ -31,7 +31,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answers::{Published, Snapshot};
+use crate::answers::{Published, Secret, Snapshot};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
@@ -52,6 +52,13 @@ const ASKS_WAITING: usize = 64;
 const CONTROL_THREADS: usize = 2;
 /// How long the control runtime may take to end; a look-up that hangs cannot be called back.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
+
+/// A secret for cookies that nobody can guess, unlike what `fastrand` gives.
+fn cookie_secret() -> io::Result<Secret> {
+    let mut octets = [0; 16];
+    let got = rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty())?;
+    if got == octets.len() { Ok(Secret::new(octets)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
 
 /// What to run.
 #[derive(Debug)]
@@ -133,8 +140,10 @@ impl Node {
         let meters = Arc::new(Meters::new());
         let pulse = Arc::new(Pulse::new());
         let beats = Arc::new(Beats::new(Arc::clone(&pulse)));
+        let cookie_secret = cookie_secret()?;
+        let options = Arc::new(config.answering.clone().with_cookie_secret(&cookie_secret));
         let workers = config.server.workers();
-        let published = Published::new(Arc::new(Snapshot::empty(config.answering, workers)));
+        let published = Published::new(Arc::new(Snapshot::empty(Arc::clone(&options), workers)));
         let store = LastGood::under(&config.node.state_dir);
         let (engine_tx, inbox) = std::sync::mpsc::channel();
         let (retired, graveyard) = std::sync::mpsc::channel();
@@ -143,12 +152,8 @@ impl Node {
         let (jobs, jobs_rx) = sync_channel(RELOADS_WAITING);
         let (ask, asks) = mpsc::channel(ASKS_WAITING);
 
-        let engine_config = control::Config {
-            health: config.health.clone(),
-            options: config.answering,
-            publish_interval: config.publish_interval,
-            workers,
-        };
+        let engine_config =
+            control::Config { health: config.health.clone(), options, publish_interval: config.publish_interval, workers };
         let engine = Engine::new(engine_config, seed.fork(), clock::now());
         let outlets = Outlets {
             published: published.clone(),
@@ -175,6 +180,7 @@ impl Node {
             meters: Arc::clone(&meters),
             slots: compile::Slots::default(),
             loads: 0,
+            cookie_secret,
             behind: std::collections::BTreeSet::new(),
         };
         spawn("loader", move || loader.run(&jobs_rx))?;

@@ -1,8 +1,10 @@
 //! What is left to do per query once a program is settled: take all members, or draw one.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::hash::{hash_client, hash_name};
+use crate::geo::NetMap;
 use crate::wire::NameRef;
 
 /// What a draw may depend on.
@@ -23,6 +25,17 @@ pub enum Draw {
     Client,
     /// By the hash of the name being answered.
     Name,
+}
+
+/// Which clients an answer holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// For all.
+    Everyone,
+    /// For all in the network of so many bits around this one.
+    Network(u8),
+    /// For this address; who shares it is not looked at.
+    Client,
 }
 
 /// Why a program has no answer, not even an empty one: SERVFAIL.
@@ -58,6 +71,15 @@ pub enum Choice {
         /// whose sum exceeds the number drawn is picked.
         members: Box<[(u32, u16)]>,
     },
+    /// What the first network that holds the client says.
+    ByNetwork {
+        /// Indices into `choices`.
+        networks: Arc<NetMap<u16>>,
+        /// What each network says.
+        choices: Box<[Self]>,
+        /// What all others get.
+        otherwise: Box<Self>,
+    },
 }
 
 /// What [`Program::settle`](super::Program::settle) gives.
@@ -72,31 +94,50 @@ pub struct Settled {
 }
 
 impl Choice {
-    /// The members of one answer; none is NODATA. Allocates nothing.
+    /// The members of one answer, none is NODATA; and which clients it holds for. Allocates nothing.
     ///
-    /// # Errors
-    /// [`FailReason`] where there is no answer; `EmptyList` for a draw from nothing, which
+    /// The answer is a [`FailReason`] where there is none; `EmptyList` for a draw from nothing, which
     /// [`Program::settle`](super::Program::settle) never leaves.
-    pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng) -> Result<&[u16], FailReason> {
+    pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng) -> (Result<&[u16], FailReason>, Reach) {
         match self {
-            Self::Fail(reason) => Err(*reason),
-            Self::Every(members) => Ok(members),
+            Self::Fail(reason) => (Err(*reason), Reach::Everyone),
+            Self::Every(members) => (Ok(members), Reach::Everyone),
             Self::One { draw, members } => {
                 let below = u32::try_from(members.len()).unwrap_or(u32::MAX);
-                let place = draw.below(below, facts, random).ok_or(FailReason::EmptyList)?;
-                members.get(place as usize).map(std::slice::from_ref).ok_or(FailReason::EmptyList)
+                let member = draw.below(below, facts, random).and_then(|place| members.get(place as usize));
+                (one(member), draw.reach(members.len()))
             }
             Self::Weighted { draw, members } => {
                 let total = members.last().map_or(0, |&(sum, _)| sum);
-                let number = draw.below(total, facts, random).ok_or(FailReason::EmptyList)?;
-                let place = members.partition_point(|&(sum, _)| sum <= number);
-                members.get(place).map(|(_, member)| std::slice::from_ref(member)).ok_or(FailReason::EmptyList)
+                let member = draw.below(total, facts, random).and_then(|number| {
+                    let place = members.partition_point(|&(sum, _)| sum <= number);
+                    members.get(place).map(|(_, member)| member)
+                });
+                (one(member), draw.reach(members.len()))
+            }
+            Self::ByNetwork { networks, choices, otherwise } => {
+                let found = networks.find(facts.client);
+                let choice = found.value.and_then(|at| choices.get(usize::from(at))).unwrap_or(otherwise);
+                let (members, reach) = choice.pick(facts, random);
+                (members, if reach == Reach::Client { reach } else { Reach::Network(found.scope) })
             }
         }
     }
 }
 
+fn one(member: Option<&u16>) -> Result<&[u16], FailReason> {
+    member.map(std::slice::from_ref).ok_or(FailReason::EmptyList)
+}
+
 impl Draw {
+    /// Whom a draw from so many holds for.
+    const fn reach(self, members: usize) -> Reach {
+        match self {
+            Self::Client if members > 1 => Reach::Client,
+            Self::Client | Self::Chance | Self::Name => Reach::Everyone,
+        }
+    }
+
     /// A number below `limit`; `None` if there is none.
     fn below(self, limit: u32, facts: &Facts<'_>, random: &mut fastrand::Rng) -> Option<u32> {
         if limit == 0 {
@@ -120,7 +161,7 @@ mod tests {
     #[test]
     fn every_form_picks() {
         let mut random = fastrand::Rng::with_seed(1);
-        let mut pick = |choice: Choice| choice.pick(&FACTS, &mut random).map(<[u16]>::to_vec);
+        let mut pick = |choice: Choice| choice.pick(&FACTS, &mut random).0.map(<[u16]>::to_vec);
         assert_eq!(pick(Choice::Fail(FailReason::NoTargets)), Err(FailReason::NoTargets));
         assert_eq!(pick(Choice::Every([4, 5].into())), Ok(vec![4, 5]));
         assert_eq!(pick(Choice::Every([].into())), Ok(vec![]));
@@ -139,7 +180,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut counts = [0u32; 3];
         for _ in 0..40_000 {
-            counts[usize::from(choice.pick(&FACTS, &mut random).unwrap()[0])] += 1;
+            counts[usize::from(choice.pick(&FACTS, &mut random).0.unwrap()[0])] += 1;
         }
         for (count, wanted) in counts.into_iter().zip([10_000, 1_000, 29_000u32]) {
             assert!(count.abs_diff(wanted) < 500, "{counts:?}");

@@ -32,7 +32,7 @@ mod plan;
 mod settle;
 mod source;
 
-pub use choice::{Choice, Draw, Facts, FailReason, Settled};
+pub use choice::{Choice, Draw, Facts, FailReason, Reach, Settled};
 pub use compile::{Compiled, Defaults, compile};
 pub use finding::{Finding, Severity};
 pub use hash::{hash, hash_client, hash_name};

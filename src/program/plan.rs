@@ -5,8 +5,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::choice::Draw;
+use crate::geo::NetMap;
 use crate::target::CheckRequest;
 
 /// A compiled record program.
@@ -66,6 +68,10 @@ impl Depends {
                 }
             }
             Plan::Weighted { draw, .. } => self.add_draw(*draw),
+            Plan::View { pairs, .. } => {
+                self.client = true;
+                self.chance |= pairs.iter().any(|pair| pair.len() > 1);
+            }
         }
     }
 
@@ -87,6 +93,8 @@ pub(super) enum Plan {
     Checked(Checked),
     /// `all`, `pickrandom` and `pickhashed`.
     Pick { picker: Picker, list: List },
+    /// `view`: one at random of the first pair whose networks hold the client; the empty string where none does.
+    View { networks: Arc<NetMap<u16>>, pairs: Box<[Box<[u16]>]>, otherwise: u16 },
     /// `pickwrandom`, `pickwhashed` and `picknamehashed`: running sums in the order of the walk.
     Weighted { function: Function, draw: Draw, members: Box<[(u32, u16)]> },
 }
@@ -208,10 +216,12 @@ pub enum Function {
     PickWHashed,
     /// One by the hash of the name being answered, by weight.
     PickNameHashed,
+    /// One of the list whose networks hold the client.
+    View,
 }
 
 impl Function {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::IfPortUp,
         Self::IfUrlUp,
         Self::All,
@@ -220,6 +230,7 @@ impl Function {
         Self::PickWRandom,
         Self::PickWHashed,
         Self::PickNameHashed,
+        Self::View,
     ];
 
     /// The name in a program.
@@ -234,6 +245,7 @@ impl Function {
             Self::PickWRandom => "pickwrandom",
             Self::PickWHashed => "pickwhashed",
             Self::PickNameHashed => "picknamehashed",
+            Self::View => "view",
         }
     }
 }

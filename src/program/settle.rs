@@ -15,9 +15,11 @@
 //! forced down (DESIGN 6.8); if that is everybody, the answer is empty.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::choice::{Choice, Draw, FailReason, Settled};
 use super::plan::{Checked, Function, List, Picker, Plan, Program, Selector, Target};
+use crate::geo::NetMap;
 use crate::target::{Status, Value};
 
 /// One reason of an answer. Steps come in the order of evaluation.
@@ -80,6 +82,13 @@ pub enum Step {
         draw: Draw,
         /// Running sums and members, in the order of the walk.
         members: Box<[(u32, u16)]>,
+    },
+    /// `view` looked at the client's network.
+    Viewed {
+        /// Which pair, from 0, by network.
+        networks: Arc<NetMap<u16>>,
+        /// What each pair holds, in order.
+        pairs: Box<[Box<[u16]>]>,
     },
     /// A function found nothing to work on.
     Failed {
@@ -144,8 +153,20 @@ impl Walk<'_> {
             Plan::Pick { picker, list: List::Plan(inner) } => match self.plan(inner) {
                 Choice::Every(members) => self.pick(*picker, &members),
                 // a list of one, or no list
-                inner @ (Choice::One { .. } | Choice::Weighted { .. } | Choice::Fail(_)) => inner,
+                inner @ (Choice::One { .. } | Choice::Weighted { .. } | Choice::ByNetwork { .. } | Choice::Fail(_)) => inner,
             },
+            Plan::View { networks, pairs, otherwise } => {
+                self.note(|| Step::Viewed { networks: Arc::clone(networks), pairs: pairs.clone() });
+                let pair = |members: &[u16]| match members {
+                    [] => Choice::Fail(FailReason::EmptyList),
+                    _ => Choice::One { draw: Draw::Chance, members: members.into() },
+                };
+                Choice::ByNetwork {
+                    networks: Arc::clone(networks),
+                    choices: pairs.iter().map(|members| pair(members)).collect(),
+                    otherwise: Box::new(Choice::Every([*otherwise].into())),
+                }
+            }
             Plan::Weighted { function, members, .. } if members.is_empty() => self.fail(*function, FailReason::EmptyList),
             Plan::Weighted { function, draw, members } => {
                 self.note(|| Step::Weighed { function: *function, draw: *draw, members: members.clone() });

@@ -1,8 +1,10 @@
 //! EDNS (RFC 6891): what the OPT record of a query says, and the OPT record of a reply.
 //!
-//! Options that leeward does not know are skipped (RFC 6891 6.1.2). Client subnet (RFC 7871) is read strictly. What is
+//! Options that leeward does not know are skipped (RFC 6891 6.1.2); those that it knows are read strictly. What is
 //! malformed is a value here, not an end: the FORMERR that it deserves must carry question and OPT (RFC 6891 6.1.1), and a
 //! wrong version goes before it.
+//!
+//! Never here: what a cookie is worth, which options a reply gets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -11,12 +13,34 @@ use std::str::FromStr;
 /// (DNS flag day 2020).
 pub const RESPONDER_PAYLOAD: u16 = 1232;
 
-const OPTION_CLIENT_SUBNET: u16 = 8;
-const OPTION_EXTENDED_ERROR: u16 = 15;
+/// Option codes (IANA "DNS EDNS0 Option Codes").
+mod option {
+    /// RFC 5001.
+    pub(super) const NSID: u16 = 3;
+    /// RFC 7871.
+    pub(super) const CLIENT_SUBNET: u16 = 8;
+    /// RFC 7873.
+    pub(super) const COOKIE: u16 = 10;
+    /// RFC 7828.
+    pub(super) const TCP_KEEPALIVE: u16 = 11;
+    /// RFC 7830.
+    pub(super) const PADDING: u16 = 12;
+    /// RFC 8914.
+    pub(super) const EXTENDED_ERROR: u16 = 15;
+}
+
+/// Octets of a client cookie (RFC 7873 4.1).
+pub const CLIENT_COOKIE_LEN: usize = 8;
+/// Octets of a server cookie, as RFC 9018 4 makes them.
+pub const SERVER_COOKIE_LEN: usize = 16;
+/// Longest identifier that is sent as NSID.
+pub const NSID_MAX: usize = 64;
+/// Replies to padded queries are padded to a multiple of this (RFC 8467 4.1).
+const PADDING_BLOCK: usize = 468;
 
 /// What the OPT record of a query says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edns {
+pub struct Edns<'a> {
     /// The payload size that the client can take, as stated.
     pub payload: u16,
     /// The EDNS version; leeward speaks 0.
@@ -26,37 +50,81 @@ pub struct Edns {
     /// Client subnet, where the option is there; family 0 with no address, a client that does not want it used, counts as
     /// none.
     pub client_subnet: Option<Result<ClientSubnet, Malformed>>,
-    /// Whether the options do not fill their room exactly, or a second OPT record follows.
+    /// Whether the server's identifier is asked for.
+    pub nsid: bool,
+    /// The cookie, where the option is there.
+    pub cookie: Option<Result<Cookie<'a>, Malformed>>,
+    /// Whether the client would like to know how long a connection may idle. It says so with an option without data.
+    pub keepalive: Option<Result<(), Malformed>>,
+    /// Whether the query is padded, which asks for a padded reply (RFC 7830 4).
+    pub padded: bool,
+    /// Whether the options do not fill their room exactly, or a second OPT record or one in the wrong place is there.
     pub malformed: bool,
 }
 
-/// A client subnet option that breaks the form of RFC 7871 6.
+/// An option that breaks the form that its RFC gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-impl Edns {
+impl<'a> Edns<'a> {
     /// From the fixed part of an OPT record and its RDATA.
-    pub(super) fn parse(class: u16, ttl: u32, rdata: &[u8]) -> Self {
+    pub(super) fn parse(class: u16, ttl: u32, rdata: &'a [u8]) -> Self {
         let [_extended_rcode, version, flags_high, _] = ttl.to_be_bytes();
-        let dnssec_ok = flags_high & 0x80 != 0;
-        let mut edns = Self { payload: class, version, dnssec_ok, client_subnet: None, malformed: false };
+        let mut edns = Self {
+            payload: class,
+            version,
+            dnssec_ok: flags_high & 0x80 != 0,
+            client_subnet: None,
+            nsid: false,
+            cookie: None,
+            keepalive: None,
+            padded: false,
+            malformed: false,
+        };
         edns.malformed = edns.options(rdata).is_none();
         edns
     }
 
-    /// Takes in the options; `None` where they break off.
-    fn options(&mut self, mut rdata: &[u8]) -> Option<()> {
+    /// Takes in the options; `None` where they break off. Of an option that stands twice, the first counts.
+    fn options(&mut self, mut rdata: &'a [u8]) -> Option<()> {
         while !rdata.is_empty() {
             let (head, rest) = rdata.split_first_chunk::<4>()?;
             let code = u16::from_be_bytes([head[0], head[1]]);
             let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
             let (data, rest) = rest.split_at_checked(len)?;
-            if code == OPTION_CLIENT_SUBNET && self.client_subnet.is_none() && data != [0; 4] {
-                self.client_subnet = Some(ClientSubnet::parse(data).ok_or(Malformed));
+            match code {
+                option::NSID => self.nsid = true,
+                option::CLIENT_SUBNET if data != [0; 4] => {
+                    self.client_subnet.get_or_insert_with(|| ClientSubnet::parse(data).ok_or(Malformed));
+                }
+                option::COOKIE => {
+                    self.cookie.get_or_insert_with(|| Cookie::parse(data).ok_or(Malformed));
+                }
+                option::TCP_KEEPALIVE => {
+                    self.keepalive.get_or_insert(if data.is_empty() { Ok(()) } else { Err(Malformed) });
+                }
+                option::PADDING => self.padded = true,
+                _ => {}
             }
             rdata = rest;
         }
         Some(())
+    }
+}
+
+/// A cookie as a client sends it (RFC 7873 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie<'a> {
+    /// What the client made, which the reply repeats.
+    pub client: [u8; CLIENT_COOKIE_LEN],
+    /// What a server made for it, 8 to 32 octets; empty where the client has none yet.
+    pub server: &'a [u8],
+}
+
+impl<'a> Cookie<'a> {
+    fn parse(data: &'a [u8]) -> Option<Self> {
+        let (&client, server) = data.split_first_chunk::<CLIENT_COOKIE_LEN>()?;
+        matches!(server.len(), 0 | 8..=32).then_some(Self { client, server })
     }
 }
 
@@ -91,8 +159,12 @@ impl ClientSubnet {
     fn write(self, scope: u8, out: &mut OptionBuf) {
         let kept = usize::from(self.source.div_ceil(8));
         match self.network {
-            IpAddr::V4(address) => out.push_subnet(1, self.source, scope, &address.octets()[..kept]),
-            IpAddr::V6(address) => out.push_subnet(2, self.source, scope, &address.octets()[..kept]),
+            IpAddr::V4(address) => {
+                out.push_option(option::CLIENT_SUBNET, &[&[0, 1, self.source, scope], &address.octets()[..kept]]);
+            }
+            IpAddr::V6(address) => {
+                out.push_option(option::CLIENT_SUBNET, &[&[0, 2, self.source, scope], &address.octets()[..kept]]);
+            }
         }
     }
 }
@@ -137,6 +209,33 @@ pub struct ExtendedError {
 }
 
 impl ExtendedError {
+    /// Octets of EXTRA-TEXT that are sent.
+    const TEXT_MAX: usize = 64;
+
+    /// `Stale Answer`: the data is older than it should be.
+    #[must_use]
+    pub const fn stale(text: &'static str) -> Self {
+        Self { code: 3, text }
+    }
+
+    /// `Not Authoritative`: the name is in no zone that is served.
+    #[must_use]
+    pub const fn not_authoritative() -> Self {
+        Self { code: 20, text: "" }
+    }
+
+    /// `Not Supported`: what is asked for is not offered.
+    #[must_use]
+    pub const fn not_supported(text: &'static str) -> Self {
+        Self { code: 21, text }
+    }
+
+    /// `Invalid Query Type` (RFC 9824 3.5).
+    #[must_use]
+    pub const fn invalid_query_type() -> Self {
+        Self { code: 30, text: "" }
+    }
+
     /// `Other Error`, with the reason as text.
     #[must_use]
     pub const fn other(text: &'static str) -> Self {
@@ -152,38 +251,72 @@ impl ExtendedError {
 
 /// What the OPT record of a reply says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OptReply {
+pub struct OptReply<'a> {
     /// The DO bit, copied from the query (RFC 3225 3).
     pub dnssec_ok: bool,
     /// Client subnet and its scope prefix length, where the query had one.
     pub client_subnet: Option<(ClientSubnet, u8)>,
+    /// The server's identifier, of which at most [`NSID_MAX`] octets are sent.
+    pub nsid: Option<&'a [u8]>,
+    /// Client cookie and server cookie.
+    pub cookie: Option<([u8; CLIENT_COOKIE_LEN], [u8; SERVER_COOKIE_LEN])>,
+    /// How long a connection may idle, in units of 100 ms (RFC 7828 3.1).
+    pub keepalive: Option<u16>,
+    /// Whether the whole message is padded to a multiple of 468 octets (RFC 8467 4.1).
+    pub padded: bool,
     /// An extended error.
     pub error: Option<ExtendedError>,
 }
 
-impl OptReply {
-    /// The whole record; `extended_rcode` is the upper eight bits of the rcode.
+impl OptReply<'_> {
+    /// The whole record but for padding; `extended_rcode` is the upper eight bits of the rcode.
     pub(super) fn encode(&self, extended_rcode: u8) -> OptionBuf {
         let mut out = OptionBuf { bytes: [0; OptionBuf::MAX], len: 0 };
         out.push(&[0, 0, 41]);
         out.push(&RESPONDER_PAYLOAD.to_be_bytes());
-        out.push(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0]);
-        let length_at = out.len;
-        out.push(&[0, 0]);
+        out.push(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+        if let Some(nsid) = self.nsid {
+            out.push_option(option::NSID, &[&nsid[..nsid.len().min(NSID_MAX)]]);
+        }
         if let Some((subnet, scope)) = self.client_subnet {
             subnet.write(scope, &mut out);
         }
-        if let Some(error) = self.error {
-            let text = &error.text.as_bytes()[..error.text.len().min(64)];
-            out.push(&OPTION_EXTENDED_ERROR.to_be_bytes());
-            out.push(&(2 + text.len() as u16).to_be_bytes());
-            out.push(&error.code.to_be_bytes());
-            out.push(text);
+        if let Some((client, server)) = &self.cookie {
+            out.push_option(option::COOKIE, &[client, server]);
         }
-        let rdata_len = (out.len - length_at - 2) as u16;
-        out.bytes[length_at..length_at + 2].copy_from_slice(&rdata_len.to_be_bytes());
+        if let Some(timeout) = self.keepalive {
+            out.push_option(option::TCP_KEEPALIVE, &[&timeout.to_be_bytes()]);
+        }
+        if let Some(error) = self.error {
+            let text = &error.text.as_bytes()[..error.text.len().min(ExtendedError::TEXT_MAX)];
+            out.push_option(option::EXTENDED_ERROR, &[&error.code.to_be_bytes(), text]);
+        }
+        let rdata_len = (out.len - FIXED_LEN) as u16;
+        out.bytes[RDLENGTH_AT..FIXED_LEN].copy_from_slice(&rdata_len.to_be_bytes());
         out
     }
+}
+
+/// Octets of an OPT record before its RDATA.
+const FIXED_LEN: usize = 11;
+/// Where the length of its RDATA stands in an OPT record.
+pub(super) const RDLENGTH_AT: usize = FIXED_LEN - 2;
+/// Octets of an option before its data.
+const OPTION_HEAD: usize = 4;
+
+/// How many octets of padding data bring a message of `len` octets, the option's head not counted, to a multiple of the
+/// block, or as near as `limit` allows. `None` where not even the head fits.
+pub(super) fn padding(len: usize, limit: usize) -> Option<usize> {
+    let bare = len + OPTION_HEAD;
+    let whole = bare.next_multiple_of(PADDING_BLOCK).min(limit);
+    whole.checked_sub(bare)
+}
+
+/// The head of a padding option with `len` octets of data.
+pub(super) fn padding_head(len: usize) -> [u8; OPTION_HEAD] {
+    let [c0, c1] = option::PADDING.to_be_bytes();
+    let [l0, l1] = (len as u16).to_be_bytes();
+    [c0, c1, l0, l1]
 }
 
 /// An encoded OPT record.
@@ -193,8 +326,13 @@ pub(super) struct OptionBuf {
 }
 
 impl OptionBuf {
-    /// Fixed part 11, client subnet at most 4 + 4 + 16, extended error at most 4 + 2 + 64.
-    const MAX: usize = 11 + 24 + 70;
+    /// Fixed part; NSID; client subnet at most 4 + 16; cookie; keepalive; extended error.
+    const MAX: usize = FIXED_LEN
+        + (OPTION_HEAD + NSID_MAX)
+        + (OPTION_HEAD + 4 + 16)
+        + (OPTION_HEAD + CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN)
+        + (OPTION_HEAD + 2)
+        + (OPTION_HEAD + 2 + ExtendedError::TEXT_MAX);
 
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -205,12 +343,11 @@ impl OptionBuf {
         self.len += octets.len();
     }
 
-    fn push_subnet(&mut self, family: u16, source: u8, scope: u8, address: &[u8]) {
-        self.push(&OPTION_CLIENT_SUBNET.to_be_bytes());
-        self.push(&(4 + address.len() as u16).to_be_bytes());
-        self.push(&family.to_be_bytes());
-        self.push(&[source, scope]);
-        self.push(address);
+    fn push_option(&mut self, code: u16, parts: &[&[u8]]) {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.push(&code.to_be_bytes());
+        self.push(&(len as u16).to_be_bytes());
+        parts.iter().for_each(|part| self.push(part));
     }
 }
 
@@ -255,10 +392,35 @@ mod tests {
     }
 
     #[test]
+    fn rfc7873_cookies_have_one_of_two_forms() {
+        let cookie = |len: usize| {
+            Edns::parse(1232, 0, &[&[0, 10, 0, len as u8][..], &[7; 64][..len]].concat()).cookie.is_some_and(|c| c.is_ok())
+        };
+        assert_eq!((0..=48).filter(|&len| cookie(len)).collect::<Vec<_>>(), [8].into_iter().chain(16..=40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn rfc8467_padding_reaches_the_block_or_the_limit() {
+        for (len, limit, expected) in
+            [(100, 65535, Some(364)), (464, 65535, Some(0)), (465, 65535, Some(467)), (500, 600, Some(96)), (598, 600, None)]
+        {
+            assert_eq!(padding(len, limit), expected, "{len} of {limit}");
+        }
+    }
+
+    #[test]
     fn the_largest_reply_fits_its_buffer() {
         let subnet = ClientSubnet { network: IpAddr::V6(Ipv6Addr::UNSPECIFIED), source: 128 };
         let text = "a reason that goes on and on, well beyond what anyone would like to read in a packet";
-        let reply = OptReply { dnssec_ok: true, client_subnet: Some((subnet, 128)), error: Some(ExtendedError::other(text)) };
+        let reply = OptReply {
+            dnssec_ok: true,
+            client_subnet: Some((subnet, 128)),
+            nsid: Some(&[b'n'; 100]),
+            cookie: Some(([1; CLIENT_COOKIE_LEN], [2; SERVER_COOKIE_LEN])),
+            keepalive: Some(100),
+            padded: true,
+            error: Some(ExtendedError::other(text)),
+        };
         assert_eq!(reply.encode(0).as_slice().len(), OptionBuf::MAX);
     }
 }

@@ -18,9 +18,12 @@ mod rdata;
 mod types;
 mod writer;
 
-pub use edns::{ClientSubnet, Edns, ExtendedError, Malformed, NotASubnet, OptReply, RESPONDER_PAYLOAD};
-pub use name::{KeyBuf, Name, NameError, NameRef};
-pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected};
+pub use edns::{
+    CLIENT_COOKIE_LEN, ClientSubnet, Cookie, Edns, ExtendedError, Malformed, NSID_MAX, NotASubnet, OptReply, RESPONDER_PAYLOAD,
+    SERVER_COOKIE_LEN,
+};
+pub use name::{KeyBuf, Name, NameBuf, NameError, NameRef};
+pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected, Tsig};
 pub use rdata::{Field, layout};
 pub use types::{Class, Opcode, Rcode, RecordType, Serial, Ttl};
 pub use writer::{Full, Mark, Owner, Section, Writer};

@@ -262,6 +262,61 @@ impl Default for KeyBuf {
     }
 }
 
+/// Room for one name that is made on the way to an answer.
+#[derive(Clone)]
+pub struct NameBuf {
+    bytes: [u8; NAME_MAX],
+    len: usize,
+}
+
+impl NameBuf {
+    /// The root.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; NAME_MAX], len: 1 }
+    }
+
+    /// The name it holds.
+    #[must_use]
+    pub fn as_ref(&self) -> NameRef<'_> {
+        NameRef(&self.bytes[..self.len])
+    }
+
+    /// Holds `name` from now on.
+    pub fn set(&mut self, name: NameRef<'_>) {
+        self.len = name.len();
+        self.bytes[..self.len].copy_from_slice(name.as_wire());
+    }
+
+    /// Holds `name` with its suffix `owner` replaced by `target` (RFC 6672 2.2), unless `name` is not below `owner`.
+    ///
+    /// # Errors
+    /// [`NameError::Long`]; what it held is kept then.
+    pub fn redirect(&mut self, name: NameRef<'_>, owner: NameRef<'_>, target: NameRef<'_>) -> Result<(), NameError> {
+        let prefix = &name.as_wire()[..name.len().saturating_sub(owner.len())];
+        let len = prefix.len() + target.len();
+        if len > NAME_MAX {
+            return Err(NameError::Long);
+        }
+        self.bytes[..prefix.len()].copy_from_slice(prefix);
+        self.bytes[prefix.len()..len].copy_from_slice(target.as_wire());
+        self.len = len;
+        Ok(())
+    }
+}
+
+impl Default for NameBuf {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for NameBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
 /// An owned domain name.
 #[derive(Clone)]
 pub struct Name(Box<[u8]>);

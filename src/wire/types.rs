@@ -37,7 +37,7 @@ record_types! {
     DHCID = 49 "DHCID", NSEC3 = 50 "NSEC3", NSEC3PARAM = 51 "NSEC3PARAM", TLSA = 52 "TLSA", SMIMEA = 53 "SMIMEA",
     HIP = 55 "HIP", CDS = 59 "CDS", CDNSKEY = 60 "CDNSKEY", OPENPGPKEY = 61 "OPENPGPKEY", CSYNC = 62 "CSYNC",
     ZONEMD = 63 "ZONEMD", SVCB = 64 "SVCB", HTTPS = 65 "HTTPS", SPF = 99 "SPF", NID = 104 "NID", L32 = 105 "L32",
-    L64 = 106 "L64", LP = 107 "LP", EUI48 = 108 "EUI48", EUI64 = 109 "EUI64", TKEY = 249 "TKEY", TSIG = 250 "TSIG",
+    L64 = 106 "L64", LP = 107 "LP", EUI48 = 108 "EUI48", EUI64 = 109 "EUI64", NXNAME = 128 "NXNAME", TKEY = 249 "TKEY", TSIG = 250 "TSIG",
     IXFR = 251 "IXFR", AXFR = 252 "AXFR", MAILB = 253 "MAILB", MAILA = 254 "MAILA", ANY = 255 "ANY", URI = 256 "URI",
     CAA = 257 "CAA",
     /// The private type of record programs (PowerDNS LUA records).
@@ -152,8 +152,12 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// A name that would be too long (RFC 6672 2.2).
     pub const YXDOMAIN: Self = Self(6);
+    /// Not authoritative, or not authorised: with TSIG, a key that is not known (RFC 8945 5.2.1).
+    pub const NOTAUTH: Self = Self(9);
     /// The EDNS version is not supported (RFC 6891 9).
     pub const BADVERS: Self = Self(16);
+    /// A server cookie is missing or wrong (RFC 7873 8).
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 impl fmt::Display for Rcode {
@@ -166,7 +170,9 @@ impl fmt::Display for Rcode {
             4 => "NOTIMP",
             5 => "REFUSED",
             6 => "YXDOMAIN",
+            9 => "NOTAUTH",
             16 => "BADVERS",
+            23 => "BADCOOKIE",
             other => return write!(f, "RCODE{other}"),
         };
         f.write_str(name)

@@ -8,9 +8,9 @@
 //! [`Writer::rewind`] let the caller take back a half-written RRset. What to do then (TC, or leave glue
 //! out) is the caller's business.
 
-use super::edns::OptReply;
+use super::edns::{self, OptReply};
 use super::name::NameRef;
-use super::query::{HEADER_LEN, Header, Query};
+use super::query::{HEADER_LEN, Header, Query, Tsig};
 use super::rdata::{Field, layout};
 use super::types::{Class, Rcode, RecordType, Ttl};
 
@@ -61,6 +61,7 @@ pub struct Writer<'b> {
     reserved: usize,
     counts: [u16; 3],
     section: Section,
+    class: Class,
     offsets: [u16; OFFSETS_MAX],
     offset_count: usize,
     header: Header,
@@ -86,14 +87,11 @@ impl<'b> Writer<'b> {
         Some(writer)
     }
 
-    /// A bare header with `rcode`, for what could not be read as a query; its length. `None` if it does
-    /// not fit.
-    pub fn refusal(buf: &'b mut [u8], header: Header, rcode: Rcode) -> Option<usize> {
-        let limit = buf.len();
-        if limit < HEADER_LEN {
-            return None;
-        }
-        Some(Self::new(buf, limit, header).finish(rcode, None))
+    /// A reply without a question, at most `limit` octets long, for what has none that could be read. `None` if not even
+    /// the header fits.
+    pub fn bare(buf: &'b mut [u8], limit: usize, header: Header) -> Option<Self> {
+        let limit = limit.min(buf.len());
+        (limit >= HEADER_LEN).then(|| Self::new(buf, limit, header))
     }
 
     fn new(buf: &'b mut [u8], limit: usize, header: Header) -> Self {
@@ -104,6 +102,7 @@ impl<'b> Writer<'b> {
             reserved: 0,
             counts: [0; 3],
             section: Section::Answer,
+            class: Class::IN,
             offsets: [0; OFFSETS_MAX],
             offset_count: 0,
             header,
@@ -114,8 +113,13 @@ impl<'b> Writer<'b> {
     }
 
     /// Keeps room for `opt`, which [`Writer::finish`] adds.
-    pub fn reserve(&mut self, opt: &OptReply) {
+    pub fn reserve(&mut self, opt: &OptReply<'_>) {
         self.reserved = opt.encode(0).as_slice().len();
+    }
+
+    /// Records are of `class` from now on, IN at first.
+    pub fn set_class(&mut self, class: Class) {
+        self.class = class;
     }
 
     /// Sets AA: the answer is from this server's own zone data.
@@ -123,7 +127,7 @@ impl<'b> Writer<'b> {
         self.authoritative = authoritative;
     }
 
-    /// Sets TC and takes back every record: a truncated reply carries none, so nobody uses half of one.
+    /// Sets TC and takes back what was written since `to`, so that a truncated reply holds no half RRset.
     pub fn truncate(&mut self, to: Mark) {
         self.rewind(to);
         self.set_truncated();
@@ -180,7 +184,7 @@ impl<'b> Writer<'b> {
             Owner::Name(name) => self.name(name)?,
         }
         self.put(&rtype.0.to_be_bytes())?;
-        self.put(&Class::IN.0.to_be_bytes())?;
+        self.put(&self.class.0.to_be_bytes())?;
         self.put(&ttl.seconds().to_be_bytes())?;
         let length_at = self.len;
         self.put(&[0, 0])?;
@@ -212,17 +216,20 @@ impl<'b> Writer<'b> {
         self.put(rdata)
     }
 
-    /// Writes the header and OPT; the length of the whole message.
+    /// Writes the header, OPT and TSIG; the length of the whole message.
     ///
-    /// OPT takes the room that [`Writer::reserve`] kept. An extended error is left out where it does not fit.
-    pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply>) -> usize {
+    /// OPT takes the room that [`Writer::reserve`] kept. An extended error is left out where it does not fit, and so is
+    /// TSIG, which only a key name of absurd length can cause.
+    pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply<'_>>, tsig: Option<&Tsig<'_>>) -> usize {
         self.reserved = 0;
         if let Some(opt) = opt {
-            let extended_rcode = (rcode.0 >> 4) as u8;
-            let without_error = OptReply { error: None, ..*opt };
-            let put = self.put(opt.encode(extended_rcode).as_slice());
-            if put.or_else(|Full| self.put(without_error.encode(extended_rcode).as_slice())).is_ok() {
-                self.counts[Section::Additional as usize] += 1;
+            self.opt(rcode, opt);
+        }
+        if let Some(tsig) = tsig {
+            let mark = self.mark();
+            match tsig.put_bad_key(self.header.id, |octets| self.put(octets)) {
+                Ok(()) => self.counts[Section::Additional as usize] += 1,
+                Err(Full) => self.rewind(mark),
             }
         }
         let mut flags = 0x8000 | u16::from(self.header.opcode.0) << 11 | rcode.0 & 0x0F;
@@ -234,6 +241,32 @@ impl<'b> Writer<'b> {
             self.buf[2 * at..2 * at + 2].copy_from_slice(&word.to_be_bytes());
         }
         self.len
+    }
+
+    fn opt(&mut self, rcode: Rcode, opt: &OptReply<'_>) {
+        let extended_rcode = (rcode.0 >> 4) as u8;
+        let start = self.len;
+        let without_error = OptReply { error: None, ..*opt };
+        let put = self.put(opt.encode(extended_rcode).as_slice());
+        if put.or_else(|Full| self.put(without_error.encode(extended_rcode).as_slice())).is_err() {
+            return;
+        }
+        self.counts[Section::Additional as usize] += 1;
+        if opt.padded {
+            self.pad(start);
+        }
+    }
+
+    /// Pads the message, whose last record is the OPT record at `opt`.
+    fn pad(&mut self, opt: usize) {
+        let Some(padding) = edns::padding(self.len, self.limit) else { return };
+        let end = self.len + edns::padding_head(padding).len() + padding;
+        self.buf[self.len..end].fill(0);
+        self.buf[self.len..self.len + 4].copy_from_slice(&edns::padding_head(padding));
+        self.len = end;
+        let length_at = opt + edns::RDLENGTH_AT;
+        let rdata_len = (end - length_at - 2) as u16;
+        self.buf[length_at..length_at + 2].copy_from_slice(&rdata_len.to_be_bytes());
     }
 
     fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
@@ -339,7 +372,7 @@ mod tests {
         writer
             .record(Owner::Name(name("EXAMPLE.").as_ref()), RecordType::NS, ttl, name("ns.b.example.").as_ref().as_wire())
             .expect("room");
-        let len = writer.finish(Rcode::NOERROR, Some(&OptReply::default()));
+        let len = writer.finish(Rcode::NOERROR, Some(&OptReply::default()), None);
         let parsed = hickory_proto::op::Message::from_vec(&buf[..len]).expect("another library reads it");
         assert_eq!(parsed.answers[0].to_string(), "wWw.example. 30 IN CNAME a.b.example.");
         assert_eq!(parsed.authorities[0].to_string(), "wWw.example. 30 IN NS ns.b.example.".replace("wWw.", ""));
@@ -357,7 +390,7 @@ mod tests {
         assert_eq!(writer.record(Owner::Question, RecordType::A, ttl, &[192, 0, 2, 1]), Ok(()));
         assert_eq!(writer.record(Owner::Question, RecordType::A, ttl, &[192, 0, 2, 2]), Err(Full));
         writer.truncate(start);
-        let len = writer.finish(Rcode::NOERROR, None);
+        let len = writer.finish(Rcode::NOERROR, None, None);
         let parsed = hickory_proto::op::Message::from_vec(&buf[..len]).expect("well-formed");
         assert!(parsed.metadata.truncation && parsed.answers.is_empty());
     }
@@ -368,7 +401,7 @@ mod tests {
         let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
         let rdata = [&[0, 1, 0, 2, 0, 80], name("wWw.example.").as_ref().as_wire()].concat();
         writer.record(Owner::Question, RecordType::SRV, Ttl::new(1).expect("small"), &rdata).expect("room");
-        let len = writer.finish(Rcode::NOERROR, None);
+        let len = writer.finish(Rcode::NOERROR, None, None);
         assert_eq!(buf[len - rdata.len()..len], rdata);
     }
 }

@@ -1,12 +1,13 @@
-//! Looking names up: exact, wildcard, delegation, or nothing (RFC 1034 4.3.2, RFC 4592).
+//! Looking names up: exact, wildcard, delegation, redirection, or nothing (RFC 1034 4.3.2, RFC 4592, RFC 6672).
 //!
-//! The walk goes down from the apex, one probe for each label, and stops at the first delegation or at the first name
-//! that does not exist: since empty non-terminals are nodes, nothing can exist below that. No sibling is ever looked
+//! The walk goes down from the apex, one probe for each label, and stops at the first delegation or redirection, or at
+//! the first name that does not exist: since empty non-terminals are nodes, nothing can exist below that. No sibling is ever looked
 //! at, and a query with a hundred labels costs what the zone's own depth costs.
 //!
 //! | on the way down | result |
 //! | --- | --- |
 //! | a node below the apex, at or above the name, has NS | `Cut` |
+//! | a node above the name has DNAME | `Dname` |
 //! | the name itself exists, empty or not | `Exact` |
 //! | the last that exists (the closest encloser) has a child `*` | `Wildcard` |
 //! | it has none | `None` |
@@ -107,8 +108,8 @@ impl<'z> Node<'z> {
         self.sets.is_empty()
     }
 
-    fn is_cut(&self) -> bool {
-        self.sets.iter().any(|set| set.rtype == RecordType::NS)
+    fn has(&self, rtype: RecordType) -> bool {
+        self.sets.iter().any(|set| set.rtype == rtype)
     }
 }
 
@@ -133,6 +134,8 @@ pub enum Found<'z> {
     },
     /// The name is at or below this delegation point.
     Cut(Node<'z>),
+    /// The name is below this node, whose DNAME redirects all that is (RFC 6672 2.3).
+    Dname(Node<'z>),
     /// The name does not exist.
     None {
         /// The longest name above it that does; the apex where the name is outside the zone.
@@ -151,10 +154,13 @@ impl Zone {
         }
         let depth = qname.label_count() - apex.label_count();
         for above in (0..depth).rev() {
+            if encloser.has(RecordType::DNAME) {
+                return Found::Dname(encloser);
+            }
             let Some(node) = qname.ancestors().nth(above).and_then(|name| self.node(name)) else {
                 return self.find_wildcard(encloser);
             };
-            if node.is_cut() {
+            if node.has(RecordType::NS) {
                 return Found::Cut(node);
             }
             encloser = node;

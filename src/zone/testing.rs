@@ -56,6 +56,7 @@ pub(super) fn outcome(found: Found<'_>) -> String {
     match found {
         Found::Exact(node) => format!("exact {}{}", node.name(), empty(node)),
         Found::Wildcard { node, encloser } => format!("wildcard {} of {}", node.name(), encloser.name()),
+        Found::Dname(node) => format!("dname {}", node.name()),
         Found::Cut(node) => format!("cut {}", node.name()),
         Found::None { encloser } => format!("none below {}", encloser.name()),
     }

@@ -4,7 +4,7 @@
 //! members, options and weights. A method that returns `None` has reported why.
 //!
 //! `list` reads tables, `options` the options of checked functions, `checked` lowers `ifportup` and `ifurlup`,
-//! `pick` the pickers; `names` knows what functions exist elsewhere.
+//! `pick` the pickers, `view` views; `names` knows what functions exist elsewhere.
 
 mod checked;
 mod list;
@@ -12,6 +12,7 @@ mod names;
 mod options;
 mod order;
 mod pick;
+mod view;
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -82,6 +83,7 @@ impl Lowering<'_> {
             Function::PickRandom => self.pick(call, Picker::Random),
             Function::PickHashed => self.pick(call, Picker::Hashed),
             Function::PickWRandom | Function::PickWHashed | Function::PickNameHashed => self.pick_weighted(call),
+            Function::View => self.view(call),
         }
     }
 

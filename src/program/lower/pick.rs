@@ -116,8 +116,14 @@ impl Lowering<'_> {
 }
 
 fn returns_string(function: &str) -> bool {
-    let strings =
-        [Function::PickRandom, Function::PickHashed, Function::PickWRandom, Function::PickWHashed, Function::PickNameHashed];
+    let strings = [
+        Function::PickRandom,
+        Function::PickHashed,
+        Function::PickWRandom,
+        Function::PickWHashed,
+        Function::PickNameHashed,
+        Function::View,
+    ];
     strings.iter().any(|known| known.as_str() == function)
 }
 

@@ -103,7 +103,6 @@ fn what_is_outside_is_named() {
     }
     check_findings(&[
         ("pickclosest({'1.2.3.4'})", &["E 0 function `pickclosest` is not in this release"]),
-        ("all(view({}))", &["E 4 function `view` is not in this release"]),
         ("{country('US')}", &["E 1 function `country` is not in this release"]),
         ("ifportup", &["E 0 function `ifportup` where a value must stand"]),
         ("ifportupp(80, {})", &["E 0 unknown function `ifportupp`"]),
@@ -119,7 +118,6 @@ fn every_later_function_is_known() {
         "pickselfweighted",
         "pickrandomsample",
         "pickchashed",
-        "view",
         "netmask",
         "include",
         "dblookup",

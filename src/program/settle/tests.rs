@@ -38,6 +38,10 @@ fn assert_settled(program: &Program, settled: &Settled) {
             assert!(!members.is_empty() && members.iter().all(|&(_, member)| in_range(member)));
             assert!(members[0].0 > 0 && members.windows(2).all(|pair| pair[0].0 < pair[1].0));
         }
+        Choice::ByNetwork { choices, otherwise, .. } => {
+            let flat = |choice: &Choice| matches!(choice, Choice::Fail(_) | Choice::Every(_) | Choice::One { .. });
+            assert!(choices.iter().all(flat) && flat(otherwise));
+        }
     }
 }
 
@@ -145,7 +149,7 @@ fn dependence_is_known() {
 fn pick(program: &Program, client: &str, qname: NameRef<'_>) -> String {
     let settled = program.settle(&|_| UP);
     let facts = Facts { client: client.parse().unwrap(), qname };
-    let picked = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(0)).unwrap();
+    let picked = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(0)).0.unwrap();
     assert_eq!(picked.len(), 1);
     program.members()[usize::from(picked[0])].to_string()
 }
@@ -306,7 +310,7 @@ proptest! {
         assert_settled(&program, &settled);
         prop_assert!(!program.explain(&status).is_empty());
         let facts = Facts { client, qname: NameRef::ROOT };
-        let picked = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(seed));
+        let (picked, _) = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(seed));
         match &settled.choice {
             Choice::Fail(reason) => prop_assert_eq!(picked, Err(*reason)),
             Choice::Every(members) => prop_assert_eq!(picked, Ok(&**members)),
@@ -318,6 +322,7 @@ proptest! {
                 let first = members.iter().find(|(sum, _)| *sum > number).map(|&(_, member)| member).unwrap();
                 prop_assert_eq!(picked, Ok(&[first][..]));
             }
+            Choice::ByNetwork { .. } => prop_assert!(picked.is_err() || picked.unwrap().len() == 1),
             Choice::One { members, .. } => prop_assert!(members.contains(&picked.unwrap()[0])),
             Choice::Weighted { members, .. } => prop_assert!(members.iter().any(|&(_, member)| picked == Ok(&[member][..]))),
         }

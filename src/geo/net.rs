@@ -1,4 +1,4 @@
-//! Address prefixes, as `[prober] deny` has them.
+//! Address prefixes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,6 +35,24 @@ impl Net {
             _ => (address, length),
         };
         Some(Self { address: masked(address, length)?, length })
+    }
+
+    /// The first address.
+    #[must_use]
+    pub const fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits all its addresses share.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
+    /// Whether it is a network of IPv4 addresses.
+    #[must_use]
+    pub const fn is_ipv4(self) -> bool {
+        self.address.is_ipv4()
     }
 
     /// Whether `address` lies within.
