@@ -26,11 +26,42 @@ pub const EXPLAINED: &[Explained] = &[
     Explained {
         rfc: "RFC 6891 6.1.1",
         reason: "a reply to a query with an OPT record has one, also where the OPT record is what is wrong",
-        covers: |it| it.aspect == Aspect::Edns && it.unanimous && is_formerr(it) && has_opt(&it.case.leeward),
+        covers: |it| {
+            it.aspect == Aspect::Edns && it.unanimous && rcode(&it.case.leeward) == Some(FORMERR) && has_opt(&it.case.leeward)
+        },
+    },
+    Explained {
+        rfc: "RFC 4343 3",
+        reason: "the owner of what an alias leads to has the letters of the alias's target, to which it is a pointer",
+        covers: |it| it.aspect == Aspect::Spelling && differs_in_letters_only(it),
+    },
+    Explained {
+        rfc: "RFC 1034 5.2.2",
+        reason: "a chain of aliases is followed 16 times and then given as it is; Knot stops earlier, BIND and NSD later",
+        covers: |it| {
+            is_section(it)
+                && aliases(&it.case.leeward) > 16
+                && it.case.others().any(|(_, said)| aliases(said) != aliases(&it.case.leeward))
+        },
+    },
+    Explained {
+        rfc: "RFC 1035 4.1.1",
+        reason: "NOTIFY is not implemented, as a server without transfers has no use for it",
+        covers: |it| it.case.question.opcode == NOTIFY && it.aspect == Aspect::Rcode && rcode(&it.case.leeward) == Some(NOTIMP),
+    },
+    Explained {
+        rfc: "RFC 1035 4.1.1",
+        reason: "what a server says of itself in class CH it says with authority",
+        covers: |it| it.case.question.class == CH && it.aspect == Aspect::Flags,
     },
 ];
 
 const ANY: u16 = 255;
+const CNAME: u16 = 5;
+const CH: u16 = 3;
+const NOTIFY: u8 = 4;
+const FORMERR: u16 = 1;
+const NOTIMP: u16 = 4;
 
 const fn is_section(it: &Difference<'_, '_>) -> bool {
     matches!(it.aspect, Aspect::Answer | Aspect::Spelling | Aspect::Authority | Aspect::Additional)
@@ -41,10 +72,20 @@ fn all_truncated(it: &Difference<'_, '_>) -> bool {
     said.into_iter().all(|said| said.reply().is_some_and(|reply| reply.truncated))
 }
 
-fn is_formerr(it: &Difference<'_, '_>) -> bool {
-    it.case.leeward.reply().is_some_and(|reply| reply.rcode == 1)
+fn rcode(said: &Said) -> Option<u16> {
+    said.reply().map(|reply| reply.rcode)
 }
 
 fn has_opt(said: &Said) -> bool {
     said.reply().is_some_and(|reply| reply.opt.is_some())
+}
+
+/// How many aliases an answer has.
+fn aliases(said: &Said) -> usize {
+    said.reply().map_or(0, |reply| reply.answer.iter().filter(|record| record.rtype == CNAME).count())
+}
+
+fn differs_in_letters_only(it: &Difference<'_, '_>) -> bool {
+    let lower = |said: &Said| said.aspect(Aspect::Spelling).map(|owners| owners.to_ascii_lowercase());
+    it.case.others().any(|(_, said)| lower(said) == lower(&it.case.leeward))
 }

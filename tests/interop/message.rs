@@ -197,6 +197,9 @@ impl<'m> Reader<'m> {
                     push_hex(&mut text, self.take(1 + usize::from(*len))?);
                 }
                 Part::Name => text += &self.name()?,
+                Part::Clock => {
+                    self.take(6)?;
+                }
             }
             text.push(' ');
         }
@@ -210,12 +213,14 @@ enum Part {
     Octets(usize),
     Text,
     Name,
+    /// The time at which it was made (RFC 8945 4.2), which is never the same.
+    Clock,
 }
 
 /// Where names lie in the data of a type that may have them compressed, or compared without regard to case
 /// (RFC 3597 4, RFC 4034 6.2).
 const fn names_in(rtype: u16) -> &'static [Part] {
-    use Part::{Name, Octets, Text};
+    use Part::{Clock, Name, Octets, Text};
     match rtype {
         2..=5 | 7..=9 | 12 | 39 => &[Name],
         6 | 14 | 17 => &[Name, Name],
@@ -223,6 +228,7 @@ const fn names_in(rtype: u16) -> &'static [Part] {
         26 => &[Octets(2), Name, Name],
         33 => &[Octets(6), Name],
         35 => &[Octets(4), Text, Text, Text, Name],
+        250 => &[Name, Clock],
         _ => &[],
     }
 }

@@ -41,6 +41,8 @@ pub struct Question {
     /// The name asked for, in lower case on the wire; empty where there is none.
     pub name: Vec<u8>,
     pub qtype: u16,
+    pub class: u16,
+    pub opcode: u8,
     pub transport: Transport,
     pub packet: Vec<u8>,
 }
@@ -60,7 +62,8 @@ pub fn of_line(group: &str, line: &str) -> Vec<Question> {
     if name == "raw" {
         let transport = if attributes.contains(&"tcp") { Transport::Tcp } else { Transport::Udp };
         let packet = hex(types);
-        return vec![Question { group: group.into(), text: line.into(), name: Vec::new(), qtype: 0, transport, packet }];
+        let (group, text) = (group.to_owned(), line.to_owned());
+        return vec![Question { group, text, name: Vec::new(), qtype: 0, class: 0, opcode: 0, transport, packet }];
     }
     for qtype in types.split(',') {
         for attributes in variants(&attributes) {
@@ -97,6 +100,8 @@ fn one(group: &str, text: &str, name: &str, qtype: &str, attributes: &[String]) 
         text: text.to_owned(),
         name: wire(name).to_ascii_lowercase(),
         qtype: rtype.0,
+        class: draft.class,
+        opcode: (draft.flags >> 11 & 15) as u8,
         transport: draft.transport,
         packet: draft.packet(),
     }

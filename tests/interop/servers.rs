@@ -23,8 +23,9 @@ use super::question::{Question, of_line};
 pub const PROGRAMS: [&str; 4] = ["nsd", "knotd", "named", "named-compilezone"];
 /// The references, in the order in which they are named.
 pub const REFERENCES: [&str; 3] = ["NSD", "Knot", "BIND"];
-/// What every server says where it is asked who it is.
+/// What every server says where it is asked who it is, and what: leeward's version cannot be chosen.
 const IDENTITY: &str = "interop";
+const VERSION: &str = concat!("leeward ", env!("CARGO_PKG_VERSION"));
 
 /// All that runs.
 pub struct Servers {
@@ -100,7 +101,7 @@ fn wait_until_serving(name: &str, address: SocketAddr) {
 
 fn start_leeward(site: &Site, zones: &[Zone], address: SocketAddr) -> Leeward {
     let names: Vec<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
-    let server = format!("[server]\nlisten = [\"{address}\"]\nudp_threads = 1\n");
+    let server = format!("[server]\nlisten = [\"{address}\"]\nudp_threads = 1\nnsid = \"{IDENTITY}\"\n");
     Leeward::start(&site.config(&names, &server))
 }
 
@@ -110,7 +111,7 @@ fn start_nsd(site: &Site, zones: &[Zone], address: SocketAddr) -> Reference {
         "server:\n  ip-address: {}@{}\n  username: \"\"\n  zonesdir: \"{site}\"\n  zonelistfile: \"{dir}/zone.list\"\n  \
          xfrdfile: \"{dir}/xfrd.state\"\n  xfrdir: \"{dir}\"\n  pidfile: \"{dir}/nsd.pid\"\n  database: \"\"\n  \
          server-count: 1\n  minimal-responses: yes\n  ipv4-edns-size: 1232\n  rrl-ratelimit: 0\n  \
-         identity: \"{IDENTITY}\"\n  version: \"{IDENTITY}\"\n  nsid: \"ascii_{IDENTITY}\"\n  answer-cookie: yes\n\
+         identity: \"{IDENTITY}\"\n  version: \"{VERSION}\"\n  nsid: \"ascii_{IDENTITY}\"\n  answer-cookie: yes\n\
          remote-control:\n  control-enable: no\n",
         address.ip(),
         address.port(),
@@ -128,7 +129,7 @@ fn start_knot(site: &Site, zones: &[Zone], address: SocketAddr) -> Reference {
     let dir = folder(site, "knot");
     let mut text = format!(
         "server:\n  rundir: \"{dir}\"\n  listen: \"{}@{}\"\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n  \
-         udp-max-payload: 1232\n  identity: \"{IDENTITY}\"\n  version: \"{IDENTITY}\"\n  nsid: \"{IDENTITY}\"\n\
+         udp-max-payload: 1232\n  identity: \"{IDENTITY}\"\n  version: \"{VERSION}\"\n  nsid: \"{IDENTITY}\"\n\
          database:\n  storage: \"{dir}\"\nlog:\n  - target: stderr\n    any: warning\n\
          template:\n  - id: default\n    journal-content: none\n    zonefile-load: whole\n    zonefile-sync: -1\n    \
          global-module: mod-cookies\nzone:\n",
@@ -150,7 +151,7 @@ fn start_named(site: &Site, zones: &[Zone], address: SocketAddr) -> Reference {
          managed-keys-directory \"{dir}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};\n\
          recursion no; allow-query {{ any; }}; allow-transfer {{ none; }}; minimal-responses yes; minimal-any no;\n\
          dnssec-validation no; notify no; empty-zones-enable no; max-udp-size 1232; edns-udp-size 1232;\n\
-         version \"{IDENTITY}\"; hostname \"{IDENTITY}\"; server-id \"{IDENTITY}\";\n\
+         version \"{VERSION}\"; hostname \"{IDENTITY}\"; server-id \"{IDENTITY}\";\n\
          check-names primary ignore; check-integrity no; check-mx ignore; check-mx-cname ignore; check-srv-cname ignore;\n\
          check-sibling no; check-spf ignore; check-wildcard no; check-dup-records ignore; zero-no-soa-ttl no; }};\n\
          controls {{ }};\n",
