@@ -21,6 +21,6 @@ mod writer;
 pub use edns::{ClientSubnet, Edns, ExtendedError, Malformed, NotASubnet, OptReply, RESPONDER_PAYLOAD};
 pub use name::{KeyBuf, Name, NameError, NameRef};
 pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected};
-pub use rdata::{Field, layout};
+pub use rdata::{Field, has_caseless_names, layout};
 pub use types::{Class, Opcode, Rcode, RecordType, Serial, Ttl};
 pub use writer::{Full, Mark, Owner, Section, Writer};

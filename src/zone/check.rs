@@ -349,7 +349,7 @@ mod tests {
             ("a NS n.x.\nb.a TXT x\nc.a A 192.0.2.1", &["4:1: warning: TXT of b.a.z. is hidden by the delegation of a.z."]),
             ("a NS n.x.\n MX 1 x.\n A 192.0.2.1", &["4:2: warning: MX of a.z. is hidden by the delegation of a.z."]),
             ("* NS n.x.", &["3:1: warning: NS at the wildcard *.z. has no defined meaning"]),
-            ("a DS \\# 1 00\n NS n.x.", &[]),
+            ("a DS 1 13 9 00\n NS n.x.", &[]),
         ];
         for (body, expected) in cases {
             let loaded = load_bytes("z.", (HEAD.to_owned() + body).as_bytes());

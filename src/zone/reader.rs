@@ -492,8 +492,6 @@ fn class_of(token: &Token<'_>) -> Option<Class> {
 fn type_of(token: &Token<'_>) -> Outcome<RecordType> {
     let parsed = std::str::from_utf8(token.text).ok().filter(|_| !token.quoted).and_then(|text| text.parse().ok());
     match parsed {
-        // Served as opaque data it would answer NXDOMAIN below itself, where it must redirect (RFC 6672 3.2).
-        Some(RecordType::DNAME) => fault(token.at, "DNAME is not supported yet", "use a wildcard CNAME, or leave it out"),
         Some(rtype) if !RecordType::is_meta(rtype) => Ok(rtype),
         Some(rtype) => fault(token.at, format!("{rtype} is a query type and cannot be in a zone"), "write the type of the data"),
         None => {
@@ -686,7 +684,7 @@ u 99999999999 A 192.0.2.1
             "8:6: error: the string that starts here has no closing quote on its line",
             "9:11: error: the hexadecimal digits do not have the stated length",
             "10:9: error: these octets are not the RDATA of type A",
-            "11:6: error: records of type LOC are not supported yet",
+            "11:19: error: the LOC record ends before a longitude such as `0 7 39.611 W`",
             "12:2: error: unknown record type `FOO`",
             "13:2: error: class CH is not served",
             "14:1: error: the owner www.other. is outside the zone z.",
