@@ -216,7 +216,7 @@ fn names(rtype: RecordType, rdata: &[u8]) -> Option<Vec<(usize, NameRef<'_>)>> {
     (at == rdata.len()).then_some(found)
 }
 
-/// The name in the RDATA of a type that is one name (NS, CNAME, PTR, DNAME).
+/// The first name in the RDATA of a type: where NS, CNAME, DNAME, MX and SRV lead to.
 pub(super) fn target(rtype: RecordType, rdata: &[u8]) -> Option<NameRef<'_>> {
     Some(names(rtype, rdata)?.first()?.1)
 }
