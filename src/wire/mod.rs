@@ -24,6 +24,6 @@ pub use edns::{
 };
 pub use name::{KeyBuf, Name, NameBuf, NameError, NameRef};
 pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected, Tsig};
-pub use rdata::{Field, layout};
+pub use rdata::{Field, has_caseless_names, layout};
 pub use types::{Class, Opcode, Rcode, RecordType, Serial, Ttl};
 pub use writer::{Full, Mark, Owner, Section, Writer};

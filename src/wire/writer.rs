@@ -199,6 +199,7 @@ impl<'b> Writer<'b> {
         for field in layout(rtype) {
             let taken = match field {
                 Field::Octets(len) => usize::from(*len).min(rdata.len()),
+                Field::String => rdata.first().map_or(0, |&len| 1 + usize::from(len)).min(rdata.len()),
                 Field::Rest => rdata.len(),
                 Field::Name | Field::PlainName => match NameRef::parse(rdata) {
                     Ok(name) if *field == Field::Name => {

@@ -1,4 +1,12 @@
-//! What records must be together to be a zone: one SOA, NS at the apex, CNAME alone, glue, nothing hidden by a cut.
+//! What records must be together to be a zone: one SOA, NS at the apex, CNAME and DNAME alone, glue, nothing hidden by a
+//! cut or a redirection, no alias that leads back to itself.
+//!
+//! What is an error and what a warning follows the checkers of the other servers. They do not always agree; then it is
+//! an error where some client would get no answer or a wrong one, and a warning where the answer is merely not what was
+//! meant: missing glue below the delegation's own name is an error (Knot; BIND warns), below another's a warning (BIND;
+//! Knot is silent); a server name that is an alias is an error (Knot, BIND at the apex), a mail host that is one is a
+//! warning (BIND; Knot is silent); names below a DNAME are an error (Knot, NSD; BIND is silent); data outside the zone is
+//! an error (NSD; BIND and Knot drop it, and the operator never learns why the name is missing).
 //!
 //! Each check looks at all names in canonical order, in which what lies below a name follows it, and its key starts
 //! with that name's key: so neither lookups nor the hunt for hidden data need more than the sorted list.
@@ -77,7 +85,10 @@ pub(super) fn check(apex: NameRef<'_>, names: &[Gathered], lost: &Lost, start: &
     let mut checks = Checks { apex, names, lost, findings };
     checks.apex(start);
     checks.aliases();
+    checks.redirections();
     checks.cuts();
+    checks.hosts();
+    checks.loops();
     checks.sizes(start);
 }
 
@@ -94,13 +105,15 @@ impl<'a> Checks<'a> {
         let at_apex = self.names.first().filter(|first| first.name.as_ref() == apex);
         self.misplaced_soas();
         let soa = at_apex.and_then(|node| node.set(RecordType::SOA));
-        for second in soa.iter().flat_map(|set| set.records.iter().skip(1)) {
-            let first = &soa.expect("it has a second record").records[0].at;
-            self.findings.error(
-                second.at.clone(),
-                format!("a second SOA record, the first is at {first}"),
-                "keep one of the two",
-            );
+        if let Some([first, others @ ..]) = soa.map(|set| set.records.as_slice()) {
+            for second in others.iter().filter(|second| !second.data_eq(first)) {
+                let message = format!("a second SOA record, the first is at {}", first.at);
+                self.findings.error(second.at.clone(), message, "keep one of the two");
+            }
+        }
+        if let Some(ds) = at_apex.and_then(|node| node.set(RecordType::DS)) {
+            let message = format!("DS at the apex {apex} is never asked for here");
+            self.findings.warn(ds.at(), message, "it belongs to the zone above (RFC 4035 2.4)");
         }
         if soa.is_none() && !self.lost.may_hold(apex, apex, RecordType::SOA) {
             let remedy = format!("add `@ {}`", rdata::form(RecordType::SOA));
@@ -141,6 +154,102 @@ impl<'a> Checks<'a> {
         }
     }
 
+    /// DNAME only once, without NS beside it but at the apex, and nothing below it (RFC 6672 2.3, 2.4).
+    fn redirections(&mut self) {
+        let mut above: Option<(&Gathered, &GatheredSet)> = None;
+        for name in self.names {
+            if let Some((from, _)) = above.filter(|(from, _)| name.key.starts_with(&from.key)) {
+                let message = format!("{} is below {}, which DNAME leads elsewhere", name.name, from.name);
+                let remedy = "remove it, or the DNAME: nothing below a DNAME is served (RFC 6672 2.4)";
+                if let Some(set) = name.sets.first() {
+                    self.findings.error(set.at(), message, remedy);
+                }
+                continue;
+            }
+            let Some(dname) = name.set(RecordType::DNAME) else { continue };
+            above = Some((name, dname));
+            for second in dname.records[1..].iter().filter(|second| !second.data_eq(&dname.records[0])) {
+                let message = format!("a second DNAME record at {}, the first is at {}", name.name, dname.records[0].at);
+                self.findings.error(second.at.clone(), message, "names are led to one place: keep one of the two");
+            }
+            if let Some(ns) = name.set(RecordType::NS).filter(|_| name.name.as_ref() != self.apex) {
+                let message = format!("a DNAME beside NS at {}", name.name);
+                self.findings.error(ns.at(), message, "delegate the name or lead it elsewhere, not both (RFC 6672 2.3)");
+            }
+        }
+    }
+
+    /// Mail hosts and services in the zone should have addresses of their own (RFC 2181 10.3, RFC 2782).
+    fn hosts(&mut self) {
+        let kinds = [(RecordType::MX, "mail host"), (RecordType::SRV, "service host")];
+        for (name, (rtype, what)) in self.names.iter().flat_map(|name| kinds.map(|kind| (name, kind))) {
+            for record in name.set(rtype).iter().flat_map(|set| &set.records) {
+                self.host(name, record, what);
+            }
+        }
+    }
+
+    fn host(&mut self, owner: &Gathered, record: &RawRecord, what: &str) {
+        let RawData::Rdata(rdata) = &record.data else { return };
+        let Some(host) = rdata::target(record.rtype, rdata).filter(|host| host.is_within(self.apex) && !host.is_root()) else {
+            return;
+        };
+        if self.may_be_lost(host) || self.covering_cut(host).is_some() || self.covering_dname(host) {
+            return;
+        }
+        let node = self.find(host).or_else(|| self.wildcard_for(host));
+        let message = if node.is_some_and(|node| node.set(RecordType::CNAME).is_some()) {
+            format!("{host}, a {what} of {}, is an alias", owner.name)
+        } else if !node.is_some_and(Gathered::has_address) {
+            format!("{host}, a {what} of {}, has no address in the zone", owner.name)
+        } else {
+            return;
+        };
+        self.findings.warn(record.at.clone(), message, "name a host with A or AAAA records (RFC 2181 10.3)");
+    }
+
+    /// Aliases that lead back to themselves within the zone: each loop is reported once, where it was entered.
+    fn loops(&mut self) {
+        let mut rounds = vec![0u32; self.names.len()];
+        for (start, round) in (0..self.names.len()).zip(1..) {
+            let mut at = start;
+            while rounds[at] == 0 {
+                rounds[at] = round;
+                match self.alias_of(at) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+            }
+            if rounds[at] == round && self.alias_of(at).is_some() {
+                let name = &self.names[at];
+                let Some(alias) = name.set(RecordType::CNAME) else { continue };
+                let message = format!("the aliases from {} on lead back to it", name.name);
+                self.findings.warn(alias.at(), message, "let one of them name a host with data");
+            }
+        }
+    }
+
+    /// The node that an alias leads to, if it is one and that is in the zone.
+    fn alias_of(&self, index: usize) -> Option<usize> {
+        let alias = self.names[index].set(RecordType::CNAME)?.records.first()?;
+        let RawData::Rdata(rdata) = &alias.data else { return None };
+        let target = rdata::target(RecordType::CNAME, rdata).filter(|target| target.is_within(self.apex))?;
+        let node = self.find(target).or_else(|| self.wildcard_for(target))?;
+        self.names.binary_search_by(|other| other.key.cmp(&node.key)).ok()
+    }
+
+    /// Whether what the name needs may have been lost to an error.
+    fn may_be_lost(&self, name: NameRef<'_>) -> bool {
+        let kinds = [RecordType::A, RecordType::AAAA, RecordType::LUA, RecordType::CNAME];
+        kinds.into_iter().any(|rtype| self.lost.may_hold(self.apex, name, rtype))
+    }
+
+    /// Whether a DNAME above leads the name elsewhere.
+    fn covering_dname(&self, name: NameRef<'_>) -> bool {
+        let above = name.ancestors().skip(1).take_while(|above| above.len() >= self.apex.len());
+        above.filter_map(|above| self.find(above)).any(|node| node.set(RecordType::DNAME).is_some())
+    }
+
     /// Delegations: what they hide, and the addresses of their servers and of the apex's.
     fn cuts(&mut self) {
         let apex_key = self.key(self.apex);
@@ -153,8 +262,10 @@ impl<'a> Checks<'a> {
             let Some(ns) = name.set(RecordType::NS) else { continue };
             if *name.key != *apex_key {
                 cut = Some(name);
-                let stands_at_cut =
-                    |rtype| matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG);
+                // DNAME too, because that it stands here is an error of its own.
+                let stands_at_cut = |rtype| {
+                    matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG | RecordType::DNAME)
+                };
                 self.occluded(name, name, |rtype| stands_at_cut(rtype) || is_address_or_lua_address(name, rtype));
                 self.wildcard_ns(name, ns);
             }
@@ -183,8 +294,7 @@ impl<'a> Checks<'a> {
     fn server_address(&mut self, owner: &Gathered, ns: &RawRecord) {
         let RawData::Rdata(rdata) = &ns.data else { return };
         let Some(server) = rdata::target(RecordType::NS, rdata).filter(|server| server.is_within(self.apex)) else { return };
-        let kinds = [RecordType::A, RecordType::AAAA, RecordType::LUA];
-        if kinds.into_iter().any(|rtype| self.lost.may_hold(self.apex, server, rtype)) {
+        if self.may_be_lost(server) || self.covering_dname(server) {
             return;
         }
         let remedy = format!("add an A or AAAA record at {server}");
@@ -193,7 +303,11 @@ impl<'a> Checks<'a> {
             Some(cut) => {
                 let message =
                     format!("missing glue: {server}, a server of {}, is below the delegation of {}", owner.name, cut.name);
-                self.findings.error(ns.at.clone(), message, remedy);
+                if cut.key == owner.key {
+                    self.findings.error(ns.at.clone(), message, remedy);
+                } else {
+                    self.findings.warn(ns.at.clone(), message, remedy); // resolvers can ask the servers of that zone
+                }
             }
             None => self.server_in_zone(owner, ns, server, remedy),
         }
@@ -324,6 +438,7 @@ mod tests {
     #[test]
     fn records_that_do_not_go_together() {
         let cases: &[(&str, &[&str])] = &[
+            ("@ SOA NS.x. h.x. 1 2 3 4 5", &["3:1: warning: the same SOA record twice at z."]),
             ("@ SOA a.x. b.x. 2 2 3 4 5", &["3:1: error: a second SOA record, the first is at zone:1:1"]),
             ("a SOA a.x. b.x. 2 2 3 4 5", &["3:1: error: an SOA record at a.z., which is not the apex"]),
             ("a CNAME b\n A 192.0.2.1", &["3:1: error: a CNAME beside other data at a.z.: A at zone:4:2"]),
@@ -339,7 +454,7 @@ mod tests {
             ("a 5 LUA A \"b\"\n 6 LUA A \"c\"", &[]),
             ("a 5 TXT x\n 6 TXT y", &["4:2: warning: the TXT records of a.z. have different TTLs, the lowest is used"]),
             ("a NS ns.a", &["3:1: error: missing glue: ns.a.z., a server of a.z., is below the delegation of a.z."]),
-            ("a NS ns.b\nb NS n.x.", &["3:1: error: missing glue: ns.b.z., a server of a.z., is below the delegation of b.z."]),
+            ("a NS ns.b\nb NS n.x.", &["3:1: warning: missing glue: ns.b.z., a server of a.z., is below the delegation of b.z."]),
             ("a NS ns.a\nns.a LUA A \"b\"", &[]),
             ("a NS ns\nns AAAA ::1", &[]),
             ("a NS ns\n*  A 192.0.2.1", &[]),
@@ -349,7 +464,24 @@ mod tests {
             ("a NS n.x.\nb.a TXT x\nc.a A 192.0.2.1", &["4:1: warning: TXT of b.a.z. is hidden by the delegation of a.z."]),
             ("a NS n.x.\n MX 1 x.\n A 192.0.2.1", &["4:2: warning: MX of a.z. is hidden by the delegation of a.z."]),
             ("* NS n.x.", &["3:1: warning: NS at the wildcard *.z. has no defined meaning"]),
-            ("a DS \\# 1 00\n NS n.x.", &[]),
+            ("a DS 1 13 9 00\n NS n.x.", &[]),
+            ("@ DS 1 13 9 00", &["3:1: warning: DS at the apex z. is never asked for here"]),
+            ("a DNAME b.x.\n CNAME c.x.", &["4:2: error: a CNAME beside other data at a.z.: DNAME at zone:3:1"]),
+            ("a DNAME b.x.\n DNAME c.x.", &["4:2: error: a second DNAME record at a.z., the first is at zone:3:1"]),
+            ("a DNAME b.x.\n NS c.x.", &["4:2: error: a DNAME beside NS at a.z."]),
+            ("a DNAME b.x.\n A 192.0.2.1\nab TXT x", &[]),
+            ("@ DNAME b.x.\nc.a TXT x", &["4:1: error: c.a.z. is below z., which DNAME leads elsewhere"]),
+            ("a DNAME b.x.\nb MX 1 m.a", &[]),
+            ("a MX 1 m\nm CNAME n.x.", &["3:1: warning: m.z., a mail host of a.z., is an alias"]),
+            ("a MX 1 m", &["3:1: warning: m.z., a mail host of a.z., has no address in the zone"]),
+            ("a MX 1 m\nm A bad", &["4:5: error: `bad` is not an IPv4 address"]),
+            ("a MX 1 m.n\nn NS n.x.", &[]),
+            ("a MX 0 .\nb SRV 0 0 0 .\nc MX 1 l\nl LUA A \"b\"", &[]),
+            ("s SRV 1 1 1 m\n* CNAME n.x.", &["3:1: warning: m.z., a service host of s.z., is an alias"]),
+            ("a CNAME a", &["3:1: warning: the aliases from a.z. on lead back to it"]),
+            ("a CNAME b\nb CNAME c\nc CNAME b\nd CNAME c", &["4:1: warning: the aliases from b.z. on lead back to it"]),
+            ("*.a CNAME b.a", &["3:1: warning: the aliases from *.a.z. on lead back to it"]),
+            ("a CNAME b\nb CNAME c\nc A 192.0.2.1\nd CNAME b", &[]),
         ];
         for (body, expected) in cases {
             let loaded = load_bytes("z.", (HEAD.to_owned() + body).as_bytes());

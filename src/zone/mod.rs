@@ -27,6 +27,7 @@ mod contents;
 mod delta;
 mod diff;
 mod finding;
+mod generate;
 mod lexer;
 mod lookup;
 mod rdata;

@@ -1,4 +1,4 @@
-//! Master files → records (RFC 1035 5, RFC 2308 4, RFC 3597 5), with includes; all that is wrong in one run.
+//! Master files → records (RFC 1035 5, RFC 2308 4, RFC 3597 5), with includes and generated records; all that is wrong in one run.
 //!
 //! After an error the reader goes on with the next entry, and remembers what it lost ([`Lost`]), so that the checks of
 //! the whole zone do not complain that something is missing which is there and merely misspelt.
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::contents::{Contents, LuaRecord, Segment, lua_rdata};
 use super::finding::{Finding, Findings, MAX_FINDINGS, Position};
+use super::generate::{RECORDS_MAX, Range, Template, ZONE_OCTETS_MAX, ZONE_RECORDS_MAX};
 use super::lexer::{Entry, Lexer, Place, Token, show};
 use super::rdata::{self, RdataError};
 use crate::wire::{Class, Name, NameError, NameRef, RecordType, Ttl};
@@ -181,6 +182,8 @@ struct Reader<'s> {
     /// The files from the top to the one that is being read.
     open: Vec<Arc<Path>>,
     files: usize,
+    /// Records, and octets of text, that `$GENERATE` has made.
+    generated: (u32, usize),
     /// The type of the record that is being read, once it is known.
     rtype: Option<RecordType>,
 }
@@ -196,6 +199,7 @@ impl<'s> Reader<'s> {
             last_ttl: None,
             open: Vec::new(),
             files: 0,
+            generated: (0, 0),
             rtype: None,
         }
     }
@@ -301,11 +305,11 @@ impl<'s> Reader<'s> {
         } else if word.is_word("$INCLUDE") {
             self.include(scope, word, values)
         } else if word.is_word("$GENERATE") {
-            self.raw.lost.everything = true;
-            fault(word.at, "$GENERATE is not supported yet", "write the records out")
+            self.generate(scope, word, values).inspect_err(|_| self.raw.lost.everything = true)
         } else {
             self.raw.lost.everything = true;
-            let remedy = "the directives are $ORIGIN, $TTL and $INCLUDE; a name that starts with a dollar is written `\\$...`";
+            let remedy =
+                "the directives are $ORIGIN, $TTL, $INCLUDE and $GENERATE; a name that starts with a dollar is written `\\$...`";
             fault(word.at, format!("unknown directive {}", word.show()), remedy)
         }
     }
@@ -324,18 +328,21 @@ impl<'s> Reader<'s> {
             let message = format!("{} is not a TTL", value.show());
             return fault(value.at, message, "write seconds or units, such as `300` or `1h30m`");
         };
-        self.default_ttl = Some(self.ttl(scope, value, seconds));
+        self.default_ttl = Some(self.ttl(scope, value, seconds)?);
         Ok(())
     }
 
-    /// A TTL of so many seconds; too many are none (RFC 2181 8).
-    fn ttl(&mut self, scope: &Scope, token: &Token<'_>, seconds: u64) -> Ttl {
-        let ttl = u32::try_from(seconds).ok().and_then(Ttl::new);
-        ttl.unwrap_or_else(|| {
+    /// A TTL of so many seconds. From 2³¹ on they count as none (RFC 2181 8); what 32 bits cannot hold is no TTL.
+    fn ttl(&mut self, scope: &Scope, token: &Token<'_>, seconds: u64) -> Outcome<Ttl> {
+        let Ok(seconds) = u32::try_from(seconds) else {
+            let message = format!("the TTL {} does not fit in 32 bits", token.show());
+            return fault(token.at, message, format!("write at most {} (RFC 2181 8)", Ttl::MAX));
+        };
+        Ok(Ttl::new(seconds).unwrap_or_else(|| {
             let message = format!("the TTL {} is above {} and counts as 0", token.show(), Ttl::MAX);
             self.findings.warn(scope.at(token.at), message, "write a smaller one (RFC 2181 8)");
             Ttl::new(0).expect("0 is a TTL")
-        })
+        }))
     }
 
     fn include(&mut self, scope: &Scope, word: &Token<'_>, values: &[Token<'_>]) -> Outcome {
@@ -384,12 +391,68 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
+    /// Makes the records of a `$GENERATE`. All of them are at the directive's place, and the first that is wrong ends it:
+    /// the others would be wrong in the same way.
+    fn generate(&mut self, scope: &mut Scope, word: &Token<'_>, values: &[Token<'_>]) -> Outcome {
+        let [range, owner, record @ ..] = values else {
+            return fault(word.at, "$GENERATE without a range and an owner", GENERATE_REMEDY);
+        };
+        if record.is_empty() {
+            return fault(owner.at, "$GENERATE without a type and data", GENERATE_REMEDY);
+        }
+        let numbers = self.generated_range(range)?;
+        let head = self.head(scope, record)?;
+        let (head_words, data) = record.split_at(head.len);
+        let data = template(&Token { text: &generated_data(data), quoted: false, at: range.at })?;
+        let owners = template(owner)?;
+        let before = scope.owner;
+        for number in numbers.numbers() {
+            let (name, data) = (owners.expand(number), data.expand(number));
+            self.generated.0 += 1;
+            self.generated.1 += name.len() + data.len();
+            if self.generated.1 > ZONE_OCTETS_MAX {
+                let message = format!("$GENERATE makes more than {ZONE_OCTETS_MAX} octets of records in this zone");
+                return fault(range.at, message, "make fewer or shorter records");
+            }
+            let owner = Token { text: &name, quoted: false, at: owner.at };
+            let taken = self.state_owner(scope, &owner).and_then(|()| {
+                let tokens = generated_tokens(head_words, &data, word.at)?;
+                self.rtype = Some(head.rtype);
+                self.data(scope, &head, &tokens, word.at)
+            });
+            taken.map_err(|reason| at_directive(reason, word.at, number))?;
+        }
+        (scope.owner, self.rtype) = (before, None);
+        Ok(())
+    }
+
+    fn generated_range(&self, token: &Token<'_>) -> Outcome<Range> {
+        let Some(range) = Range::parse(token.text) else {
+            let message = format!("{} is not a range of numbers", token.show());
+            return fault(token.at, message, "write `start-stop` or `start-stop/step`, upwards, such as `1-100`");
+        };
+        if range.count() > RECORDS_MAX {
+            let message = format!("the range {} makes {} records", token.show(), range.count());
+            return fault(token.at, message, format!("one $GENERATE makes at most {RECORDS_MAX}"));
+        }
+        if range.count() > ZONE_RECORDS_MAX - self.generated.0 {
+            let message = format!("$GENERATE makes more than {ZONE_RECORDS_MAX} records in this zone");
+            return fault(token.at, message, "write fewer, or let a wildcard answer");
+        }
+        Ok(range)
+    }
+
     // Records --------------------------------------------------------------------------------------------------------
 
     /// Reads `[ttl] [class] type data`; `start` is where the entry starts.
     fn record(&mut self, scope: &mut Scope, tokens: &[Token<'_>], start: Place) -> Outcome {
         let head = self.head(scope, tokens)?;
         self.rtype = Some(head.rtype);
+        self.data(scope, &head, tokens, start)
+    }
+
+    /// Reads the data after the head, and takes the record.
+    fn data(&mut self, scope: &Scope, head: &Head, tokens: &[Token<'_>], start: Place) -> Outcome {
         let ttl = self.effective_ttl(head.ttl);
         let words = &tokens[head.len..];
         let owner = match scope.owner {
@@ -421,7 +484,7 @@ impl<'s> Reader<'s> {
                 && !token.quoted
                 && let Some(seconds) = rdata::seconds(token.text)
             {
-                ttl = Some(self.ttl(scope, token, seconds));
+                ttl = Some(self.ttl(scope, token, seconds)?);
             } else if class.is_none()
                 && let Some(stated) = class_of(token)
             {
@@ -482,6 +545,82 @@ fn name_of(token: &Token<'_>, origin: Option<&Name>, what: &str) -> Outcome<Name
     })
 }
 
+const GENERATE_REMEDY: &str = "write `$GENERATE 1-9 host$ [ttl] [IN] A 192.0.2.$`";
+
+fn template(token: &Token<'_>) -> Outcome<Template> {
+    Template::parse(token.text).map_or_else(
+        || {
+            let remedy = "write `$` or `${offset[,width[,base]]}` with base d, o, x, X, n or N, and `\\$` for a dollar";
+            fault(token.at, format!("{} has a placeholder that cannot be read", token.show()), remedy)
+        },
+        Ok,
+    )
+}
+
+/// The text of a directive's data. BIND takes one word, whose quotes only keep it together; where there are more, quotes
+/// stand for strings as in any other record.
+fn generated_data(words: &[Token<'_>]) -> Vec<u8> {
+    if let [Token { text, quoted: true, .. }] = words {
+        return unquoted(text);
+    }
+    let mut out = Vec::new();
+    let mut end = None;
+    for word in words {
+        let quote: &[u8] = if word.quoted { b"\"" } else { b"" };
+        let len = word.text.len() + 2 * quote.len();
+        let gap: &[u8] = if end == Some(word.at) { b"" } else { b" " }; // `alpn="h2"` is one value
+        for part in [gap, quote, word.text, quote] {
+            out.extend_from_slice(part);
+        }
+        end = Some(Place { column: word.at.column + len as u32, ..word.at });
+    }
+    out
+}
+
+/// A string's text with `\"` as `"`; other escapes stay.
+fn unquoted(mut text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    loop {
+        text = match text {
+            [] => return out,
+            [b'\\', b'"', rest @ ..] => {
+                out.push(b'"');
+                rest
+            }
+            [b'\\', escaped, rest @ ..] => {
+                out.extend([b'\\', *escaped]);
+                rest
+            }
+            [byte, rest @ ..] => {
+                out.push(*byte);
+                rest
+            }
+        };
+    }
+}
+
+/// An error in generated text is shown where the directive is, with the number that led to it.
+fn at_directive(reason: Fault, at: Place, number: u32) -> Fault {
+    match reason {
+        Fault::At(_, message, remedy) => Fault::At(at, format!("{message} (where $ is {number})"), remedy),
+        Fault::Consequence => Fault::Consequence,
+    }
+}
+
+/// The head of a directive's record and the words of its generated data, which stand where the directive does.
+fn generated_tokens<'t>(head: &[Token<'t>], data: &'t [u8], at: Place) -> Outcome<Vec<Token<'t>>> {
+    let mut entry = Entry::default();
+    let mut lexer = Lexer::new(data);
+    if let Some(Err(broken)) = lexer.next_entry(&mut entry) {
+        return fault(at, format!("the generated data cannot be read: {}", broken.error), broken.error.remedy());
+    }
+    let mut tokens = head.to_vec();
+    // Side by side as they were, because parameters of SVCB are told apart by that, but on the directive's line.
+    let place = |token: &Token<'_>| Place { line: at.line, column: at.column + token.at.column - 1 };
+    tokens.extend(entry.tokens.iter().map(|token| Token { at: place(token), ..*token }));
+    Ok(tokens)
+}
+
 const NAME_REMEDY: &str = "a name is labels of 1 to 63 octets with dots between them, 255 octets in all";
 
 fn class_of(token: &Token<'_>) -> Option<Class> {
@@ -492,8 +631,6 @@ fn class_of(token: &Token<'_>) -> Option<Class> {
 fn type_of(token: &Token<'_>) -> Outcome<RecordType> {
     let parsed = std::str::from_utf8(token.text).ok().filter(|_| !token.quoted).and_then(|text| text.parse().ok());
     match parsed {
-        // Served as opaque data it would answer NXDOMAIN below itself, where it must redirect (RFC 6672 3.2).
-        Some(RecordType::DNAME) => fault(token.at, "DNAME is not supported yet", "use a wildcard CNAME, or leave it out"),
         Some(rtype) if !RecordType::is_meta(rtype) => Ok(rtype),
         Some(rtype) => fault(token.at, format!("{rtype} is a query type and cannot be in a zone"), "write the type of the data"),
         None => {
@@ -624,6 +761,16 @@ mod tests {
             ("l TYPE65402 \\# 5 0001 02 7b7d", &["l.z. 60 LUA A \"{}\""]),
             ("l LUA \\# 5 0001 02 220a", &["l.z. 60 LUA \\# 5 000102220a"]),
             ("a A 192.0.2.1\nA A 192.0.2.1", &["a.z. 60 A 192.0.2.1"]),
+            ("$GENERATE 1-2 a$ A 192.0.2.$", &["a1.z. 60 A 192.0.2.1", "a2.z. 60 A 192.0.2.2"]),
+            ("$GENERATE 8-9/2 a${2,3,x} 5 IN TXT \"v $\" ${0,3,n}", &["a00a.z. 5 TXT \"v 8\" \"8.0\""]),
+            ("$GENERATE 1-1 a$ MX \"10 m$\"", &["a1.z. 60 MX 10 m1.z."]),
+            ("$GENERATE 1-1 a$ MX 10 m$", &["a1.z. 60 MX 10 m1.z."]),
+            (
+                "b A 192.0.2.9\n$GENERATE 1-1 a\\$$ TXT \"\\\"x; y\\\"\"\n TXT b",
+                &["a\\$1.z. 60 TXT \"x; y\"", "b.z. 60 A 192.0.2.9", "b.z. 60 TXT \"b\""],
+            ),
+            ("$GENERATE 1-1 a$ HTTPS 1 . alpn=\"h$\"", &["a1.z. 60 HTTPS 1 . alpn=\"h1\""]),
+            ("$GENERATE 1-1 a$ LUA A \"f(${1})\"", &["a1.z. 60 LUA A \"f(2)\""]),
         ];
         for (body, expected) in cases {
             assert_eq!(records(body), *expected, "{body}");
@@ -663,7 +810,7 @@ a A 192.0.2.256
  CH A 192.0.2.1
 www.other. A 192.0.2.1
 $TTL soon
-$GENERATE 1-3 a A 192.0.2.$
+$GENERATE 100-303/100 a A 192.0.2.$
 $WHAT
 l LUA FOO \"code\"
  LUA A
@@ -676,6 +823,7 @@ r A ( 192.0.2.1
 s CAA 0 is-sue x
 t TXT \\300 x
 u 99999999999 A 192.0.2.1
+v 2147483648 A 192.0.2.1
 ";
         let expected = [
             "3:1: error: the owner `bad..name` is not a domain name: an empty label",
@@ -686,12 +834,12 @@ u 99999999999 A 192.0.2.1
             "8:6: error: the string that starts here has no closing quote on its line",
             "9:11: error: the hexadecimal digits do not have the stated length",
             "10:9: error: these octets are not the RDATA of type A",
-            "11:6: error: records of type LOC are not supported yet",
+            "11:19: error: the LOC record ends before a longitude such as `0 7 39.611 W`",
             "12:2: error: unknown record type `FOO`",
             "13:2: error: class CH is not served",
             "14:1: error: the owner www.other. is outside the zone z.",
             "15:6: error: `soon` is not a TTL",
-            "16:1: error: $GENERATE is not supported yet",
+            "16:1: error: `192.0.2.300` is not an IPv4 address (where $ is 300)",
             "17:1: error: unknown directive `$WHAT`",
             "18:7: error: unknown record type `FOO`",
             "19:6: error: the LUA record has no code",
@@ -700,7 +848,8 @@ u 99999999999 A 192.0.2.1
             "25:5: error: the parenthesis that opens here is never closed",
             "26:9: error: `is-sue` is not a CAA tag",
             "27:7: error: `\\\\300` has a bad escape",
-            "28:3: warning: the TTL `99999999999` is above 2147483647 and counts as 0",
+            "28:3: error: the TTL `99999999999` does not fit in 32 bits",
+            "29:3: warning: the TTL `2147483648` is above 2147483647 and counts as 0",
         ];
         let loaded = load_bytes("z.", text.as_bytes());
         assert!(loaded.contents.is_none());
@@ -720,6 +869,33 @@ u 99999999999 A 192.0.2.1
         let text = loaded.contents.map(|contents| String::from_utf8_lossy(&contents.to_text()).into_owned()).unwrap_or_default();
         let owners: Vec<&str> = text.lines().filter(|l| l.contains("\tA\t")).filter_map(|l| l.split('\t').next()).collect();
         assert_eq!(owners, ["a.z.", "a.z.", "c.z.", "b.sub.z.", "c.deeper.sub.z."], "{:?}", loaded.findings);
+    }
+
+    #[test]
+    fn generated_records_are_bounded() {
+        let cases = [
+            ("$GENERATE 0-65536 a$ A 192.0.2.1", "3:11: error: the range `0-65536` makes 65537 records"),
+            ("$GENERATE 3-1 a$ A 192.0.2.1", "3:11: error: `3-1` is not a range of numbers"),
+            ("$GENERATE 1-3", "3:1: error: $GENERATE without a range and an owner"),
+            ("$GENERATE 1-3 a$", "3:15: error: $GENERATE without a type and data"),
+            ("$GENERATE 1-3 a${ A x", "3:15: error: `a${` has a placeholder that cannot be read"),
+            ("$GENERATE 7-9 a$.x. A 192.0.2.1", "3:1: error: the owner a7.x. is outside the zone z. (where $ is 7)"),
+            (
+                "$GENERATE 1-3 a$ TXT \"\\\"$\"",
+                "3:1: error: the generated data cannot be read: the string that starts here has no closing quote on its line (where $ is 1)",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(findings(&load_bytes("z.", (HEAD.to_owned() + body).as_bytes()))[..1], [expected], "{body}");
+        }
+        let many = "$GENERATE 1-65536 a TXT x\n".repeat(16);
+        let found = findings(&load_bytes("z.", (HEAD.to_owned() + &many).as_bytes()));
+        let expected = "18:11: error: $GENERATE makes more than 1000000 records in this zone".to_owned();
+        assert!(found.contains(&expected), "{:?}", found.last());
+        let long = format!("$GENERATE 1-65536 a TXT {}\n", "x".repeat(2000));
+        let found = findings(&load_bytes("z.", (HEAD.to_owned() + &long).as_bytes()));
+        let expected = "3:11: error: $GENERATE makes more than 67108864 octets of records in this zone".to_owned();
+        assert!(found.contains(&expected), "{found:?}");
     }
 
     #[test]
@@ -782,7 +958,7 @@ u 99999999999 A 192.0.2.1
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "([a*.@\\\\\"();$# \n\t0-9]|A |TXT |LUA |\\$INCLUDE |\\$ORIGIN |SOA |NS ){0,60}") {
+        fn no_text_makes_it_panic(text in "([a*.@\\\\\"();$# \n\t0-9]|A |TXT |LUA |\\$INCLUDE |\\$ORIGIN |\\$GENERATE 1-[0-9]|LOC |HTTPS |SOA |NS ){0,60}") {
             let loaded = load_bytes("z.", format!("{HEAD}{text}").as_bytes());
             if let Some(contents) = loaded.contents {
                 let again = load_bytes("z.", &contents.to_text());
