@@ -160,6 +160,20 @@ impl<'q> Case<'q> {
         }
     }
 
+    /// What no reply of leeward's may be, whatever others say: too long, followed by something, with a record twice.
+    pub fn breaches(&self) -> Vec<String> {
+        let Some(reply) = self.leeward.reply() else { return Vec::new() };
+        let twice = |records: &[Record]| records.windows(2).any(|pair| pair[0] == pair[1]);
+        let records = [&reply.answer, &reply.authority, &reply.additional];
+        let breaches = [
+            (reply.octets > self.question.limit, "the reply is too long"),
+            (reply.rest > 0, "there is something behind the reply"),
+            (records.iter().any(|records| twice(records)), "a record comes twice"),
+        ];
+        let text = &self.question.text;
+        breaches.iter().filter(|(breach, _)| *breach).map(|(_, what)| format!(";; {text}: {what}\n")).collect()
+    }
+
     /// The references that have the zone.
     pub fn others(&self) -> impl Iterator<Item = (&'static str, &Said)> {
         REFERENCES.into_iter().zip(&self.references).filter_map(|(name, said)| Some((name, said.as_ref()?)))

@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 /// A reply.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// Its length.
+    pub octets: usize,
     pub opcode: u8,
     pub rcode: u16,
     /// The names of the header bits that are set.
@@ -63,6 +65,7 @@ impl Message {
         }
         let question = octets[start..reader.at].to_vec();
         let mut message = Self {
+            octets: octets.len(),
             opcode: head[2] >> 3 & 15,
             rcode: u16::from(head[3] & 15),
             flags: flags(head[2], head[3]),

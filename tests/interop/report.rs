@@ -1,6 +1,7 @@
 //! What the comparison found, in numbers and in words, and what of it is a fault.
 //!
-//! Faults are: a zone that a server does not load, a difference that nothing explains, an explanation that nothing needs.
+//! Faults are: a zone that a server does not load, a difference that nothing explains, an explanation that nothing needs,
+//! and a reply of leeward's that breaks a rule of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ pub struct Report {
     /// How often each explanation was used, in the order of the table, and the first use.
     explained: BTreeMap<usize, (usize, String)>,
     alone: Vec<String>,
+    /// Replies that break a rule which needs no reference.
+    breaches: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -69,6 +72,7 @@ impl Report {
 
     fn case(&mut self, case: &Case<'_>, zone: &str) {
         self.groups.entry(case.question.group.clone()).or_default().0 += 1;
+        self.breaches.extend(case.breaches());
         for aspect in ASPECTS {
             match case.judge(aspect) {
                 Verdict::Same => {}
@@ -94,7 +98,8 @@ impl Report {
     /// What must not be; empty when all is well.
     pub fn faults(&self) -> Vec<String> {
         let alone = (!self.alone.is_empty()).then(|| format!("{} unexplained differences", self.alone.len()));
-        self.faults.iter().cloned().chain(alone).collect()
+        let broken = (!self.breaches.is_empty()).then(|| format!("{} replies that must not be", self.breaches.len()));
+        self.faults.iter().cloned().chain(alone).chain(broken).collect()
     }
 
     /// The numbers.
@@ -116,7 +121,7 @@ impl Report {
 
     /// The numbers, each unexplained difference, and the first of each other kind.
     pub fn text(&self) -> String {
-        let mut text = self.summary() + "\n" + &self.alone.concat();
+        let mut text = self.summary() + "\n" + &self.alone.concat() + &self.breaches.concat();
         text += "\nThe first of each explained kind:\n\n";
         for (at, (_, first)) in &self.explained {
             text += &format!("{}: {}\n{first}\n", EXPLAINED[*at].rfc, EXPLAINED[*at].reason);
