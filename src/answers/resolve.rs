@@ -208,8 +208,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         self.writer.record(owner, RecordType::CNAME, rrset.ttl, next.as_ref().as_wire())?;
         self.whole = self.writer.mark();
-        // Whoever asks for a CNAME, or for anything, has it now.
-        let answered = matches!(self.query.qtype, RecordType::CNAME | RecordType::ANY);
+        // Whoever asks for a CNAME, or for anything, has it now. A DNAME that leads below itself feeds on what it makes: the
+        // next name would be longer and say nothing new.
+        let answered = matches!(self.query.qtype, RecordType::CNAME | RecordType::ANY) || target.is_within(node.name());
         Ok(if answered { Step::Done(Rcode::NOERROR) } else { Step::Follow })
     }
 

@@ -180,7 +180,7 @@ fn opt<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> OptReply<'o> {
         dnssec_ok: edns.dnssec_ok,
         nsid: options.nsid.as_deref().filter(|_| edns.nsid),
         // RFC 7828 3.2.1, 3.3.2: only where there is a connection to keep.
-        keepalive: (stream && edns.keepalive.is_some()).then(tenths),
+        keepalive: (stream && edns.keepalive).then(tenths),
         padded: edns.padded && ctx.transport.is_encrypted(),
         ..OptReply::default()
     }
@@ -326,8 +326,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             // An option that is not used is not known either.
             let subnet = options.ecs && matches!(edns.client_subnet, Some(Err(_)));
             let cookie = options.cookies.is_some() && matches!(edns.cookie, Some(Err(_)));
-            let keepalive = self.ctx.transport != Transport::Udp && matches!(edns.keepalive, Some(Err(_)));
-            if edns.malformed || subnet || cookie || keepalive {
+            if edns.malformed || subnet || cookie {
                 return Err(Refusal::new(Rcode::FORMERR));
             }
         }

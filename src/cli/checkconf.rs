@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::config::{self, Config};
 use crate::node::compile::{self, Settings};
 use crate::wire::Name;
-use crate::zone::{self, Files, Severity};
+use crate::zone::{self, Contents, Files, Severity};
 
 use super::args::{CheckconfArgs, Format};
 
@@ -108,7 +108,8 @@ fn origin_of(file: &Path) -> Option<String> {
 
 fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>) {
     let loaded = zone::load(&Files, file, apex.as_ref());
-    let programs = loaded.programs.iter().flat_map(|record| compile::record(record, settings).1);
+    let negative = loaded.contents.as_ref().map(Contents::negative_ttl);
+    let programs = loaded.programs.iter().flat_map(|record| compile::record(record, settings, negative).1);
     let mut all: Vec<zone::Finding> = loaded.findings.into_iter().chain(programs).collect();
     all.sort_by(|a, b| (&a.at.file, a.at.line, a.at.column).cmp(&(&b.at.file, b.at.line, b.at.column)));
     findings.extend(all.iter().map(|finding| FindingForm {

@@ -31,10 +31,13 @@ impl Settings {
     }
 }
 
-/// Compiles one record. Where there is an error among the findings, the result answers SERVFAIL, but for single members
+/// From this TTL on a failover that takes seconds is seen only minutes later.
+const HEALTH_TTL_MAX: u32 = 300;
+
+/// Compiles one record of a zone whose negative answers are kept for `negative`, where that is known. Where there is an error among the findings, the result answers SERVFAIL, but for single members
 /// that are not data of the type: those are errors only if no member is usable.
 #[must_use]
-pub fn record(record: &LuaRecord, settings: &Settings) -> (Prepared, Vec<Finding>) {
+pub fn record(record: &LuaRecord, settings: &Settings, negative: Option<Ttl>) -> (Prepared, Vec<Finding>) {
     let strings: Vec<&str> = record.segments.iter().map(|segment| &*segment.text).collect();
     let source = program::join(&strings, settings.insert_whitespace);
     let compiled = program::compile(&source.code, &settings.defaults);
@@ -57,6 +60,7 @@ pub fn record(record: &LuaRecord, settings: &Settings) -> (Prepared, Vec<Finding
         })
         .collect();
     findings.extend(denied(record, compiled.program.as_ref(), settings));
+    findings.extend(compiled.program.iter().flat_map(|program| long_lived(record, program, negative)));
     let sound = findings.iter().all(|finding| finding.severity == Severity::Warning);
     let prepared = Prepared::new(record.rtype, record.ttl, source.code.as_str().into(), compiled.program.filter(|_| sound));
     findings.extend(bad_members(record, &prepared));
@@ -81,6 +85,25 @@ fn denied(record: &LuaRecord, program: Option<&program::Program>, settings: &Set
             remedy: "take the target out, or the network out of `[prober] deny`".into(),
         })
         .collect()
+}
+
+/// Answers that caches keep for longer than health allows.
+fn long_lived(record: &LuaRecord, program: &program::Program, negative: Option<Ttl>) -> Vec<Finding> {
+    let warning =
+        |message, remedy: &str| Finding { severity: Severity::Warning, at: record.at.clone(), message, remedy: remedy.into() };
+    let mut findings = Vec::new();
+    if program.depends().health && record.ttl.seconds() > HEALTH_TTL_MAX {
+        let message = format!("the TTL {} is long for an answer that follows health checks", record.ttl);
+        findings.push(warning(message, "resolvers go on using a dead target for so many seconds: write 300 or less"));
+    }
+    if let Some(negative) = negative.filter(|&negative| program.may_be_empty() && negative > record.ttl) {
+        let message = format!(
+            "the answer may be empty, which resolvers keep for {negative} s by the zone's SOA, longer than the TTL {}",
+            record.ttl
+        );
+        findings.push(warning(message, "lower the SOA's minimum to the record's TTL (RFC 2308 5)"));
+    }
+    findings
 }
 
 fn bad_members(record: &LuaRecord, prepared: &Prepared) -> Vec<Finding> {
@@ -151,6 +174,7 @@ pub struct Origin {
 pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
     let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
     let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew);
+    compiler.negative = Some(contents.negative_ttl());
     let mut bind = |record: &LuaRecord| compiler.bind(record);
     let (zone, diff) = match before {
         Some(before) if !origin.anew => {
@@ -182,6 +206,8 @@ pub fn served<'s>(snapshot: &'s Snapshot, apex: NameRef<'_>) -> Option<(&'s Zone
 struct Compiler<'a> {
     settings: &'a Settings,
     slots: &'a mut Slots,
+    /// How long the zone's negative answers are kept.
+    negative: Option<Ttl>,
     /// The version that is served, and the snapshot that holds its programs.
     served: Option<(&'a Zone, &'a Snapshot)>,
     by_code: HashMap<(RecordType, Ttl, Box<str>), ProgramId>,
@@ -197,12 +223,12 @@ impl<'a> Compiler<'a> {
             zone.programs().filter_map(set)
         });
         let by_code = kept.map(|(id, prepared)| ((prepared.rtype(), prepared.ttl(), prepared.code().into()), id)).collect();
-        Self { settings, slots, served, by_code, added: BTreeMap::new(), findings: Vec::new() }
+        Self { settings, slots, negative: None, served, by_code, added: BTreeMap::new(), findings: Vec::new() }
     }
 
     /// The slot of a record's program.
     fn bind(&mut self, lua: &LuaRecord) -> ProgramId {
-        let (prepared, findings) = record(lua, self.settings);
+        let (prepared, findings) = record(lua, self.settings, self.negative);
         self.findings.extend(findings);
         let replaces = self.served_at(lua);
         let code = (prepared.rtype(), prepared.ttl(), prepared.code().into());
@@ -222,5 +248,44 @@ impl<'a> Compiler<'a> {
         let node = self.served.and_then(|(zone, _)| zone.node(lua.owner.as_ref()));
         let programs = node.iter().flat_map(|node| node.programs());
         programs.filter(|program| program.rtype == lua.rtype).map(|program| program.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+    use crate::wire::Name;
+    use crate::zone::{Source, load};
+
+    struct Only(String);
+
+    impl Source for Only {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.clone().into_bytes())
+        }
+    }
+
+    #[test]
+    fn ttls_that_outlive_health_are_pointed_out() {
+        let empty = "\"ifportup(1,{'192.0.2.1'},{backupSelector='empty'})\"";
+        let cases = [
+            ("a 300 LUA A \"ifportup(1,{'192.0.2.1'})\"".to_owned(), 0),
+            ("a 301 LUA A \"ifportup(1,{'192.0.2.1'})\"".to_owned(), 1),
+            ("a 301 LUA A \"pickrandom({'192.0.2.1'})\"".to_owned(), 0),
+            (format!("a 60 LUA A {empty}"), 0),
+            (format!("a 59 LUA A {empty}"), 1),
+        ];
+        let settings = Settings::of(&Config::without_file(BTreeMap::new()));
+        for (line, warnings) in cases {
+            let text = format!("@ 60 SOA n.x. h.x. 1 2 3 4 90\n NS n.x.\n{line}\n");
+            let apex: Name = "z".parse().expect("a name");
+            let contents = load(&Only(text), Path::new("zone"), apex.as_ref()).contents.expect("it loads");
+            let lua = contents.lua_records().next().expect("a program");
+            let (_, findings) = record(lua, &settings, Some(contents.negative_ttl()));
+            assert_eq!(findings.len(), warnings, "{line}: {findings:?}");
+        }
     }
 }

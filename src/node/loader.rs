@@ -263,7 +263,7 @@ impl Loader {
             return Vec::new();
         }
         let settings = Settings::of(&self.config);
-        let compiled = programs.iter().map(|record| compile::record(record, &settings));
+        let compiled = programs.iter().map(|record| compile::record(record, &settings, None));
         let findings = compiled.filter(|(prepared, _)| broken.contains(prepared.code())).flat_map(|(_, findings)| findings);
         findings.map(|finding| Finding { severity: Severity::Warning, ..finding }).collect()
     }
@@ -276,7 +276,7 @@ impl Loader {
     /// What is wrong with the programs of a file that is not a zone: all is said at once.
     fn program_findings(&self, programs: &[Arc<LuaRecord>]) -> Vec<Finding> {
         let settings = Settings::of(&self.config);
-        programs.iter().flat_map(|record| compile::record(record, &settings).1).collect()
+        programs.iter().flat_map(|record| compile::record(record, &settings, None).1).collect()
     }
 
     fn apply(

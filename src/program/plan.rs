@@ -45,6 +45,13 @@ impl Program {
         &self.checks
     }
 
+    /// Whether a selector makes the answer empty under some statuses. That a list is empty from the start, or that an
+    /// operator has drained all of it, is not asked here.
+    #[must_use]
+    pub fn may_be_empty(&self) -> bool {
+        self.plan.may_be_empty()
+    }
+
     /// What the answer may depend on, under any statuses.
     #[must_use]
     pub fn depends(&self) -> Depends {
@@ -97,6 +104,16 @@ pub(super) enum Plan {
     View { networks: Arc<NetMap<u16>>, pairs: Box<[Box<[u16]>]>, otherwise: u16 },
     /// `pickwrandom`, `pickwhashed` and `picknamehashed`: running sums in the order of the walk.
     Weighted { function: Function, draw: Draw, members: Box<[(u32, u16)]> },
+}
+
+impl Plan {
+    fn may_be_empty(&self) -> bool {
+        match self {
+            Self::Checked(checked) => [checked.selector, checked.backup].contains(&Selector::Empty),
+            Self::Pick { list: List::Plan(inner), .. } => inner.may_be_empty(),
+            Self::Constant(_) | Self::Pick { list: List::Members(_), .. } | Self::Weighted { .. } => false,
+        }
+    }
 }
 
 /// What is picked from.

@@ -54,8 +54,8 @@ pub struct Edns<'a> {
     pub nsid: bool,
     /// The cookie, where the option is there.
     pub cookie: Option<Result<Cookie<'a>, Malformed>>,
-    /// Whether the client would like to know how long a connection may idle. It says so with an option without data.
-    pub keepalive: Option<Result<(), Malformed>>,
+    /// Whether the client would like to know how long a connection may idle (RFC 7828). A value with it says nothing.
+    pub keepalive: bool,
     /// Whether the query is padded, which asks for a padded reply (RFC 7830 4).
     pub padded: bool,
     /// Whether the options do not fill their room exactly, or a second OPT record or one in the wrong place is there.
@@ -77,7 +77,7 @@ impl<'a> Edns<'a> {
             client_subnet: None,
             nsid: false,
             cookie: None,
-            keepalive: None,
+            keepalive: false,
             padded: false,
             malformed: false,
         };
@@ -100,9 +100,7 @@ impl<'a> Edns<'a> {
                 option::COOKIE => {
                     self.cookie.get_or_insert_with(|| Cookie::parse(data).ok_or(Malformed));
                 }
-                option::TCP_KEEPALIVE => {
-                    self.keepalive.get_or_insert(if data.is_empty() { Ok(()) } else { Err(Malformed) });
-                }
+                option::TCP_KEEPALIVE => self.keepalive = true,
                 option::PADDING => self.padded = true,
                 _ => {}
             }

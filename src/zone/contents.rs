@@ -137,6 +137,15 @@ impl Contents {
         self.serial
     }
 
+    /// How long resolvers keep a negative answer: the lower of the SOA's TTL and its MINIMUM (RFC 2308 5).
+    #[must_use]
+    pub fn negative_ttl(&self) -> Ttl {
+        let sets = self.names.first().map_or(&[][..], |first| &first.sets);
+        let soa = sets.iter().find(|set| set.rtype == RecordType::SOA);
+        let minimum = soa.and_then(|soa| soa_numbers(soa.rdatas.first()?)).and_then(|[.., minimum]| Ttl::new(minimum));
+        soa.map_or(Ttl::MAX, |soa| soa.ttl).min(minimum.unwrap_or(Ttl::MAX))
+    }
+
     /// The record programs by name in canonical order, and in their written order within a name.
     pub fn lua_records(&self) -> impl Iterator<Item = &LuaRecord> {
         self.names.iter().flat_map(|name| name.programs.iter().map(AsRef::as_ref))
