@@ -53,6 +53,22 @@ pub struct Opt {
 }
 
 impl Message {
+    /// What a server says that says nothing.
+    pub const NOTHING: Self = Self {
+        octets: 0,
+        opcode: 0,
+        rcode: 0,
+        flags: String::new(),
+        truncated: false,
+        question: Vec::new(),
+        answer: Vec::new(),
+        spelling: BTreeSet::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        opt: None,
+        rest: 0,
+    };
+
     /// Reads a whole message; `None` where it is not one.
     pub fn read(octets: &[u8]) -> Option<Self> {
         let mut reader = Reader { octets, at: 12, owners: BTreeSet::new() };
