@@ -39,7 +39,7 @@
 //! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |
 //! | 4 | [`config`] | files → checked component configurations | the components' config types |
-//! | 4 | [`server`] | DNS over UDP and TCP | wire, geo, answers |
+//! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo; views of answers, control, health, program |
 //! | 4 | [`store`] | durable state: last-good copies of zones | wire |
@@ -55,6 +55,10 @@
 //! each datagram [`answers::respond`]: parse (QR set or short: drop; malformed: FORMERR) → zone by longest apex → node →
 //! stored RRset: copy its prepared bytes; record program: draw from its answer set → write, truncate to the client's
 //! limit, EDNS → one batched send.
+//!
+//! **A connection.** Accepted at once → a place in the table of connections, for which the idlest may have to go → the
+//! proxy's header, the TLS handshake → whole messages, each through [`answers::respond`] as a datagram is → the replies to
+//! one read in one write. DoH and DoQ differ in how a message is framed, and in nothing else.
 //!
 //! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
 //! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → hysteresis → did the value

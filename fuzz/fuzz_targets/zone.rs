@@ -9,12 +9,16 @@ use leeward::wire::Name;
 use leeward::zone::{Severity, Source, load};
 use libfuzzer_sys::fuzz_target;
 
-/// One file in memory; there are no others to include.
+/// One file in memory, and `part`, which it may include.
 struct Only<'a>(&'a [u8]);
 
 impl Source for Only<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if path == Path::new("zone") { Ok(self.0.to_vec()) } else { Err(io::ErrorKind::NotFound.into()) }
+        match path.to_str() {
+            Some("zone") => Ok(self.0.to_vec()),
+            Some("part") => Ok(b"part HTTPS 1 . alpn=h2 port=8443".to_vec()), // one line: places are checked below
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 }
 

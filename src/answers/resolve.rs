@@ -202,7 +202,12 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }) else {
             return Ok(Step::Done(Rcode::SERVFAIL));
         };
-        self.stored(Owner::Name(node.name()), &rrset)?;
+        if !self.dnames.contains(&Some(node.name())) {
+            self.stored(Owner::Name(node.name()), &rrset)?;
+            if let Some(free) = self.dnames.iter_mut().find(|dname| dname.is_none()) {
+                *free = Some(node.name());
+            }
+        }
         if next.redirect(name, node.name(), target).is_err() {
             return Ok(Step::Done(Rcode::YXDOMAIN));
         }

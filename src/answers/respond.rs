@@ -32,7 +32,7 @@ use super::counters::{QueryCounters, Transport};
 use super::explain::Trace;
 use super::options::Options;
 use super::rate::{Subject, Verdict};
-use super::resolve::Chain;
+use super::resolve::{CHAIN_MAX, Chain};
 use super::snapshot::{Snapshot, ZoneEntry};
 
 /// The least that any client takes over UDP (RFC 1035 4.2.1).
@@ -200,6 +200,8 @@ pub(super) struct Answering<'s, 'q, 'b, 't> {
     pub(super) scope: u8,
     /// Whether the answer rests on a status that nobody knows yet.
     pub(super) unknown: bool,
+    /// The owners of the DNAMEs that the answer has: each is said once, however often it is used.
+    pub(super) dnames: [Option<NameRef<'s>>; CHAIN_MAX + 1],
     /// What the name comes to, as far as is known: a truncated reply says so.
     pub(super) rcode: Rcode,
     /// Up to where the reply holds whole RRsets.
@@ -270,6 +272,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             subnet,
             scope: 0,
             unknown: false,
+            dnames: [None; CHAIN_MAX + 1],
             rcode: Rcode::NOERROR,
             whole,
             subject: Subject::Node(NameRef::ROOT, query.qtype),

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +50,24 @@ pub struct Meters {
     last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0: never.
     last_success: AtomicU64,
+    connections: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>>,
+}
+
+/// What has been counted of DNS connections; the words are labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Open now, by transport.
+    pub open: Vec<(&'static str, u64)>,
+    /// Taken in, by transport.
+    pub accepted: Vec<(&'static str, u64)>,
+    /// Closed to make room, by what was lacking.
+    pub evicted: Vec<(&'static str, u64)>,
+    /// Closed at once, because their client had its share.
+    pub refused: u64,
+    /// Handshakes of TLS and QUIC that failed.
+    pub handshakes_failed: u64,
+    /// Dropped for a missing or malformed PROXY header, by kind.
+    pub proxy_errors: Vec<(&'static str, u64)>,
 }
 
 impl Meters {
@@ -71,6 +90,7 @@ impl Meters {
                 samples: AtomicU64::new(0),
                 last_reload_ok: AtomicBool::new(false),
                 last_success: AtomicU64::new(0),
+                connections: OnceLock::new(),
             }
         })
     }
@@ -112,6 +132,11 @@ impl Meters {
             let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.last_success.store(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
+    }
+
+    /// Where the state of DNS connections is read from, whenever somebody asks.
+    pub fn watch_connections(&self, read: impl Fn() -> Connections + Send + Sync + 'static) {
+        drop(self.connections.set(Box::new(read)));
     }
 
     /// Durable state could not be read or written.
@@ -164,6 +189,7 @@ impl Scrape<'_> {
         metrics::with_local_recorder(&recorder, || {
             describe_state();
             self.node();
+            self.connections();
             self.zones();
             self.checks();
         });
@@ -180,6 +206,25 @@ impl Scrape<'_> {
         let success = meters.last_success.load(Ordering::Relaxed);
         gauge!("leeward_config_last_reload_successful").set(flag(ok));
         gauge!("leeward_config_last_reload_success_timestamp_seconds").set(success as f64 / 1e3);
+    }
+
+    fn connections(&self) {
+        let Some(read) = self.meters.connections.get() else { return };
+        let Connections { open, accepted, evicted, refused, handshakes_failed, proxy_errors } = read();
+        for (transport, count) in open {
+            gauge!("leeward_connections", "transport" => transport).set(count as f64);
+        }
+        for (transport, count) in accepted {
+            counter!("leeward_connections_accepted_total", "transport" => transport).absolute(count);
+        }
+        for (reason, count) in evicted {
+            counter!("leeward_connections_evicted_total", "reason" => reason).absolute(count);
+        }
+        counter!("leeward_connections_refused_total").absolute(refused);
+        counter!("leeward_handshakes_failed_total").absolute(handshakes_failed);
+        for (kind, count) in proxy_errors {
+            counter!("leeward_proxy_header_errors_total", "kind" => kind).absolute(count);
+        }
     }
 
     fn zones(&self) {
@@ -272,6 +317,12 @@ fn describe_state() {
         "leeward_config_last_reload_success_timestamp_seconds",
         "When a configuration was last taken in, in seconds since 1970; 0: never."
     );
+    describe_gauge!("leeward_connections", "DNS connections that are open.");
+    describe_counter!("leeward_connections_accepted_total", "DNS connections that were taken in.");
+    describe_counter!("leeward_connections_evicted_total", "Idle DNS connections that were closed to make room.");
+    describe_counter!("leeward_connections_refused_total", "DNS connections closed at once: their client had its share.");
+    describe_counter!("leeward_handshakes_failed_total", "TLS and QUIC handshakes that failed.");
+    describe_counter!("leeward_proxy_header_errors_total", "Dropped for a PROXY header that was missing or malformed.");
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
@@ -301,6 +352,7 @@ mod tests {
         meters.probe_finished(&CheckKind::Tcp, Duration::from_secs(2), &Outcome::Inconclusive(Inconclusive::NoRoute));
         meters.failover(Duration::from_millis(40));
         meters.store_error();
+        meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
         let (snapshot, overview, checks) = (&*fake.snapshot, &fake.overview, &fake.checks);
         Scrape { meters, snapshot, overview, checks, ready: true, clock: &clock }.render()
     }
@@ -323,6 +375,8 @@ mod tests {
             "leeward_failover_seconds_count 1",
             "leeward_reloads_total{result=\"refused\"} 1",
             "leeward_store_errors_total 1",
+            "leeward_connections{transport=\"tls\"} 3",
+            "leeward_connections_refused_total 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -37,7 +37,7 @@ pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadR
 pub use explain::explain_form;
 pub use forms::Clock;
 pub use listen::{ListenError, Listeners};
-pub use metrics::Meters;
+pub use metrics::{Connections, Meters};
 pub use routes::router;
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Host {
 pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
     let mut root = Section::root(tree, findings);
     let node = node(root.section("node"), host);
-    let (server, answering) = super::server::check(root.section("server"), host);
+    let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let insert_whitespace = lua(root.section("lua"));
     let health = health(root.section("health"));
     let (prober, deny) = prober(root.section("prober"), host);
@@ -78,7 +78,21 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (admin, tokens) = admin(root.section("admin"));
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
-    Config { node, server, answering, health, publish_interval, insert_whitespace, prober, deny, admin, tokens, zones, files }
+    Config {
+        node,
+        server,
+        proxies,
+        answering,
+        health,
+        publish_interval,
+        insert_whitespace,
+        prober,
+        deny,
+        admin,
+        tokens,
+        zones,
+        files,
+    }
 }
 
 fn node(mut section: Section<'_>, host: &Host) -> Node {

@@ -13,6 +13,7 @@
 //! | Setting | A reload |
 //! | --- | --- |
 //! | `[zone.*]`, `[health]`, `[lua]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
+//! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
 //! | `[prober]` | is refused: so is the prober |
@@ -26,12 +27,15 @@ mod finding;
 mod raw;
 mod section;
 mod server;
+mod tls;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::geo::Net;
+use crate::server::TlsConfig;
 use crate::wire::Name;
 use crate::{answers, api, health, prober};
 use check::Host;
@@ -45,6 +49,8 @@ pub struct Config {
     pub node: Node,
     /// `[server]`, without what belongs to `answers`.
     pub server: crate::server::Config,
+    /// `[server] proxy_protocol_from`: who must say for whom it speaks.
+    pub proxies: Vec<Net>,
     /// What `[server]` says about answering.
     pub answering: answers::Options,
     /// `[health]`.
@@ -122,6 +128,7 @@ impl Config {
         let Self {
             node,
             server,
+            proxies,
             prober,
             deny,
             admin,
@@ -135,16 +142,36 @@ impl Config {
         } = new;
         let Node { name, state_dir } = node;
         let prober::Config { max_in_flight } = prober;
-        let crate::server::Config { listen, listen_is_default: _, threads, rcvbuf, tcp_max, tcp_idle } = server;
+        let crate::server::Config {
+            listen,
+            listen_is_default: _,
+            freebind,
+            threads,
+            rcvbuf,
+            tcp_max,
+            tcp_per_client,
+            tcp_idle,
+            tls,
+        } = server;
+        let [dot, doh, doq] = encrypted(tls.as_ref());
+        let [old_dot, old_doh, old_doq] = encrypted(self.server.tls.as_ref());
+        let doh_path = |config: &Self| config.server.tls.as_ref().map(|tls| tls.doh_path.clone());
         let api::Config { socket, listen: admin_listen, tokens: _ } = admin;
         [
             ("[node] name", *name != self.node.name),
             ("[node] state_dir", *state_dir != self.node.state_dir),
             ("[server] listen", *listen != self.server.listen),
+            ("[server] freebind", *freebind != self.server.freebind),
+            ("[server] proxy_protocol_from", *proxies != self.proxies),
             ("[server] udp_threads", *threads != self.server.threads),
             ("[server] rcvbuf", *rcvbuf != self.server.rcvbuf),
             ("[server] tcp_max", *tcp_max != self.server.tcp_max),
+            ("[server] tcp_per_client", *tcp_per_client != self.server.tcp_per_client),
             ("[server] tcp_idle", *tcp_idle != self.server.tcp_idle),
+            ("[server.tls] dot", dot != old_dot),
+            ("[server.tls] doh", doh != old_doh),
+            ("[server.tls] doq", doq != old_doq),
+            ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] deny", *deny != self.deny),
             ("[admin] socket", *socket != self.admin.socket),
@@ -156,6 +183,11 @@ impl Config {
         .map(|(setting, _)| setting.to_owned())
         .collect()
     }
+}
+
+/// The addresses of DoT, DoH and DoQ.
+fn encrypted(tls: Option<&TlsConfig>) -> [&[SocketAddr]; 3] {
+    tls.map_or([&[]; 3], |TlsConfig { identity: _, dot, doh, doq, doh_path: _ }| [dot, doh, doq])
 }
 
 #[cfg(test)]

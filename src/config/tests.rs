@@ -59,7 +59,17 @@ fn defaults() {
     assert_eq!(config.node, Node { name: "host-1".into(), state_dir: "/var/lib/leeward".into() });
     let listen = ["127.0.0.1:5300", "[::1]:5300"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_secs(10);
-    let server = crate::server::Config { listen, listen_is_default: true, threads: 3, rcvbuf: 4 << 20, tcp_max: 512, tcp_idle };
+    let server = crate::server::Config {
+        listen,
+        listen_is_default: true,
+        freebind: false,
+        threads: 3,
+        rcvbuf: 4 << 20,
+        tcp_max: 512,
+        tcp_per_client: 64,
+        tcp_idle,
+        tls: None,
+    };
     assert_eq!(config.server, server);
     assert_eq!(config.answering, answers::Options::default());
     assert_eq!(config.health, health::Config::default());
@@ -88,6 +98,9 @@ fn every_key() {
         rcvbuf = "64KiB"
         tcp_max = 10
         tcp_idle = "500ms"
+        tcp_per_client = 5
+        freebind = true
+        proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
         [lua]
         insert_whitespace = true
         [health]
@@ -123,7 +136,17 @@ fn every_key() {
     assert_eq!(config.node, Node { name: "eu-1".into(), state_dir: dir.join("state") });
     let listen = ["0.0.0.0:53", "[::]:53"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_millis(500);
-    let server = crate::server::Config { listen, listen_is_default: false, threads: 2, rcvbuf: 65536, tcp_max: 10, tcp_idle };
+    let server = crate::server::Config {
+        listen,
+        listen_is_default: false,
+        freebind: true,
+        threads: 2,
+        rcvbuf: 65536,
+        tcp_max: 10,
+        tcp_per_client: 5,
+        tcp_idle,
+        tls: None,
+    };
     assert_eq!(config.server, server);
     assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
     assert!(config.insert_whitespace);
@@ -149,7 +172,7 @@ fn unknown_keys() {
         r#"
         leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
-        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_idle, ecs, any, nsid, chaos, cookies, rrl
+        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
         leeward.toml:8:1: error: unknown key `[admin] sockets`; did you mean `socket`?
         "#,

@@ -17,6 +17,7 @@ use crate::answers::{Published, Secret, Snapshot};
 use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 use crate::config::{self, Config};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
+use crate::server::Certificates;
 use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
 use crate::zone::{self, Contents, Files, Finding, LuaRecord, ProgramId, Severity, Zone};
@@ -49,6 +50,8 @@ pub(super) struct Loader {
     pub(super) cookie_secret: Secret,
     /// Zones whose file was bad when the settings of programs changed: what is served of them was compiled by the old ones.
     pub(super) behind: BTreeSet<Name>,
+    /// What TLS shows, where the server has TLS.
+    pub(super) certificates: Option<Certificates>,
 }
 
 /// What came of reading a zone's file.
@@ -152,6 +155,8 @@ impl Loader {
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
             (self.config, self.behind) = (before, behind);
+        } else {
+            self.show_certificate(&before);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -161,6 +166,17 @@ impl Loader {
         }
         report.findings = findings;
         report
+    }
+
+    /// New connections see the certificate of the configuration that has just been adopted.
+    fn show_certificate(&self, before: &Config) {
+        let [old, new] = [before, &self.config].map(|config| config.server.tls.as_ref().map(|tls| &tls.identity));
+        if let (Some(certificates), Some(identity)) = (&self.certificates, new)
+            && old != new
+        {
+            certificates.replace(identity);
+            tracing::info!("the TLS certificate has been replaced");
+        }
     }
 
     /// Has the errors of files written down among what happened.

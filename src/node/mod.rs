@@ -4,7 +4,7 @@
 //!
 //! | thread | work | waits for |
 //! | --- | --- | --- |
-//! | `dns-udp`, `dns-tcp` | answer from the published snapshot | the network |
+//! | `dns-udp`, `dns-tcp`, `dns-quic` | answer from the published snapshot | the network |
 //! | `engine` | the one writer: events in, effects out | the next event |
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration and zones | files, the engine's decision |
@@ -31,12 +31,12 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answers::{Published, Secret, Snapshot};
+use crate::answers::{Published, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
-use crate::server::{self, BindError, Server, Sockets};
+use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood};
 
 use drive::{Beats, Message, Outlets, drive};
@@ -128,6 +128,7 @@ struct Node {
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
     pulse: Arc<Pulse>,
+    dns: server::Context,
     seed: fastrand::Rng,
 }
 
@@ -151,6 +152,10 @@ impl Node {
         let (open, opened) = mpsc::unbounded_channel();
         let (jobs, jobs_rx) = sync_channel(RELOADS_WAITING);
         let (ask, asks) = mpsc::channel(ASKS_WAITING);
+
+        let dns = dns_context(&config, &published);
+        let counters = Arc::clone(&dns.counters);
+        meters.watch_connections(move || connections(&counters.read()));
 
         let engine_config =
             control::Config { health: config.health.clone(), options, publish_interval: config.publish_interval, workers };
@@ -182,6 +187,7 @@ impl Node {
             loads: 0,
             cookie_secret,
             behind: std::collections::BTreeSet::new(),
+            certificates: dns.certificates.clone(),
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -192,7 +198,7 @@ impl Node {
             lateness: beats,
             meters,
         };
-        Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, seed })
+        Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, dns, seed })
     }
 
     /// Loads, serves, and obeys signals and calls until it is told to stop.
@@ -252,11 +258,17 @@ impl Node {
     /// Binds the DNS ports and answers.
     fn open(&mut self) -> Result<Server, Error> {
         let sockets = Sockets::bind(&self.config.server)?;
-        let server = Server::start(&self.config.server, sockets, &self.published, &mut self.seed)?;
-        for address in server.addresses() {
-            tracing::info!("DNS on {address}, UDP and TCP");
+        let server = Server::start(&self.config.server, sockets, self.dns.clone(), &mut self.seed)?;
+        for &(transport, address) in server.addresses() {
+            match transport {
+                Transport::Udp | Transport::Tcp => tracing::info!("DNS on {address}, UDP and TCP"),
+                Transport::Tls => tracing::info!("DoT on {address}"),
+                Transport::Https => tracing::info!("DoH on {address}"),
+                Transport::Quic => tracing::info!("DoQ on {address}"),
+            }
         }
-        drop(self.engine.send(Message::Event(Event::Opened(server.addresses().to_vec()))));
+        let addresses = server.addresses().iter().map(|&(_, address)| address).collect();
+        drop(self.engine.send(Message::Event(Event::Opened(addresses))));
         Ok(server)
     }
 
@@ -297,6 +309,20 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
     let deny = config.deny.clone();
     Prober::new(config.prober, pulse).restricted(move |address| !deny.iter().any(|net| net.contains(address)))
+}
+
+fn dns_context(config: &Config, published: &Published) -> server::Context {
+    server::Context {
+        published: published.clone(),
+        proxies: config.proxies.as_slice().into(),
+        certificates: config.server.tls.as_ref().map(|tls| Certificates::new(&tls.identity)),
+        counters: Arc::default(),
+    }
+}
+
+fn connections(counted: &server::Counted) -> api::Connections {
+    let server::Counted { open, accepted, evicted, refused, handshakes_failed, proxy_errors } = counted.clone();
+    api::Connections { open, accepted, evicted, refused, handshakes_failed, proxy_errors: proxy_errors.to_vec() }
 }
 
 fn keeper(store: LastGood, meters: Arc<Meters>) -> io::Result<Keeper> {

@@ -111,7 +111,7 @@ impl Plan {
         match self {
             Self::Checked(checked) => [checked.selector, checked.backup].contains(&Selector::Empty),
             Self::Pick { list: List::Plan(inner), .. } => inner.may_be_empty(),
-            Self::Constant(_) | Self::Pick { list: List::Members(_), .. } | Self::Weighted { .. } => false,
+            Self::Constant(_) | Self::Pick { list: List::Members(_), .. } | Self::View { .. } | Self::Weighted { .. } => false,
         }
     }
 }

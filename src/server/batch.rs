@@ -14,8 +14,12 @@ use socket2::Socket;
 
 /// Datagrams per system call. More brings nothing on loopback (measured by others up to 32) and only adds latency.
 const WIDTH: usize = 16;
-/// The longest query that is read; a longer one is cut and then refused as malformed.
-const REQUEST_MAX: usize = 2048;
+/// The longest datagram that is read: more than any query that is sent over UDP has, with the header of a proxy before it.
+/// Of a longer one only [`CUT`] octets are answered.
+const REQUEST_MAX: usize = 4096;
+/// A DNS header: what was cut off could have been anything, so the rest is kept from passing for a whole message. A
+/// header that promises a question without one is malformed.
+const CUT: usize = 12;
 /// The longest reply over UDP, with room to spare.
 const REPLY_MAX: usize = 2048;
 /// Room for one IP_PKTINFO or IPV6_PKTINFO control message.
@@ -101,7 +105,8 @@ impl Batch {
         };
         let Ok(count) = usize::try_from(count) else { return nothing_yet(io::Error::last_os_error()) };
         for (exchange, header) in self.exchanges.iter_mut().zip(&self.headers).take(count) {
-            exchange.request_len = (header.msg_len as usize).min(REQUEST_MAX);
+            let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+            exchange.request_len = (header.msg_len as usize).min(if cut { CUT } else { REQUEST_MAX });
             exchange.peer_len = header.msg_hdr.msg_namelen;
             exchange.control_len = header.msg_hdr.msg_controllen.min(CONTROL_MAX);
         }

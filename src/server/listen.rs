@@ -7,12 +7,15 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Config;
+use crate::answers::Transport;
 
 /// How long a UDP thread waits for a datagram before it looks whether it should stop, and at the newest snapshot: short
 /// enough for a prompt stop, long enough that an idle server costs nothing.
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 /// Tries to find one port that is free for UDP and TCP, where port 0 asks for any.
 const PORT_TRIES: usize = 20;
+/// The setting that names the addresses of UDP and TCP.
+const LISTEN: &str = "[server] listen";
 /// Connections that the kernel completes before we accept them.
 const TCP_BACKLOG: i32 = 1024;
 
@@ -21,26 +24,42 @@ const TCP_BACKLOG: i32 = 1024;
 pub struct Sockets {
     /// `threads` for each address.
     pub(super) udp: Vec<UdpSocket>,
-    /// `threads` times a listener for each address.
-    pub(super) tcp: Vec<Vec<TcpListener>>,
-    pub(super) addresses: Vec<SocketAddr>,
+    /// `threads` times a listener for each address of TCP, DoT and DoH.
+    pub(super) tcp: Vec<Vec<Listener>>,
+    /// One for each address of DoQ.
+    pub(super) quic: Vec<UdpSocket>,
+    pub(super) addresses: Vec<(Transport, SocketAddr)>,
+}
+
+/// A listener, and what is spoken on its connections.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) listener: TcpListener,
+    pub(super) transport: Transport,
 }
 
 /// An address could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({protocol}): {source}; {}", remedy(source))]
+#[error("cannot listen on {address} ({protocol}): {source}; {}", self.remedy())]
 pub struct BindError {
     address: SocketAddr,
     protocol: &'static str,
+    /// The setting that names the address.
+    setting: &'static str,
     source: io::Error,
 }
 
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the server that has the port, or change `[server] listen`",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => "the address must be one of this host's",
-        _ => "check `[server] listen`",
+impl BindError {
+    fn remedy(&self) -> String {
+        let setting = self.setting;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => format!("stop the server that has the port, or change `{setting}`"),
+            io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".into(),
+            io::ErrorKind::AddrNotAvailable => {
+                "the address must be one of this host's; if it comes up later, set `[server] freebind = true`".into()
+            }
+            _ => format!("check `{setting}`"),
+        }
     }
 }
 
@@ -49,44 +68,82 @@ fn remedy(error: &io::Error) -> &'static str {
 /// # Errors
 /// [`BindError`] for the first address that cannot be bound: in use by anyone, not ours, or not allowed.
 pub fn trial_bind(config: &Config) -> Result<(), BindError> {
+    let bind = Bind { config, share: false };
     for &address in &config.listen {
-        match bind_pair(address, false, config.rcvbuf) {
+        match bind.pair(address) {
             Err(error) if config.lacks_family(&error) => {}
             bound => drop(bound?),
         }
+    }
+    for (_, setting, address) in config.encrypted_streams() {
+        bind.tcp(address).map_err(|source| BindError { address, protocol: "tcp", setting, source })?;
+    }
+    for address in config.quic() {
+        bind.quic(address)?;
     }
     Ok(())
 }
 
 impl Sockets {
-    /// Binds every address, `threads` times each.
+    /// Binds every address, `threads` times each; those of DoQ once.
     ///
     /// # Errors
     /// [`BindError`] for the first address that cannot be bound.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
+        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new(), quic: Vec::new(), addresses: Vec::new() };
         sockets.tcp.resize_with(config.threads, Vec::new);
+        let bind = Bind { config, share: true };
         for &address in &config.listen {
-            let first = match bind_pair(address, true, config.rcvbuf) {
-                Err(error) if config.lacks_family(&error) => {
-                    tracing::warn!(%address, "left out: this host has no such address");
-                    continue;
-                }
-                bound => bound?,
-            };
-            let address = first.1.local_addr().map_err(|source| BindError { address, protocol: "tcp", source })?;
-            sockets.addresses.push(address);
-            sockets.take(0, first);
-            for thread in 1..config.threads {
-                sockets.take(thread, bind_pair(address, true, config.rcvbuf)?);
-            }
+            sockets.bind_plain(&bind, address)?;
+        }
+        for (transport, setting, address) in config.encrypted_streams() {
+            sockets.bind_encrypted(&bind, transport, address).map_err(|source| BindError {
+                address,
+                protocol: "tcp",
+                setting,
+                source,
+            })?;
+        }
+        for address in config.quic() {
+            let (socket, address) = bind.quic(address)?;
+            sockets.addresses.push((Transport::Quic, address));
+            sockets.quic.push(socket);
         }
         Ok(sockets)
     }
 
-    fn take(&mut self, thread: usize, (udp, tcp): (UdpSocket, TcpListener)) {
+    fn bind_plain(&mut self, bind: &Bind<'_>, address: SocketAddr) -> Result<(), BindError> {
+        let first = match bind.pair(address) {
+            Err(error) if bind.config.lacks_family(&error) => {
+                tracing::warn!(%address, "left out: this host has no such address");
+                return Ok(());
+            }
+            bound => bound?,
+        };
+        let bound = first.1.local_addr();
+        let address = bound.map_err(|source| BindError { address, protocol: "tcp", setting: LISTEN, source })?;
+        self.addresses.push((Transport::Udp, address));
+        self.take(0, first);
+        for thread in 1..bind.config.threads {
+            self.take(thread, bind.pair(address)?);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, thread: usize, (udp, listener): (UdpSocket, TcpListener)) {
         self.udp.push(udp);
-        self.tcp[thread].push(tcp);
+        self.tcp[thread].push(Listener { listener, transport: Transport::Tcp });
+    }
+
+    fn bind_encrypted(&mut self, bind: &Bind<'_>, transport: Transport, address: SocketAddr) -> io::Result<()> {
+        let mut address = address;
+        for listeners in &mut self.tcp {
+            let listener = bind.tcp(address)?;
+            address = listener.local_addr()?; // the port that the first got is for all
+            listeners.push(Listener { listener, transport });
+        }
+        self.addresses.push((transport, address));
+        Ok(())
     }
 }
 
@@ -96,48 +153,90 @@ impl Config {
         let lacking = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL].map(Some).contains(&error.source.raw_os_error());
         self.listen_is_default && error.address.is_ipv6() && lacking
     }
+
+    /// The addresses of DoT and DoH, and the setting that names each.
+    fn encrypted_streams(&self) -> impl Iterator<Item = (Transport, &'static str, SocketAddr)> {
+        self.tls.iter().flat_map(|tls| {
+            let dot = tls.dot.iter().map(|&address| (Transport::Tls, "[server.tls] dot", address));
+            dot.chain(tls.doh.iter().map(|&address| (Transport::Https, "[server.tls] doh", address)))
+        })
+    }
+
+    fn quic(&self) -> impl Iterator<Item = SocketAddr> {
+        self.tls.iter().flat_map(|tls| tls.doq.iter().copied())
+    }
 }
 
-/// UDP and TCP on one address and port.
-fn bind_pair(address: SocketAddr, share: bool, rcvbuf: usize) -> Result<(UdpSocket, TcpListener), BindError> {
-    let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
-    loop {
-        let udp = udp(address, share, rcvbuf).map_err(|source| BindError { address, protocol: "udp", source })?;
-        let bound = udp.local_addr().map_err(|source| BindError { address, protocol: "udp", source })?;
-        tries -= 1;
-        match tcp(bound, share) {
-            Ok(tcp) => return Ok((udp, tcp)),
-            Err(_) if tries > 0 => {}
-            Err(source) => return Err(BindError { address, protocol: "tcp", source }),
+/// How to bind.
+struct Bind<'c> {
+    config: &'c Config,
+    /// Whether sockets share their port.
+    share: bool,
+}
+
+impl Bind<'_> {
+    /// UDP and TCP on one address and port.
+    fn pair(&self, address: SocketAddr) -> Result<(UdpSocket, TcpListener), BindError> {
+        let failed = |protocol| move |source| BindError { address, protocol, setting: LISTEN, source };
+        let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+        loop {
+            let udp = self.udp(address).map_err(failed("udp"))?;
+            let bound = udp.local_addr().map_err(failed("udp"))?;
+            tries -= 1;
+            match self.tcp(bound) {
+                Ok(tcp) => return Ok((udp, tcp)),
+                Err(_) if tries > 0 => {}
+                Err(source) => return Err(failed("tcp")(source)),
+            }
         }
     }
-}
 
-fn udp(address: SocketAddr, share: bool, rcvbuf: usize) -> io::Result<UdpSocket> {
-    let socket = socket(address, Type::DGRAM, Protocol::UDP, share)?;
-    socket.set_recv_buffer_size(rcvbuf)?;
-    socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-    if address.ip().is_unspecified() {
-        super::batch::report_destination(&socket, address.is_ipv6())?;
+    fn udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = self.socket(address, Type::DGRAM, Protocol::UDP)?;
+        socket.set_reuse_port(self.share)?;
+        socket.set_recv_buffer_size(self.config.rcvbuf)?;
+        socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
+        if address.ip().is_unspecified() {
+            super::batch::report_destination(&socket, address.is_ipv6())?;
+        }
+        socket.bind(&address.into())?;
+        Ok(socket.into())
     }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
 
-fn tcp(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
-    let socket = socket(address, Type::STREAM, Protocol::TCP, share)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(TCP_BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn socket(address: SocketAddr, kind: Type, protocol: Protocol, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    socket.set_reuse_port(share)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+    fn tcp(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = self.socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_port(self.share)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(TCP_BACKLOG)?;
+        Ok(socket.into())
     }
-    Ok(socket)
+
+    /// A socket for QUIC, which shares its port with nobody, and its address.
+    fn quic(&self, address: SocketAddr) -> Result<(UdpSocket, SocketAddr), BindError> {
+        let bind = || {
+            let socket = self.socket(address, Type::DGRAM, Protocol::UDP)?;
+            socket.set_recv_buffer_size(self.config.rcvbuf)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            let socket = UdpSocket::from(socket);
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        bind().map_err(|source| BindError { address, protocol: "udp", setting: "[server.tls] doq", source })
+    }
+
+    fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        match (self.config.freebind, address) {
+            (false, _) => {}
+            (true, SocketAddr::V4(_)) => socket.set_freebind_v4(true)?,
+            (true, SocketAddr::V6(_)) => socket.set_freebind_v6(true)?,
+        }
+        Ok(socket)
+    }
 }

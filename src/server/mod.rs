@@ -1,30 +1,50 @@
-//! DNS over UDP and TCP: bytes in, one call into `answers`, bytes out.
+//! DNS over UDP, TCP, TLS, HTTPS and QUIC: bytes in, one call into `answers`, bytes out.
 //!
 //! One thread per UDP socket, blocking in `recvmmsg`; `udp_threads` sockets per address share its port through
-//! `SO_REUSEPORT`. TCP runs beside them on as many threads, each with its own listeners and a small runtime of its own.
-//! A thread owns its buffers, its [`Worker`] and its view of the published snapshot, so nothing
-//! on the way from a datagram to its answer is shared.
+//! `SO_REUSEPORT`. TCP, DoT and DoH run beside them on as many threads, each with its own listeners and a small runtime of
+//! its own; DoQ has one more. A thread owns its buffers, its [`Worker`] and its view of the published snapshot, so nothing
+//! on the way from a datagram to its answer is shared. What connections share is the table of them, which bounds their
+//! number.
 //!
 //! Why own threads and system calls: libraries spawn a task per datagram. Why blocking: a thread that has nothing else
 //! to do needs no scheduler.
+//!
+//! - `listen`: sockets. `batch`, `udp`: datagrams. `tcp`: accepting connections. `stream`: messages on TCP and DoT.
+//!   `doh`, `doq`: the other two.
+//! - `connections`: caps, eviction, idle time. `proxy`: who the client is behind a proxy. `tls`: certificates.
+//! - `desk`: what the connections of a thread share. `counters`: what happened to connections.
 //!
 //! Never here: what an answer is; any wait for the control plane.
 
 mod batch;
 mod clock;
+mod connections;
+mod counters;
+mod desk;
+mod doh;
+mod doq;
 mod listen;
+mod proxy;
+mod records;
+mod stream;
 mod tcp;
+mod tls;
 mod udp;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::answers::{Published, Worker};
+use crate::answers::{Published, Transport, Worker};
+use crate::geo::Net;
 
+use connections::{Connections, Limits};
+pub use counters::{Counted, Counters};
 pub use listen::{BindError, Sockets, trial_bind};
+pub use tls::{Certificates, Identity, IdentityError};
 
 /// The checked form of `[server]`, without what belongs to `answers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,21 +53,93 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Whether `listen` is the default: addresses of families that the host lacks are left out then.
     pub listen_is_default: bool,
+    /// Whether addresses that the host does not have (yet) can be listened on.
+    pub freebind: bool,
     /// UDP sockets and threads per address, and TCP threads. At least 1.
     pub threads: usize,
     /// Receive buffer of each UDP socket, octets; the kernel caps it at `net.core.rmem_max`.
     pub rcvbuf: usize,
-    /// TCP connections at a time, over all threads.
+    /// Connections at a time (TCP, DoT, DoH, DoQ), over all threads.
     pub tcp_max: usize,
-    /// How long a TCP connection may take for its next complete query, and a client for taking a reply.
+    /// Of these, what one client may have: an IPv4 address, or an IPv6 /64.
+    pub tcp_per_client: usize,
+    /// How long a connection may take for its next complete query, and a client for taking a reply.
     pub tcp_idle: Duration,
+    /// The encrypted transports, where there are any.
+    pub tls: Option<TlsConfig>,
+}
+
+/// The checked form of `[server.tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The certificate with its key, as they were when the configuration was read.
+    pub identity: Identity,
+    /// Addresses for DNS over TLS (RFC 7858).
+    pub dot: Vec<SocketAddr>,
+    /// Addresses for DNS over HTTPS (RFC 8484).
+    pub doh: Vec<SocketAddr>,
+    /// Addresses for DNS over QUIC (RFC 9250).
+    pub doq: Vec<SocketAddr>,
+    /// The path of DNS over HTTPS; begins with a slash.
+    pub doh_path: String,
 }
 
 impl Config {
     /// How many [`Worker`]s a server of this form has.
     #[must_use]
     pub fn workers(&self) -> usize {
-        (self.listen.len() + 1) * self.threads
+        let quic = self.tls.as_ref().is_some_and(|tls| !tls.doq.is_empty());
+        (self.listen.len() + 1) * self.threads + usize::from(quic)
+    }
+}
+
+/// What a server is given to work with, beside its sockets.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// What to answer from.
+    pub published: Published,
+    /// Which peers speak for others.
+    pub proxies: Arc<[Net]>,
+    /// What TLS shows; used where the configuration has TLS.
+    pub certificates: Option<Certificates>,
+    /// What is counted of connections.
+    pub counters: Arc<Counters>,
+}
+
+/// What every thread with connections holds.
+#[derive(Clone)]
+struct Shared {
+    published: Published,
+    proxies: Arc<[Net]>,
+    counters: Arc<Counters>,
+    connections: Arc<Connections>,
+    tls: Option<Handshakes>,
+}
+
+impl Shared {
+    /// Whether `peer` must say who its client is.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(peer))
+    }
+}
+
+/// The server's side of handshakes, and what else depends on the transport.
+#[derive(Clone)]
+struct Handshakes {
+    dot: Arc<rustls::ServerConfig>,
+    doh: Arc<rustls::ServerConfig>,
+    doq: quinn::ServerConfig,
+    doh_path: Arc<str>,
+}
+
+impl Handshakes {
+    fn new(certificates: &Certificates, config: &TlsConfig, idle: Duration) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            dot: tls::over_tcp(certificates, &[b"dot"])?,
+            doh: tls::over_tcp(certificates, &[b"h2", b"http/1.1"])?,
+            doq: doq::config(tls::over_quic(certificates, &[b"doq"])?, idle)?,
+            doh_path: config.doh_path.as_str().into(),
+        })
     }
 }
 
@@ -57,41 +149,49 @@ pub struct Server {
     stop: Arc<AtomicBool>,
     tcp_stop: tokio::sync::watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(Transport, SocketAddr)>,
 }
 
 impl Server {
-    /// Answers on `sockets` from what is `published`; `seed` gives each worker its random source.
+    /// Answers on `sockets`; `seed` gives each worker its random source.
     ///
     /// # Errors
-    /// When a thread cannot be spawned.
-    pub fn start(config: &Config, sockets: Sockets, published: &Published, seed: &mut fastrand::Rng) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+    /// When a thread cannot be spawned, or the certificate cannot be used.
+    pub fn start(config: &Config, sockets: Sockets, context: Context, seed: &mut fastrand::Rng) -> io::Result<Self> {
+        let Context { published, proxies, certificates, counters } = context;
         let (tcp_stop, stopping) = tokio::sync::watch::channel(false);
-        let mut server = Self { stop, tcp_stop, threads: Vec::new(), addresses: sockets.addresses };
+        let limits = Limits { max: config.tcp_max.max(1), per_client: config.tcp_per_client.max(1), idle: config.tcp_idle };
+        let handshakes = |(tls, certificates): (&TlsConfig, &Certificates)| Handshakes::new(certificates, tls, limits.idle);
+        let tls = config.tls.as_ref().zip(certificates.as_ref()).map(handshakes).transpose().map_err(io::Error::other)?;
+        let connections = Arc::new(Connections::new(limits, Arc::clone(&counters), stopping));
+        let shared = Shared { published, proxies, counters, connections, tls };
+        let mut server = Self { stop: Arc::default(), tcp_stop, threads: Vec::new(), addresses: sockets.addresses };
         let mut slots = 0..;
         let mut worker = || Worker::new(slots.next().unwrap_or(usize::MAX), seed.fork());
         for socket in sockets.udp {
-            let (worker, stop, published) = (worker(), Arc::clone(&server.stop), published.clone());
-            server.spawn("dns-udp", move || udp::run(&socket, worker, &published, &stop))?;
+            let (worker, stop, shared) = (worker(), Arc::clone(&server.stop), shared.clone());
+            server.spawn("dns-udp", move || udp::run(&socket, worker, &shared, &stop))?;
         }
-        let connections = Arc::new(tokio::sync::Semaphore::new(config.tcp_max.max(1)));
         for listeners in sockets.tcp {
-            let limits = tcp::Limits { connections: Arc::clone(&connections), idle: config.tcp_idle };
-            let (worker, stopping, published) = (worker(), stopping.clone(), published.clone());
-            server.spawn("dns-tcp", move || tcp::run(listeners, worker, &published, limits, &stopping))?;
+            let (worker, shared) = (worker(), shared.clone());
+            server.spawn("dns-tcp", move || tcp::run(listeners, worker, shared))?;
+        }
+        if let Some(config) = shared.tls.as_ref().map(|tls| tls.doq.clone()).filter(|_| !sockets.quic.is_empty()) {
+            let (worker, shared) = (worker(), shared.clone());
+            server.spawn("dns-quic", move || doq::run(sockets.quic, worker, &config, &shared))?;
         }
         Ok(server)
     }
 
-    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.threads.push(std::thread::Builder::new().name(name.into()).spawn(body)?);
         Ok(())
     }
 
-    /// The addresses that are served, with the ports that the system chose for port 0.
+    /// The addresses that are served, with the ports that the system chose for port 0. [`Transport::Udp`] stands for UDP
+    /// and TCP.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[(Transport, SocketAddr)] {
         &self.addresses
     }
 

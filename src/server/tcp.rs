@@ -1,166 +1,171 @@
-//! DNS over TCP (RFC 7766): pipelined queries, two-octet lengths, idle time-out, a cap on connections.
+//! Connections over TCP: accept, the proxy's word, the TLS handshake, then the protocol of the listener.
 //!
-//! One thread, one small runtime, one [`Worker`]. Answers never wait for anything, so replies leave in the order in
-//! which the queries came, which RFC 7766 6.2.1.1 allows; everything that one read brought is answered with one write.
+//! One thread, one small runtime, one [`Worker`]; each thread has a listener for each address. A connection is accepted as
+//! soon as it is there, and [`Connections`](super::connections::Connections) says whether it may stay and who goes for
+//! it: the kernel's backlog is no place to wait. Only when the system has no descriptor left is nothing accepted: then the
+//! idlest connection is closed, and that is all that happens.
 
-use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::clock;
-use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, respond};
+use super::connections::Connection;
+use super::desk::Desk;
+use super::listen::Listener;
+use super::{Shared, clock, doh, proxy, stream};
+use crate::answers::{Transport, Worker};
 
-/// Octets read at a time. A client has at most one message (64 KiB) and one read waiting in our memory.
-const READ_MAX: usize = 4096;
-/// Replies are written once they are more than this, so that one read's worth of queries cannot pile up megabytes.
-const WRITE_SOON: usize = 64 * 1024;
-/// How long to leave a listener alone when the system has no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long to leave a listener alone when the system has no descriptor or memory left: time for the connection that makes
+/// room to end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// The shortest time between two log lines of a listener about that, in milliseconds.
+const COMPLAINT_INTERVAL: u64 = 60_000;
+/// How long the end of a connection may take: the last replies and TLS's `close_notify`.
+const PARTING: Duration = Duration::from_millis(200);
 
-/// The bounds of TCP.
-#[derive(Clone, Debug)]
-pub(super) struct Limits {
-    /// Connections at a time, over all threads. When they are used up, each listener holds one accepted connection until
-    /// another ends, and the kernel's backlog holds the rest.
-    pub(super) connections: Arc<Semaphore>,
-    /// How long a connection may take for its next whole query, or for taking replies.
-    pub(super) idle: Duration,
-}
-
-/// Serves `listeners` until `stopping`.
-pub(super) fn run(
-    listeners: Vec<TcpListener>,
-    worker: Worker,
-    published: &Published,
-    limits: Limits,
-    stopping: &watch::Receiver<bool>,
-) {
+/// Serves `listeners` until the server stops.
+pub(super) fn run(listeners: Vec<Listener>, worker: Worker, shared: Shared) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "no runtime for TCP; TCP is not served"),
     };
-    let desk = Rc::new(Desk {
-        worker: RefCell::new(worker),
-        published: published.clone(),
-        reply: RefCell::new(vec![0; usize::from(u16::MAX)]),
-        limits,
-    });
+    let house = Rc::new(House { desk: Rc::new(Desk::new(worker, &shared)), shared });
     let tasks = LocalSet::new();
     for listener in listeners {
-        tasks.spawn_local(accept(listener, Rc::clone(&desk), stopping.clone()));
+        tasks.spawn_local(Rc::clone(&house).accept(listener));
     }
-    runtime.block_on(tasks); // ends when the listeners and every connection have seen `stopping`
+    runtime.block_on(tasks); // ends when the listeners and every connection have seen the stop
 }
 
-/// What the connections of a thread share.
-struct Desk {
-    worker: RefCell<Worker>,
-    published: Published,
-    reply: RefCell<Vec<u8>>,
-    limits: Limits,
+/// What the listeners of a thread share.
+struct House {
+    desk: Rc<Desk>,
+    shared: Shared,
 }
 
-async fn accept(listener: TcpListener, desk: Rc<Desk>, mut stopping: watch::Receiver<bool>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "cannot listen for TCP"),
-    };
-    loop {
-        let accepted = tokio::select! {
-            _ = stopping.wait_for(|&stop| stop) => return,
-            accepted = listener.accept() => accepted,
+impl House {
+    async fn accept(self: Rc<Self>, Listener { listener, transport }: Listener) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "cannot listen for TCP"),
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let permit = tokio::select! {
-                    _ = stopping.wait_for(|&stop| stop) => return,
-                    permit = Arc::clone(&desk.limits.connections).acquire_owned() => permit,
-                };
-                let (desk, stopping) = (Rc::clone(&desk), stopping.clone());
-                tokio::task::spawn_local(async move {
-                    let _permit = permit;
-                    // Whatever ends a connection (reset, time-out, a client that left) is the client's affair.
-                    let _ended: io::Result<()> = desk.converse(stream, peer.ip(), stopping).await;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a TCP connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-impl Desk {
-    /// One connection, until the client leaves, is idle, or the server stops.
-    async fn converse(&self, mut stream: TcpStream, client: IpAddr, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut input = Vec::new();
+        let mut complaint = Complaint::default();
         loop {
-            let whole = async {
-                while message_len(&input).is_none() {
-                    input.reserve(READ_MAX);
-                    if (&mut stream).take(READ_MAX as u64).read_buf(&mut input).await? == 0 {
-                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                    }
-                }
-                Ok(())
+            let accepted = tokio::select! {
+                () = self.desk.connections.stopped() => return,
+                accepted = listener.accept() => accepted,
             };
-            tokio::select! {
-                whole = timeout(self.limits.idle, whole) => whole??,
-                _ = stopping.wait_for(|&stop| stop) => return Ok(()),
-            }
-            tokio::select! {
-                answered = timeout(self.limits.idle, self.answer_all(client, &mut input, &mut stream)) => answered??,
-                _ = stopping.wait_for(|&stop| stop) => return Ok(()),
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer, transport),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    complaint.make(&error);
+                    self.desk.connections.shed();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
 
-    /// Answers every whole message of `input`, from one snapshot. A message that gets no reply is no query: what came before
-    /// it is answered, and the connection ends.
-    async fn answer_all(&self, client: IpAddr, input: &mut Vec<u8>, stream: &mut TcpStream) -> io::Result<()> {
-        let snapshot = self.published.load();
-        let mut output = Vec::new();
-        let mut done = 0;
-        let mut sound = true;
-        while let Some(len) = message_len(&input[done..]).filter(|_| sound) {
-            sound = self.answer(&snapshot, client, &input[done + 2..done + 2 + len], &mut output);
-            done += 2 + len;
-            if output.len() > WRITE_SOON {
-                stream.write_all(&output).await?;
-                output.clear();
-            }
-        }
-        input.drain(..done);
-        input.shrink_to(2 * READ_MAX);
-        stream.write_all(&output).await?;
-        if sound { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, transport: Transport) {
+        let peer = peer.ip();
+        let proxied = self.shared.is_proxy(peer);
+        let Some(connection) = self.desk.connections.admit(transport, (!proxied).then_some(peer)) else { return };
+        let (house, connection) = (Rc::clone(self), Rc::new(connection));
+        tokio::task::spawn_local(async move {
+            // Whatever ends a connection (reset, time-out, a client that left) is the client's affair.
+            let _ended: io::Result<()> = house.serve(stream, peer, transport, &connection).await;
+        });
     }
 
-    /// Appends the framed reply to `output`; whether there is one.
-    fn answer(&self, snapshot: &Snapshot, client: IpAddr, request: &[u8], output: &mut Vec<u8>) -> bool {
-        let ctx = Ctx { client, transport: Transport::Tcp, now: clock::now() };
-        let reply = &mut *self.reply.borrow_mut();
-        let Response::Reply(len) = respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) else { return false };
-        output.extend_from_slice(&(len as u16).to_be_bytes());
-        output.extend_from_slice(&reply[..len]);
-        true
+    async fn serve(
+        &self,
+        mut stream: TcpStream,
+        peer: IpAddr,
+        transport: Transport,
+        connection: &Rc<Connection>,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let client = match self.shared.is_proxy(peer) {
+            false => peer,
+            true => self.client_behind(peer, &mut stream, connection).await?,
+        };
+        let asker = (client, transport);
+        let tls = self.shared.tls.as_ref();
+        match (transport, tls) {
+            (Transport::Tls, Some(tls)) => {
+                let mut stream = self.shake_hands(tls.dot.clone(), stream, connection).await?;
+                let ended = stream::converse(&self.desk, &mut stream, asker, connection).await;
+                drop(timeout(PARTING, stream.shutdown()).await);
+                ended
+            }
+            (Transport::Https, Some(tls)) => {
+                let stream = self.shake_hands(tls.doh.clone(), stream, connection).await?;
+                doh::serve(&self.desk, &tls.doh_path.as_ref().into(), stream, client, connection).await;
+                Ok(())
+            }
+            _ => {
+                let ended = stream::converse(&self.desk, &mut stream, asker, connection).await;
+                drop(timeout(PARTING, stream.shutdown()).await);
+                ended
+            }
+        }
+    }
+
+    /// The client that the proxy `peer` speaks for.
+    async fn client_behind(&self, peer: IpAddr, stream: &mut TcpStream, connection: &Connection) -> io::Result<IpAddr> {
+        let header = tokio::select! {
+            header = proxy::stream(stream, peer) => header,
+            () = connection.over() => Err(proxy::Malformed),
+        };
+        let Ok(client) = header else {
+            self.shared.counters.bad_proxy_stream();
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        if connection.belongs_to(client) { Ok(client) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
+    }
+
+    async fn shake_hands(
+        &self,
+        config: Arc<rustls::ServerConfig>,
+        stream: TcpStream,
+        connection: &Connection,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let shaken = tokio::select! {
+            shaken = TlsAcceptor::from(config).accept(stream) => shaken,
+            () = connection.over() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        shaken.inspect_err(|_| self.shared.counters.handshake_failed())
     }
 }
 
-/// The length of the whole message at the front of `input`, where there is one.
-fn message_len(input: &[u8]) -> Option<usize> {
-    let (head, rest) = input.split_first_chunk::<2>()?;
-    let len = usize::from(u16::from_be_bytes(*head));
-    (rest.len() >= len).then_some(len)
+/// Whether only the connection that was to be accepted is lost.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Says that nothing can be accepted, but not all the time.
+#[derive(Default)]
+struct Complaint {
+    last: Option<u64>,
+}
+
+impl Complaint {
+    fn make(&mut self, error: &io::Error) {
+        let now = clock::now().monotonic;
+        if self.last.is_none_or(|last| now.saturating_sub(last) >= COMPLAINT_INTERVAL) {
+            self.last = Some(now);
+            tracing::warn!(%error, "cannot accept connections; idle ones are closed to make room");
+        }
+    }
 }

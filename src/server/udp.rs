@@ -1,14 +1,14 @@
 //! One UDP socket, one thread: receive a batch, answer it from one snapshot, send it.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::answers::{Ctx, Published, Reader, Response, Transport, Worker, respond};
+use crate::answers::{Ctx, Reader, Response, Transport, Worker, respond};
 
 use super::batch::{Batch, Wait};
-use super::clock;
+use super::{Shared, clock, proxy};
 
 /// Batches that are answered after the order to stop: what has arrived by then, but not a flood without end.
 const LAST_BATCHES: usize = 64;
@@ -16,24 +16,24 @@ const LAST_BATCHES: usize = 64;
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// Answers until `stop`. A panic would be a defect; it costs the batch in hand, is logged, and the thread goes on.
-pub(super) fn run(socket: &UdpSocket, mut worker: Worker, published: &Published, stop: &AtomicBool) {
+pub(super) fn run(socket: &UdpSocket, mut worker: Worker, shared: &Shared, stop: &AtomicBool) {
     let mut batch = Batch::new();
-    let mut reader = published.reader();
+    let mut reader = shared.published.reader();
     while !stop.load(Ordering::Relaxed) {
-        let turn = || turn(socket, &mut batch, &mut worker, &mut reader, Wait::ForOne);
+        let turn = || turn(socket, &mut batch, &mut worker, &mut reader, shared, Wait::ForOne);
         if catch_unwind(AssertUnwindSafe(turn)).is_err() {
             tracing::error!("a UDP worker panicked and goes on");
         }
     }
     for _ in 0..LAST_BATCHES {
-        if turn(socket, &mut batch, &mut worker, &mut reader, Wait::No) == 0 {
+        if turn(socket, &mut batch, &mut worker, &mut reader, shared, Wait::No) == 0 {
             break;
         }
     }
 }
 
 /// One batch; how many datagrams it had.
-fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut Reader, wait: Wait) -> usize {
+fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut Reader, shared: &Shared, wait: Wait) -> usize {
     let received = match batch.receive(socket, wait) {
         Ok(received) => received,
         Err(error) => {
@@ -45,7 +45,8 @@ fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut
     let snapshot = reader.load(); // also when idle: an old snapshot is let go of
     if received > 0 {
         let now = clock::now();
-        batch.answer(|client, request, reply| {
+        batch.answer(|peer, datagram, reply| {
+            let Some((client, request)) = unwrapped(shared, peer, datagram) else { return 0 };
             let ctx = Ctx { client, transport: Transport::Udp, now };
             match respond(snapshot, worker, &ctx, request, reply) {
                 Response::Reply(len) => len,
@@ -55,4 +56,13 @@ fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut
         batch.send(socket);
     }
     received
+}
+
+/// The client, and its message without the header that a proxy puts before it.
+fn unwrapped<'d>(shared: &Shared, peer: IpAddr, datagram: &'d [u8]) -> Option<(IpAddr, &'d [u8])> {
+    if !shared.is_proxy(peer) {
+        return Some((peer, datagram));
+    }
+    let unwrapped = proxy::datagram(datagram, peer);
+    unwrapped.inspect_err(|_| shared.counters.bad_proxy_datagram()).ok()
 }

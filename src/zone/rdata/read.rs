@@ -8,7 +8,7 @@ use data_encoding::BASE32HEX_NOPAD;
 
 use super::super::lexer::Token;
 use super::schema::{Field, Kind, NoKey, fields};
-use super::text::{STRING_MAX, ascii, base64, digits, hex, put_strings, seconds, u16_at, unescape};
+use super::text::{STRING_MAX, ascii, base64, digits, hex, put_strings, seconds, unescape};
 use super::wire::is_tag;
 use super::{At, RdataError, apl, bitmap, gateway, loc, mnemonics, svcb, time};
 use crate::wire::{Name, NameRef, RecordType};
@@ -307,8 +307,7 @@ impl<'a, 't> Words<'a, 't> {
 
     fn parameters(&mut self) -> At<()> {
         let start = self.next;
-        let priority = u16_at(&self.out, 0).unwrap_or(0);
-        let parameters = svcb::read(priority, self.rest());
+        let parameters = svcb::read(self.rest());
         let bad = |(index, bad): (usize, svcb::Bad)| (start + index, RdataError::Parameter { key: bad.key, reason: bad.reason });
         self.out.extend(parameters.map_err(bad)?);
         Ok(())

@@ -3,6 +3,9 @@
 //! Text is turned into the wire form of each value, sorted by key, and then the wire form is checked as a whole: so what
 //! comes from text and what comes from `\#` meets the same rules, and there is one place that says what they are.
 //!
+//! An alias (priority 0) with parameters is taken as it is: clients must ignore them (RFC 9460 2.4.2), and so BIND and Knot
+//! load it.
+//!
 //! A list is escaped twice: commas and backslashes within an item, then the character-string around it (RFC 9460 A.1).
 
 use std::collections::BTreeMap;
@@ -53,7 +56,7 @@ fn bad<T>(key: u16, reason: &'static str) -> Result<T, Bad> {
 // Text → wire ---------------------------------------------------------------------------------------------------------
 
 /// Reads the words after the target; an error has the index of its word.
-pub(super) fn read(priority: u16, words: &[Token<'_>]) -> Result<Vec<u8>, (usize, Bad)> {
+pub(super) fn read(words: &[Token<'_>]) -> Result<Vec<u8>, (usize, Bad)> {
     let mut values: BTreeMap<u16, (usize, Vec<u8>)> = BTreeMap::new();
     let mut next = 0;
     while let Some(word) = words.get(next) {
@@ -75,7 +78,7 @@ pub(super) fn read(priority: u16, words: &[Token<'_>]) -> Result<Vec<u8>, (usize
         out.extend_from_slice(value);
     }
     let word_of = |key: &str| values.iter().find(|(number, _)| name(**number) == key).map_or(0, |(_, (word, _))| *word);
-    check(priority, &out).map_err(|bad| (word_of(&bad.key), bad))?;
+    check(&out).map_err(|bad| (word_of(&bad.key), bad))?;
     Ok(out)
 }
 
@@ -219,13 +222,9 @@ fn addresses<A: std::str::FromStr>(
 // The rules of the wire form ------------------------------------------------------------------------------------------
 
 /// Whether the parameters are as they must be: sorted, each once, each value well formed, what is mandatory there.
-pub(super) fn check(priority: u16, parameters: &[u8]) -> Result<(), Bad> {
+pub(super) fn check(parameters: &[u8]) -> Result<(), Bad> {
     let malformed = || Bad { key: "list".into(), reason: "is not made of keys with their values" };
     let parameters = split(parameters).ok_or_else(malformed)?;
-    if let (0, [(key, _), ..]) = (priority, parameters.as_slice()) {
-        // RFC 9460 2.4.2 asks recipients to ignore them: nobody would see what is meant.
-        return bad(*key, "stands in a record of priority 0, an alias, which has no parameters");
-    }
     if let Some((_, (key, _))) = parameters.iter().zip(parameters.iter().skip(1)).find(|((key, _), (next, _))| key >= next) {
         return bad(*key, "is given twice, or out of order");
     }

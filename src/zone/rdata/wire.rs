@@ -59,7 +59,7 @@ fn length(kind: Kind, before: &[u8], rest: &[u8]) -> Option<usize> {
         Kind::Bitmap => bitmap::decode(rest).map(|_| all),
         Kind::Loc => loc::is_valid(rest).then_some(all),
         Kind::Apl => apl::is_valid(rest).then_some(all),
-        Kind::SvcParams => svcb::check(u16_at(before, 0)?, rest).is_ok().then_some(all),
+        Kind::SvcParams => svcb::check(rest).is_ok().then_some(all),
         Kind::Gateway => gateway::length(*before.get(1)?, rest),
         Kind::Relay => Some(1 + gateway::length(rest.first()? & 0x7F, &rest[1..])?),
         Kind::Hip => hip(rest).map(|_| all),

@@ -1,0 +1,75 @@
+//! What the connections of one thread share: the worker, the published snapshot, and buffers that no idle connection
+//! needs for itself.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::ready;
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::connections::Connections;
+use super::{Shared, clock};
+use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, respond};
+
+/// Octets read at a time: as much as a client may pipeline before it waits for us.
+const READ_MAX: usize = 64 * 1024;
+
+/// Answers for the connections of one thread.
+pub(super) struct Desk {
+    worker: RefCell<Worker>,
+    published: Published,
+    reply: RefCell<Box<[u8]>>,
+    scratch: RefCell<Box<[u8]>>,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl Desk {
+    pub(super) fn new(worker: Worker, shared: &Shared) -> Self {
+        Self {
+            worker: RefCell::new(worker),
+            published: shared.published.clone(),
+            reply: RefCell::new(vec![0; usize::from(u16::MAX)].into()),
+            scratch: RefCell::new(vec![0; READ_MAX].into()),
+            connections: Arc::clone(&shared.connections),
+        }
+    }
+
+    /// The snapshot of this moment.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load()
+    }
+
+    /// Calls `take` with the reply to `request`; `None` where it gets none.
+    pub(super) fn answer<T>(
+        &self,
+        snapshot: &Snapshot,
+        (client, transport): (IpAddr, Transport),
+        request: &[u8],
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        let ctx = Ctx { client, transport, now: clock::now() };
+        let reply = &mut *self.reply.borrow_mut();
+        match respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {
+            Response::Reply(len) => reply.get(..len).map(take),
+            Response::Drop => None,
+        }
+    }
+
+    /// Appends to `input` what has arrived, and waits for it while nothing has; how many octets, 0 at the end.
+    ///
+    /// The octets go through a buffer of the thread, so that a connection that waits holds none.
+    pub(super) async fn read(&self, stream: &mut (impl AsyncRead + Unpin), input: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let scratch = &mut *self.scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            input.extend_from_slice(buffer.filled());
+            Ok(buffer.filled().len()).into()
+        })
+        .await
+    }
+}
