@@ -1,7 +1,7 @@
 //! Four replies to one question, held against each other, one aspect at a time.
 //!
 //! The rule: where the references agree, leeward says the same; where they do not, leeward says what one of them says.
-//! An aspect in which it does neither is a [`Difference`].
+//! What must be explained is a [`Difference`]: where leeward is alone, and also where it takes a side.
 
 use std::fmt;
 
@@ -119,11 +119,13 @@ fn edns(message: &Message) -> String {
 /// The replies to one question; a reference that does not have the zone has none.
 pub struct Case<'q> {
     pub question: &'q Question,
+    /// The zone that the question is for, if any has it.
+    pub zone: &'q str,
     pub leeward: Said,
     pub references: [Option<Said>; REFERENCES.len()],
 }
 
-/// An aspect in which leeward is alone.
+/// An aspect in which not all say the same.
 pub struct Difference<'c, 'q> {
     pub case: &'c Case<'q>,
     pub aspect: Aspect,
@@ -136,7 +138,7 @@ pub enum Verdict<'c, 'q> {
     /// All say the same.
     Same,
     /// The references differ; leeward says what these say.
-    With(String),
+    With(String, Difference<'c, 'q>),
     Alone(Difference<'c, 'q>),
 }
 
@@ -156,8 +158,22 @@ impl<'q> Case<'q> {
         match (with.is_empty(), unanimous) {
             (true, _) => Verdict::Alone(Difference { case: self, aspect, unanimous }),
             (false, true) => Verdict::Same,
-            (false, false) => Verdict::With(with.join(" and ")),
+            (false, false) => Verdict::With(with.join(" and "), Difference { case: self, aspect, unanimous }),
         }
+    }
+
+    /// What no reply of leeward's may be, whatever others say: too long, followed by something, with a record twice.
+    pub fn breaches(&self) -> Vec<String> {
+        let Some(reply) = self.leeward.reply() else { return Vec::new() };
+        let twice = |records: &[Record]| records.windows(2).any(|pair| pair[0] == pair[1]);
+        let records = [&reply.answer, &reply.authority, &reply.additional];
+        let breaches = [
+            (reply.octets > self.question.limit, "the reply is too long"),
+            (reply.rest > 0, "there is something behind the reply"),
+            (records.iter().any(|records| twice(records)), "a record comes twice"),
+        ];
+        let text = &self.question.text;
+        breaches.iter().filter(|(breach, _)| *breach).map(|(_, what)| format!(";; {text}: {what}\n")).collect()
     }
 
     /// The references that have the zone.

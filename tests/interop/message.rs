@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 /// A reply.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// Its length.
+    pub octets: usize,
     pub opcode: u8,
     pub rcode: u16,
     /// The names of the header bits that are set.
@@ -51,6 +53,22 @@ pub struct Opt {
 }
 
 impl Message {
+    /// What a server says that says nothing.
+    pub const NOTHING: Self = Self {
+        octets: 0,
+        opcode: 0,
+        rcode: 0,
+        flags: String::new(),
+        truncated: false,
+        question: Vec::new(),
+        answer: Vec::new(),
+        spelling: BTreeSet::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        opt: None,
+        rest: 0,
+    };
+
     /// Reads a whole message; `None` where it is not one.
     pub fn read(octets: &[u8]) -> Option<Self> {
         let mut reader = Reader { octets, at: 12, owners: BTreeSet::new() };
@@ -63,6 +81,7 @@ impl Message {
         }
         let question = octets[start..reader.at].to_vec();
         let mut message = Self {
+            octets: octets.len(),
             opcode: head[2] >> 3 & 15,
             rcode: u16::from(head[3] & 15),
             flags: flags(head[2], head[3]),

@@ -44,6 +44,8 @@ pub struct Question {
     pub class: u16,
     pub opcode: u8,
     pub transport: Transport,
+    /// The most octets that the reply may have.
+    pub limit: usize,
     pub packet: Vec<u8>,
 }
 
@@ -63,7 +65,17 @@ pub fn of_line(group: &str, line: &str) -> Vec<Question> {
         let transport = if attributes.contains(&"tcp") { Transport::Tcp } else { Transport::Udp };
         let packet = hex(types);
         let (group, text) = (group.to_owned(), line.to_owned());
-        return vec![Question { group, text, name: Vec::new(), qtype: 0, class: 0, opcode: 0, transport, packet }];
+        return vec![Question {
+            group,
+            text,
+            name: Vec::new(),
+            qtype: 0,
+            class: 0,
+            opcode: 0,
+            transport,
+            limit: limit(transport, None),
+            packet,
+        }];
     }
     for qtype in types.split(',') {
         for attributes in variants(&attributes) {
@@ -103,7 +115,17 @@ fn one(group: &str, text: &str, name: &str, qtype: &str, attributes: &[String]) 
         class: draft.class,
         opcode: (draft.flags >> 11 & 15) as u8,
         transport: draft.transport,
+        limit: limit(draft.transport, draft.edns),
         packet: draft.packet(),
+    }
+}
+
+/// What a reply may have at most: over UDP 512 octets, or what the OPT record says up to 1232, the size that all servers
+/// are told to keep to.
+fn limit(transport: Transport, payload: Option<u16>) -> usize {
+    match transport {
+        Transport::Tcp => usize::from(u16::MAX),
+        Transport::Udp => usize::from(payload.unwrap_or(0).clamp(512, 1232)),
     }
 }
 

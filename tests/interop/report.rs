@@ -1,12 +1,13 @@
 //! What the comparison found, in numbers and in words, and what of it is a fault.
 //!
-//! Faults are: a zone that a server does not load, a difference that nothing explains, an explanation that nothing needs.
+//! Faults are: a zone that a server does not load, a difference that nothing explains, an explanation that nothing needs,
+//! and a reply of leeward's that breaks a rule of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{ASPECTS, Case, Difference, Said, Verdict};
 use super::corpus::Zone;
-use super::explained::EXPLAINED;
+use super::explained::{ALONE, Explained, SIDED};
 use super::question::{Question, wire};
 use super::servers::REFERENCES;
 
@@ -24,14 +25,52 @@ pub struct Report {
     skipped: usize,
     /// Questions, and unexplained differences, by group.
     groups: BTreeMap<String, (usize, usize)>,
-    /// Where the references differ: with whom leeward agrees, by aspect.
-    sided: BTreeMap<String, usize>,
-    /// The same by zone, with the first of each.
-    sided_in: BTreeMap<String, (usize, String)>,
-    /// How often each explanation was used, in the order of the table, and the first use.
-    explained: BTreeMap<usize, (usize, String)>,
-    alone: Vec<String>,
+    /// Where leeward says what no reference says.
+    alone: Uses,
+    /// Where the references differ, and leeward says what some of them say.
+    sided: Uses,
+    /// With whom it does, by aspect.
+    with: BTreeMap<String, usize>,
+    /// Replies that break a rule which needs no reference.
+    breaches: Vec<String>,
     faults: Vec<String>,
+}
+
+/// The differences of one kind.
+#[derive(Default)]
+struct Uses {
+    /// How often each explanation was used, in the order of its table, and the first use.
+    explained: BTreeMap<usize, (usize, String)>,
+    unexplained: Vec<String>,
+}
+
+impl Uses {
+    /// Whether an explanation in `table` covers it.
+    fn take(&mut self, table: &[Explained], difference: &Difference<'_, '_>) -> bool {
+        let at = table.iter().position(|entry| (entry.covers)(difference));
+        match at {
+            Some(at) => self.explained.entry(at).or_insert_with(|| (0, difference.to_string())).0 += 1,
+            None => self.unexplained.push(difference.to_string()),
+        }
+        at.is_some()
+    }
+
+    fn stale(&self, table: &[Explained]) -> Vec<String> {
+        let stale = table.iter().enumerate().filter(|(at, _)| !self.explained.contains_key(at));
+        stale.map(|(_, entry)| format!("an explanation that nothing needs: {}: {}", entry.rfc, entry.reason)).collect()
+    }
+
+    fn list(&self, table: &[Explained]) -> impl Iterator<Item = String> {
+        let used = |at: usize| self.explained.get(&at).map_or(0, |(used, _)| *used);
+        table.iter().enumerate().map(move |(at, entry)| format!("  {:6} {}: {}", used(at), entry.rfc, entry.reason))
+    }
+
+    fn firsts(&self, table: &[Explained]) -> String {
+        let first = |(at, (used, first)): (&usize, &(usize, String))| {
+            format!("{}: {}: {used} times\n{first}\n", table[*at].rfc, table[*at].reason)
+        };
+        self.explained.iter().map(first).collect()
+    }
 }
 
 impl Report {
@@ -48,10 +87,9 @@ impl Report {
             }
             let said = |server: usize| Said::of(replies[server][at].as_deref());
             let references = std::array::from_fn(|server| (!lacks(server + 1)).then(|| said(server + 1)));
-            report.case(&Case { question, leeward: said(0), references }, zone);
+            report.case(&Case { question, zone, leeward: said(0), references });
         }
-        let stale = EXPLAINED.iter().enumerate().filter(|(at, _)| !report.explained.contains_key(at));
-        let stale = stale.map(|(_, entry)| format!("an explanation that nothing needs: {}: {}", entry.rfc, entry.reason));
+        let stale = [report.alone.stale(ALONE), report.sided.stale(SIDED)].concat();
         report.faults.extend(stale);
         report
     }
@@ -67,34 +105,32 @@ impl Report {
         }
     }
 
-    fn case(&mut self, case: &Case<'_>, zone: &str) {
-        self.groups.entry(case.question.group.clone()).or_default().0 += 1;
+    fn case(&mut self, case: &Case<'_>) {
+        self.breaches.extend(case.breaches());
+        let group = self.groups.entry(case.question.group.clone()).or_default();
+        group.0 += 1;
         for aspect in ASPECTS {
-            match case.judge(aspect) {
-                Verdict::Same => {}
-                Verdict::With(servers) => {
-                    let first = || (0, Difference { case, aspect, unanimous: false }.to_string());
-                    *self.sided.entry(format!("{aspect:?}: {servers}")).or_default() += 1;
-                    self.sided_in.entry(format!("{zone}, {aspect:?}, {servers}")).or_insert_with(first).0 += 1;
+            let is_explained = match case.judge(aspect) {
+                Verdict::Same => true,
+                Verdict::With(servers, difference) => {
+                    *self.with.entry(format!("{aspect:?}: {servers}")).or_default() += 1;
+                    self.sided.take(SIDED, &difference)
                 }
-                Verdict::Alone(difference) => self.difference(&difference),
-            }
-        }
-    }
-
-    fn difference(&mut self, difference: &Difference<'_, '_>) {
-        if let Some(at) = EXPLAINED.iter().position(|entry| (entry.covers)(difference)) {
-            self.explained.entry(at).or_insert_with(|| (0, difference.to_string())).0 += 1;
-        } else {
-            self.groups.entry(difference.case.question.group.clone()).or_default().1 += 1;
-            self.alone.push(difference.to_string());
+                Verdict::Alone(difference) => self.alone.take(ALONE, &difference),
+            };
+            group.1 += usize::from(!is_explained);
         }
     }
 
     /// What must not be; empty when all is well.
     pub fn faults(&self) -> Vec<String> {
-        let alone = (!self.alone.is_empty()).then(|| format!("{} unexplained differences", self.alone.len()));
-        self.faults.iter().cloned().chain(alone).collect()
+        let counts = [
+            (self.alone.unexplained.len(), "unexplained differences from all references"),
+            (self.sided.unexplained.len(), "unexplained differences from some references"),
+            (self.breaches.len(), "replies that must not be"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        self.faults.iter().cloned().chain(counts).collect()
     }
 
     /// The numbers.
@@ -103,29 +139,22 @@ impl Report {
         let mut lines = vec![format!("{asked} questions compared, {} left out for want of the zone", self.skipped)];
         let group = |(name, (asked, alone)): (&String, &(usize, usize))| format!("  {asked:6} {name}: {alone} unexplained");
         lines.extend(self.groups.iter().map(group));
-        lines.push("where the references differ, leeward says what these say:".to_owned());
-        lines.extend(self.sided.iter().map(|(with, count)| format!("  {count:6} {with}")));
-        lines.push("explained differences:".to_owned());
-        let used = |at: usize| self.explained.get(&at).map_or(0, |(used, _)| *used);
-        let entry =
-            |(at, entry): (usize, &super::explained::Explained)| format!("  {:6} {}: {}", used(at), entry.rfc, entry.reason);
-        lines.extend(EXPLAINED.iter().enumerate().map(entry));
-        lines.push(format!("unexplained differences: {}", self.alone.len()));
+        lines.push("leeward alone, explained:".to_owned());
+        lines.extend(self.alone.list(ALONE));
+        lines.push("leeward with some, explained:".to_owned());
+        lines.extend(self.sided.list(SIDED));
+        lines.push("with whom, by aspect:".to_owned());
+        lines.extend(self.with.iter().map(|(with, count)| format!("  {count:6} {with}")));
+        let (alone, sided) = (self.alone.unexplained.len(), self.sided.unexplained.len());
+        lines.push(format!("unexplained differences: {alone} from all references, {sided} from some"));
         lines.join("\n")
     }
 
-    /// The numbers, each unexplained difference, and the first of each other kind.
+    /// The numbers, each unexplained difference, and the first of each that is explained.
     pub fn text(&self) -> String {
-        let mut text = self.summary() + "\n" + &self.alone.concat();
-        text += "\nThe first of each explained kind:\n\n";
-        for (at, (_, first)) in &self.explained {
-            text += &format!("{}: {}\n{first}\n", EXPLAINED[*at].rfc, EXPLAINED[*at].reason);
-        }
-        text += "\nWhere the references differ, by zone and by whom leeward agrees with, the first of each:\n\n";
-        for (with, (count, first)) in &self.sided_in {
-            text += &format!("{with}: {count} times\n{first}\n");
-        }
-        text
+        let unexplained = [&self.alone.unexplained[..], &self.sided.unexplained[..], &self.breaches[..]].concat().concat();
+        let firsts = self.alone.firsts(ALONE) + &self.sided.firsts(SIDED);
+        format!("{}\n{unexplained}\nThe first of each explained kind:\n\n{firsts}", self.summary())
     }
 }
 
