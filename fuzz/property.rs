@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leeward::answers::{Ctx, Now, Options, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Cookies, Ctx, Now, Options, Response, Secret, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
 use leeward::health::{self, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
@@ -42,19 +42,34 @@ shop LUA A \"pickwhashed({{80, '192.0.2.1'}, {20, '192.0.2.2'}})\"
 any LUA TXT \"pickrandom({'a', 'b', 'c'})\"
 lalias LUA CNAME \"pickhashed({'www.prop.example', 'shop.prop.example'})\"
 *.lwild LUA A \"picknamehashed({{1, '192.0.2.1'}, {2, '192.0.2.2'}})\"
+near LUA A \"view({{{'192.0.2.0/25'}, {'192.0.2.1'}}, {{'192.0.0.0/8', '2001:db8::/32'}, {'192.0.2.2', '192.0.2.3'}}})\"
+svc HTTPS 1 . alpn=h2,h3 ipv4hint=192.0.2.1
+dial NAPTR 100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:info@prop.example!\" .
+moved DNAME there
+x.there A 192.0.2.77
+grows DNAME a.grows
+ping DNAME pong
+pong DNAME x.ping
+long DNAME abcdefghijklmnopqrstuvwxyz0123456789.abcdefghijklmnopqrstuvwxyz0123456789.abcdefghijklmnopqrstuvwxyz0123456789.abcdefghijklmnopqrstuvwxyz0123456789
 ";
 
-/// A published snapshot of [`ZONE`], every target up.
+/// A published snapshot of [`ZONE`], every target up, with everything that an answer can have.
 pub fn snapshot() -> Arc<Snapshot> {
-    struct Text;
+    let cookies = Cookies { secrets: vec![Secret::new(*b"0123456789abcdef")], required: false };
+    snapshot_of(ZONE, Options { nsid: Some(b"prop-1".as_slice().into()), cookies: Some(cookies), ..Options::default() })
+}
+
+/// A published snapshot of the zone `prop.example` with this text, every target up.
+pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
+    struct Text(&'static str);
     impl zone::Source for Text {
         fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Ok(ZONE.into())
+            Ok(self.0.into())
         }
     }
     let apex: Name = "prop.example".parse().expect("a name");
-    let options = Arc::new(Options::default());
-    let loaded = zone::load(&Text, Path::new("zone"), apex.as_ref());
+    let options = Arc::new(options);
+    let loaded = zone::load(&Text(text), Path::new("zone"), apex.as_ref());
     let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
     let settings = Settings { defaults: Defaults::default(), insert_whitespace: false, deny: Vec::new() };
     let empty = Snapshot::empty(Arc::clone(&options), 1);
@@ -105,6 +120,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "lalias.prop.example",
         "x.lwild.prop.example",
         "none.prop.example",
+        "near.prop.example",
+        "svc.prop.example",
+        "dial.prop.example",
+        "x.moved.prop.example",
+        "x.grows.prop.example",
+        "x.ping.prop.example",
+        "abcdefghijklmnopqrstuvwxyz0123456789.abcdefghijklmnopqrstuvwxyz0123456789.abcdefghijklmnopqrstuvwxyz0123456789.long.prop.example",
         "example",
         "WWW.PROP.EXAMPLE",
     ];
@@ -121,10 +143,36 @@ pub fn seeds() -> Vec<Vec<u8>> {
             seeds.push(query.client_subnet(Some(subnet)).build());
         }
     }
+    let apex: Name = "prop.example".parse().expect("a name");
+    for rtype in [RecordType::NS, RecordType::SOA, RecordType::AXFR, RecordType::OPT, RecordType::NXNAME, RecordType::HTTPS] {
+        let query = QueryBuilder::new(&apex, rtype, Class::IN).client_subnet(None).build();
+        seeds.extend(OPTIONS.iter().map(|option| with_option(&query, option)));
+        seeds.push(QueryBuilder::new(&apex, rtype, Class::ANY).build());
+    }
+    for text in ["version.bind", "id.server", "hostname.bind"] {
+        let name: Name = text.parse().expect("a name");
+        seeds.push(QueryBuilder::new(&name, RecordType::TXT, Class::CH).build());
+    }
     seeds
 }
 
-/// Answers `request` over both transports and holds the reply to everything that is true of all replies.
+/// Options of a query, with their heads: NSID, cookies, keepalive, padding.
+const OPTIONS: [&[u8]; 5] = [
+    &[0, 3, 0, 0],
+    b"\0\x0A\0\x08client01",
+    b"\0\x0A\0\x18client01\x01\0\0\0\0\0\0\0hashhash",
+    &[0, 11, 0, 0],
+    &[0, 12, 0, 2, 0, 0],
+];
+
+/// A query that ends in an OPT record without options, with this one in it.
+fn with_option(query: &[u8], option: &[u8]) -> Vec<u8> {
+    let mut with = [query, option].concat();
+    with[query.len() - 1] = option.len() as u8;
+    with
+}
+
+/// Answers `request` over every transport and holds the reply to everything that is true of all replies.
 ///
 /// # Panics
 /// Where something does not hold.
