@@ -324,6 +324,7 @@ impl Http {
     async fn connect(five: &Five, protocol: &[u8]) -> Self {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(&five.root, &[protocol])));
         let stream = tokio::net::TcpStream::connect(five.doh).await.expect("connected");
+        stream.set_nodelay(true).expect("option");
         let stream = connector.connect(ServerName::try_from("localhost").expect("a name"), stream).await.expect("a handshake");
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
         if protocol == b"h2" {

@@ -148,6 +148,7 @@ fn every_key() {
         tls: None,
     };
     assert_eq!(config.server, server);
+    assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
     assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
     assert!(config.insert_whitespace);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
@@ -535,6 +536,8 @@ fn what_needs_a_restart() {
         ("server.listen = [\"[::1]:5300\"]", "[server] listen"),
         ("server = { udp_threads = 9, rcvbuf = \"1MiB\" }", "[server] udp_threads, [server] rcvbuf"),
         ("server = { tcp_max = 9, tcp_idle = \"1s\" }", "[server] tcp_max, [server] tcp_idle"),
+        ("server = { tcp_per_client = 9, freebind = true }", "[server] freebind, [server] tcp_per_client"),
+        ("server.proxy_protocol_from = [\"192.0.2.0/24\"]", "[server] proxy_protocol_from"),
         ("node = { name = \"x\", state_dir = \"/x\" }", "[node] name, [node] state_dir"),
         ("prober = { max_in_flight = 1, deny = [] }", "[prober] max_in_flight, [prober] deny"),
         ("[admin]\nsocket = \"\"\nlisten = \"\"", "[admin] socket, [admin] listen"),
@@ -545,6 +548,83 @@ fn what_needs_a_restart() {
     for text in ["", &TOKEN.replace("read", "admin"), &TOKEN.replace("\"t\"", "\"u\""), &TOKEN.replace("token.a", "token.b")] {
         assert_eq!(before.needs_restart(&config(text)), ["[admin.token]"], "{text}");
     }
+}
+
+/// A certificate and its key, as PEM.
+fn pair() -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["ns.example".to_owned()]).unwrap();
+    [made.cert.pem(), made.signing_key.serialize_pem()]
+}
+
+const PAIR: &str = "[server.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n";
+
+#[test]
+fn encrypted_transports() {
+    let [cert, key] = pair();
+    let text = format!("{PAIR}dot = [\"[::1]:853\"]\ndoh = [\"[::1]:443\"]\ndoq = [\"[::1]:853\"]\ndoh_path = \"/q\"\n");
+    let place = Place::with(&[("leeward.toml", &text), ("cert.pem", &cert), ("key.pem", &key)]);
+    let config = place.config();
+    let tls = config.server.tls.clone().unwrap();
+    let [dns, https] = ["[::1]:853", "[::1]:443"].map(|address| vec![address.parse::<SocketAddr>().unwrap()]);
+    assert_eq!((&tls.dot, &tls.doh, &tls.doq, tls.doh_path.as_str()), (&dns, &https, &dns, "/q"));
+    assert!(!format!("{config:?}").contains("PRIVATE"));
+    assert_eq!(config.server.workers(), (2 + 1) * 3 + 1, "DoQ has one of its own");
+    // A new pair needs no restart, new addresses do.
+    let [cert, key] = pair();
+    place.write("cert.pem", cert.as_bytes());
+    place.write("key.pem", key.as_bytes());
+    let renewed = place.config();
+    assert_ne!(renewed.server.tls, config.server.tls);
+    assert_eq!(config.needs_restart(&renewed), Vec::<String>::new());
+    place.write("leeward.toml", format!("{PAIR}dot = [\"[::1]:1853\"]\ndoh = [\"[::1]:443\"]").as_bytes());
+    let moved = ["[server.tls] dot", "[server.tls] doq", "[server.tls] doh_path"];
+    assert_eq!(config.needs_restart(&place.config()), moved);
+    place.write("leeward.toml", b"");
+    let off = ["[server.tls] dot", "[server.tls] doh", "[server.tls] doq"];
+    assert_eq!(config.needs_restart(&place.config()), off);
+}
+
+#[test]
+fn encrypted_transports_that_cannot_be() {
+    const CERT: &str = "write the path of a PEM file: the server's certificate, then those of its issuers";
+    const KEY: &str = "write the path of a PEM file with the certificate's private key";
+    let ([cert, key], [_, other]) = (pair(), pair());
+    let zone = "[zone.x]\nfile = \"x\"\n";
+    let found = |text: &str, cert: Option<&str>, key: &str| {
+        let place = Place::with(&[("leeward.toml", &format!("{text}\n{zone}")), ("key.pem", key)]);
+        cert.iter().for_each(|cert| place.write("cert.pem", cert.as_bytes()));
+        place.findings()
+    };
+    let dot = format!("{PAIR}dot = [\"127.0.0.1:853\"]");
+    assert_eq!(found(&dot, Some(&cert), &key), "");
+    assert_eq!(
+        found(&dot, Some(&cert), &other),
+        "leeward.toml:3:7: error: key.pem cannot be used: it is not the key of the certificate; \
+         give the key that the certificate was made for; were both files replaced?\n"
+    );
+    assert!(found(&dot, None, &key).starts_with("leeward.toml:2:8: error: cannot read the certificate cert.pem: No such file"));
+    assert!(
+        found(&dot, Some("x"), &key).starts_with("leeward.toml:2:8: error: cert.pem cannot be used: it holds no certificate")
+    );
+    assert!(
+        found(&dot, Some(&cert), "x").starts_with("leeward.toml:3:7: error: key.pem cannot be used: it holds no private key")
+    );
+    assert_eq!(
+        found("server.tls.doq = [\"127.0.0.1:853\"]", None, ""),
+        format!(
+            "leeward.toml:1:18: error: `[server.tls] cert` is missing; {CERT}\n\
+             leeward.toml:1:18: error: `[server.tls] key` is missing; {KEY}\n"
+        )
+    );
+    assert!(
+        found(PAIR, Some(&cert), &key).starts_with("leeward.toml:2:8: warning: `[server.tls]` has a certificate and nothing")
+    );
+    let twice = format!("server.listen = [\"127.0.0.1:53\"]\n{PAIR}doh = [\"127.0.0.1:53\"]\ndoh_path = \"q\"");
+    assert_eq!(
+        found(&twice, Some(&cert), &key),
+        "leeward.toml:5:7: error: `[server.tls] doh` is 127.0.0.1:53, where another transport listens; give each transport a port of its own\n\
+         leeward.toml:6:12: error: `[server.tls] doh_path` is \"q\": no path; write a path such as \"/dns-query\"\n"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!
 //! **Idle** counts from the last complete message, not from the last octet: who sends half a message and then an octet
 //! now and then is idle all the while. So is a TLS handshake. A connection to which a reply is being written is busy.
-//! Near the cap all get less time (RFC 7766 6.2.3, RFC 9210 4.3): see [`Connections::patience`].
+//! Near the cap all get less time (RFC 7766 6.2.3, RFC 9210 4): see [`Connections::patience`].
 //!
 //! The lock is taken when a connection opens or closes, never for a query: a message stores the time in an atomic, and
 //! the order by age is put right only when somebody has to go.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -21,7 +21,8 @@ use tokio_rustls::server::TlsStream;
 use super::connections::Connection;
 use super::desk::Desk;
 use super::listen::Listener;
-use super::{Shared, clock, doh, proxy, stream};
+use super::stream::{self, Asker};
+use super::{Handshakes, Shared, clock, doh, proxy};
 use crate::answers::{Transport, Worker};
 
 /// How long to leave a listener alone when the system has no descriptor or memory left: time for the connection that makes
@@ -99,26 +100,34 @@ impl House {
             false => peer,
             true => self.client_behind(peer, &mut stream, connection).await?,
         };
-        let asker = (client, transport);
-        let tls = self.shared.tls.as_ref();
-        match (transport, tls) {
-            (Transport::Tls, Some(tls)) => {
-                let mut stream = self.shake_hands(tls.dot.clone(), stream, connection).await?;
-                let ended = stream::converse(&self.desk, &mut stream, asker, connection).await;
-                drop(timeout(PARTING, stream.shutdown()).await);
-                ended
-            }
-            (Transport::Https, Some(tls)) => {
-                let stream = self.shake_hands(tls.doh.clone(), stream, connection).await?;
-                doh::serve(&self.desk, &tls.doh_path.as_ref().into(), stream, client, connection).await;
-                Ok(())
-            }
-            _ => {
-                let ended = stream::converse(&self.desk, &mut stream, asker, connection).await;
-                drop(timeout(PARTING, stream.shutdown()).await);
-                ended
-            }
+        match (transport, &self.shared.tls) {
+            // On the heap, so that a bare connection does not take the room of a handshake.
+            (Transport::Tls, Some(tls)) => Box::pin(self.dot(tls, stream, client, connection)).await,
+            (Transport::Https, Some(tls)) => Box::pin(self.doh(tls, stream, client, connection)).await,
+            _ => self.converse(&mut stream, (client, transport), connection).await,
         }
+    }
+
+    async fn dot(&self, tls: &Handshakes, stream: TcpStream, client: IpAddr, connection: &Connection) -> io::Result<()> {
+        let mut stream = self.shake_hands(Arc::clone(&tls.dot), stream, connection).await?;
+        self.converse(&mut stream, (client, Transport::Tls), connection).await
+    }
+
+    async fn doh(&self, tls: &Handshakes, stream: TcpStream, client: IpAddr, connection: &Rc<Connection>) -> io::Result<()> {
+        let stream = self.shake_hands(Arc::clone(&tls.doh), stream, connection).await?;
+        doh::serve(&self.desk, &tls.doh_path.as_ref().into(), stream, client, connection).await;
+        Ok(())
+    }
+
+    async fn converse(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        asker: Asker,
+        connection: &Connection,
+    ) -> io::Result<()> {
+        let ended = stream::converse(&self.desk, stream, asker, connection).await;
+        drop(timeout(PARTING, stream.shutdown()).await);
+        ended
     }
 
     /// The client that the proxy `peer` speaks for.
