@@ -1,7 +1,8 @@
 //! Packets to a server and back, over UDP and TCP.
 //!
 //! A server that does not answer is told from a lost packet by a sentinel: a question that is always answered, sent
-//! after it. When the sentinel's answer has come and the other has not, three times, the server is silent. So silence
+//! after it. When the sentinel's answer has come and the other has not, three times, the server is silent: each server
+//! has one thread for UDP, so it answers in order. So silence
 //! costs milliseconds, and no time limit decides unless everything is broken.
 
 use std::io::{ErrorKind, Read, Write};
@@ -97,8 +98,10 @@ impl Asker {
             Err(ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return None,
         }
+        // Two replies may come now; whatever is not read ends with the connection.
+        let mut stream = self.tcp.take()?;
         stream.write_all(&frame(&self.sentinel)).ok()?;
-        read_frame(stream, PATIENCE).ok().filter(|reply| !reply.starts_with(&SENTINEL_ID))
+        read_frame(&mut stream, PATIENCE).ok().filter(|reply| !reply.starts_with(&SENTINEL_ID))
     }
 }
 

@@ -162,6 +162,7 @@ pub const SIDED: &[Explained] = &[
         reason: "EXPIRE is for secondaries; BIND answers it at an apex, Knot everywhere",
         covers: |it| asks(it, "opt=9:"),
     },
+    Explained { rfc: "RFC 7828 3.3.2", reason: "keepalive is answered over TCP, as BIND does", covers: |it| asks(it, "opt=11:") },
     Explained {
         rfc: "RFC 6891 6.1.3",
         reason: "an unknown version is BADVERS, unless something else is wrong before; then the servers differ in order",
