@@ -117,7 +117,7 @@ fn rfc7871_7_2_1_the_scope_is_the_largest_network_with_this_answer() {
         ("near", "::ffff:10.1.2.1/120", "192.0.2.1", 96 + 25),
         ("gap", "10.1.2.0/24", "", 24),
         ("gap", "10.1.3.0/24", "", 24),
-        ("gap", "2001:db8::/32", "", 0), // no IPv6 client is in any network: what none has is the same for all but IPv4 ones
+        ("gap", "2001:db8::/32", "", 3), // all IPv6 clients get the same, and ::/2 also holds the IPv4 ones
         ("via", "10.2.0.0/16", "192.0.2.9", 15),
         ("via", "10.1.2.0/24", "192.0.2.1", 25), // two lookups: the longer scope
         ("hashed", "10.1.2.0/24", "", 24),
