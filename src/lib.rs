@@ -41,7 +41,7 @@
 //! | 4 | [`config`] | files → checked component configurations | the components' config types |
 //! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
-//! | 4 | [`api`] | admin calls, explain, metrics | geo; views of answers, control, health, program |
+//! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
 //! | 4 | [`store`] | durable state: last-good copies of zones | wire |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |

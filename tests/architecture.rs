@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["wire", "geo", "answers"]),
     ("prober", &["target", "control"]),
     ("peers", &["wire", "target", "health", "control"]),
-    ("api", &["wire", "target", "geo", "program", "health", "answers", "control"]),
+    ("api", &["wire", "target", "geo", "zone", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
     // `config` is made of the components' own config types, and of nothing else of theirs
     ("config", &["wire", "geo", "health", "answers", "server", "prober", "api"]),

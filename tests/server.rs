@@ -184,7 +184,8 @@ fn ten_mistakes_are_ten_findings_and_the_old_zone_serves() {
 
     // A start with it: the last-good copy, and the other zones as ever.
     let server = Leeward::start(&config);
-    assert_eq!(server.ask("www.m.test", RecordType::A).data, ["192.0.2.1"]);
+    let stale = server.ask("www.m.test", RecordType::A);
+    assert_eq!((stale.data, stale.ede), (vec!["192.0.2.1".to_owned()], Some(3)), "RFC 8914 4.4: a stale answer says so");
     assert_eq!(server.ask("www.other.test", RecordType::A).data, ["192.0.2.3"]);
     assert_eq!(server.metric("leeward_zone_stale{zone=\"m.test.\"}"), Some(1.0));
     assert_eq!(server.metric("leeward_zone_stale{zone=\"other.test.\"}"), Some(0.0));

@@ -92,13 +92,12 @@ fn extended_error(option: &EdnsOption) -> Option<ExtendedErrorForm> {
     Some(ExtendedErrorForm { code: u16::from_be_bytes(*code), text: String::from_utf8_lossy(text).into_owned() })
 }
 
-/// A record in presentation form; one of a type that is not known in the form of RFC 3597 5.
+/// A record in presentation form. What the library that reads the reply does not know, the zone reader does.
 fn record_text(record: &Record) -> String {
     let RData::Unknown { code, rdata } = &record.data else { return record.to_string() };
-    let hex: String = rdata.anything.iter().map(|octet| format!("{octet:02x}")).collect();
     let rtype = crate::wire::RecordType(u16::from(*code));
-    let head = format!("{} {} {} {rtype} \\# {}", record.name, record.ttl, record.dns_class, rdata.anything.len());
-    if hex.is_empty() { head } else { format!("{head} {hex}") }
+    let data = crate::zone::rdata_to_text(rtype, &rdata.anything);
+    format!("{} {} {} {rtype} {data}", record.name, record.ttl, record.dns_class)
 }
 
 // -------- the steps

@@ -245,8 +245,7 @@ impl Answer {
     pub fn of(reply: &[u8]) -> Self {
         use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
         let message = Message::from_vec(reply).expect("a well-formed reply");
-        let mut data: Vec<String> =
-            message.answers.iter().map(|record| record.to_string().splitn(5, ' ').nth(4).unwrap_or("").to_owned()).collect();
+        let mut data: Vec<String> = message.answers.iter().map(data_text).collect();
         data.sort();
         let mut answer = Self {
             rcode: format!("{:?}", message.metadata.response_code).to_uppercase(),
@@ -269,6 +268,16 @@ impl Answer {
             }
         }
         answer
+    }
+}
+
+/// A record's data; by leeward's own writer where the library does not know the type.
+fn data_text(record: &hickory_proto::rr::Record) -> String {
+    match &record.data {
+        hickory_proto::rr::RData::Unknown { code, rdata } => {
+            leeward::zone::rdata_to_text(RecordType(u16::from(*code)), &rdata.anything)
+        }
+        _ => record.to_string().splitn(5, ' ').nth(4).unwrap_or("").to_owned(),
     }
 }
 
