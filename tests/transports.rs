@@ -7,12 +7,14 @@ mod harness;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use harness::{Answer, Leeward, PATIENCE, Site, ask, free_port, has, leeward, own_address, query, wait_for};
+use harness::{
+    Answer, Leeward, PATIENCE, Program, Site, ask, command, free_port, has, leeward, own_address, query, said, wait_for,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -487,14 +489,6 @@ async fn what_is_no_query_gets_each_transports_refusal() {
 
 // -------- clients that others wrote
 
-/// Runs a client; what it printed.
-fn said(command: &str, args: &[String]) -> String {
-    let output = Command::new(command).args(args).stdin(Stdio::null()).output().expect("it runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{command} {args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
-}
-
 #[test]
 fn real_clients_are_answered() {
     let five = Five::start("");
@@ -514,7 +508,7 @@ fn real_clients_are_answered() {
         ask("kdig", five.server.dns, &["+tcp", "+keepopen"]);
         ask("kdig", five.dot, &[&["+tls"], &secure[..]].concat());
         ask("kdig", five.doh, &[&["+https=/dns-query"], &secure[..]].concat());
-        ask("kdig", five.doh, &[&["+https-get=/dns-query"], &secure[..]].concat());
+        ask("kdig", five.doh, &[&["+https=/dns-query", "+https-get"], &secure[..]].concat());
         let help = String::from_utf8_lossy(&Command::new("kdig").arg("--help").output().expect("it runs").stdout).into_owned();
         if help.contains("+[no]quic") {
             ask("kdig", five.doq, &["+quic", &retry]);
@@ -772,15 +766,6 @@ fn a_proxy_speaks_for_its_clients() {
     assert_ne!(reply[3] & 0xF, 0, "a header from who is no proxy is no DNS message: {:?}", &reply[..len]);
 }
 
-struct Dnsdist(Child);
-
-impl Drop for Dnsdist {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn dnsdist_tells_who_asked() {
     if !has("dnsdist") {
@@ -798,10 +783,7 @@ fn dnsdist_tells_who_asked() {
             five.server.dns
         ),
     );
-    let mut command = Command::new("dnsdist");
-    command.arg("-C").arg(config).args(["--supervised", "--disable-syslog"]).stdin(Stdio::null()).stdout(Stdio::null());
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-    let _dnsdist = Dnsdist(command.env("PATH", path).stderr(Stdio::null()).spawn().expect("dnsdist starts"));
+    let _dnsdist = Program::start(command("dnsdist").arg("-C").arg(config).args(["--supervised", "--disable-syslog"]));
     wait_for("dnsdist, and its health check", || {
         let socket = UdpSocket::bind((clients[0].0, 0)).ok()?;
         socket.set_read_timeout(Some(Duration::from_millis(100))).ok()?;

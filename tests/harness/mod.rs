@@ -1,4 +1,4 @@
-//! Real processes for tests: leeward itself, nginx from the distribution, plain DNS and HTTP clients.
+//! Real processes for tests: leeward itself, programs from the distribution, plain DNS and HTTP clients.
 //!
 //! Ports are chosen by the system. What is waited for is a condition, with a limit that only a failing test reaches.
 #![allow(
@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
@@ -331,6 +332,78 @@ fn unchunk(body: &str) -> String {
         rest = &after[size + 2..];
     }
     whole
+}
+
+// -------- other programs
+
+/// A program of the distribution; what an administrator runs is not in everyone's path.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin").stdin(Stdio::null());
+    command
+}
+
+/// Runs a program to its end; what it printed. It must call that a success, and have nothing to complain of.
+pub fn said<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(program: &str, args: &[S]) -> String {
+    let output = command(program).args(args).output().expect("it runs");
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && errors.is_empty(), "{program} {args:?}: {text}{errors}");
+    text.into_owned()
+}
+
+/// A program that runs until the value goes; what it logs is kept.
+pub struct Program {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Program {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let readers = vec![keep_lines(stdout, Arc::clone(&log)), keep_lines(stderr, Arc::clone(&log))];
+        Self { child, log, readers }
+    }
+
+    /// Whether it has logged a line with `words`.
+    pub fn has_logged(&self, words: &str) -> bool {
+        self.log.lock().expect("not poisoned").iter().any(|line| line.contains(words))
+    }
+
+    /// Ends it; all that it has logged.
+    pub fn stop(mut self) -> Vec<String> {
+        self.end();
+        self.readers.drain(..).for_each(|reader| reader.join().expect("no panic"));
+        std::mem::take(&mut self.log.lock().expect("not poisoned"))
+    }
+
+    fn end(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        }
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.end();
+        if std::thread::panicking() {
+            let log = self.log.lock().map(|log| log.join("\n    "));
+            eprintln!("    {}", log.unwrap_or_default());
+        }
+    }
+}
+
+fn keep_lines(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            log.lock().expect("not poisoned").push(line);
+        }
+    })
 }
 
 // -------- nginx
