@@ -11,9 +11,7 @@ mod property;
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
-use leeward::answers::{
-    Any, Cookies, Ctx, Now, Options, RateLimiter, RateLimits, Response, Secret, Snapshot, Transport, Worker, respond,
-};
+use leeward::answers::{Any, Cookies, Ctx, Now, Options, RateLimits, Response, Secret, Snapshot, Transport, Worker, respond};
 use leeward::wire::{Class, Name, QueryBuilder, RecordType};
 
 const ZONE: &str = "$TTL 30
@@ -230,8 +228,7 @@ fn floods_are_limited_by_network_and_answer() {
         exempt: vec!["203.0.113.0/24".parse().unwrap()],
         table_size: 4096,
     };
-    let options =
-        |slip| Options { rate: Some(Arc::new(RateLimiter::new(limits(slip)))), cookies: cookies(false), ..Options::default() };
+    let options = |slip| Options { rate: Some(limits(slip)), cookies: cookies(false), ..Options::default() };
     let mut server = Server::new(options(0));
     let mut answered = |ctx: &Ctx, queries: &mut dyn FnMut(usize) -> Vec<u8>| {
         (0..100).filter(|&n| server.ask_as(ctx, &queries(n)).is_some()).count()

@@ -17,17 +17,18 @@ fn every_datagram_gets_a_well_formed_reply_or_none() {
         std::env::var("LEEWARD_PROPERTY_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("LEEWARD_PROPERTY_SEED={seed}");
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let (snapshot, seeds) = (property::snapshot(), property::seeds());
+    let (snapshots, seeds) = ([property::snapshot(), property::strict_snapshot()], property::seeds());
     let mut worker = Worker::new(0, fastrand::Rng::with_seed(seed));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut reply = vec![0; 65_535];
-    for seed in &seeds {
-        property::holds(&snapshot, &mut worker, seed, &mut reply);
+    for (snapshot, seed) in snapshots.iter().flat_map(|snapshot| seeds.iter().map(move |seed| (snapshot, seed))) {
+        property::holds(snapshot, &mut worker, seed, &mut reply);
     }
     let mut packets = 0u64;
     while packets < 100_000 || Instant::now() < deadline {
         for _ in 0..1000 {
-            property::holds(&snapshot, &mut worker, &mutation(&seeds, &mut random), &mut reply);
+            let snapshot = &snapshots[random.usize(..snapshots.len())];
+            property::holds(snapshot, &mut worker, &mutation(&seeds, &mut random), &mut reply);
         }
         packets += 1000;
     }

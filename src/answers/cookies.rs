@@ -75,14 +75,17 @@ impl Cookies {
         let (maker, server) = self.maker(cookie, client).unzip();
         let age = server.map(|server| now.wrapping_sub(timestamp(server)).cast_signed());
         let proven = age.is_some_and(|age| (-FUTURE_MAX..=EXPIRE_AFTER).contains(&age));
-        let again = server.filter(|_| proven && maker == Some(0) && age <= Some(RENEW_AFTER));
-        Some(Judged { proven, server: again.unwrap_or_else(|| first.make(cookie.client, now, client)) })
+        let newest = |server: &ServerCookie| maker == Some(0) && server[..4] == VERSION;
+        let again = server.filter(|server| proven && newest(server) && age <= Some(RENEW_AFTER));
+        Some(Judged { proven, server: again.unwrap_or_else(|| first.make(cookie.client, VERSION, now, client)) })
     }
 
     /// Which of our secrets made the server cookie, and the cookie.
     fn maker(&self, cookie: &Cookie<'_>, client: IpAddr) -> Option<(usize, ServerCookie)> {
-        let server = <ServerCookie>::try_from(cookie.server).ok()?;
-        let made = |secret: &Secret| secret.make(cookie.client, timestamp(server), client);
+        let server = <ServerCookie>::try_from(cookie.server).ok().filter(|server| server[0] == VERSION[0])?;
+        // Whatever the reserved octets hold is hashed as it is (RFC 9018 4.2).
+        let head = [server[0], server[1], server[2], server[3]];
+        let made = |secret: &Secret| secret.make(cookie.client, head, timestamp(server), client);
         self.secrets.iter().position(|secret| same(&made(secret), &server)).map(|at| (at, server))
     }
 }
@@ -92,17 +95,18 @@ fn timestamp(server: ServerCookie) -> u32 {
 }
 
 impl Secret {
-    fn make(&self, client_cookie: [u8; CLIENT_COOKIE_LEN], timestamp: u32, client: IpAddr) -> ServerCookie {
+    /// A server cookie; `head` is its version and the reserved octets.
+    fn make(&self, client_cookie: [u8; CLIENT_COOKIE_LEN], head: [u8; 4], timestamp: u32, client: IpAddr) -> ServerCookie {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(&client_cookie);
-        hasher.write(&VERSION);
+        hasher.write(&head);
         hasher.write(&timestamp.to_be_bytes());
         match client {
             IpAddr::V4(address) => hasher.write(&address.octets()),
             IpAddr::V6(address) => hasher.write(&address.octets()),
         }
         let mut server = [0; SERVER_COOKIE_LEN];
-        server[..4].copy_from_slice(&VERSION);
+        server[..4].copy_from_slice(&head);
         server[4..8].copy_from_slice(&timestamp.to_be_bytes());
         server[8..].copy_from_slice(&hasher.finish().to_le_bytes());
         server
@@ -149,6 +153,15 @@ mod tests {
         assert_eq!(at(1_559_734_385), (true, "010000005cf7a871d4a564a1442aca77".into()));
         assert!(at(1_559_731_985 + 3600).0 && !at(1_559_731_985 + 3601).0);
         assert!(at(1_559_731_985 - 300).0 && !at(1_559_731_985 - 301).0);
+    }
+
+    #[test]
+    fn rfc9018_a_3_reserved_octets_are_hashed_as_they_are() {
+        let (client, old) = ("fc93fc62807ddb86", "01abcdef5cf78f71a314227b6679ebf5");
+        let at = |now| judge(&cookies(&[ONE]), client, old, "203.0.113.203", now);
+        assert_eq!(at(1_559_734_700), (false, "010000005cf7a9acf73a7810aca2381e".into()), "it is ours, and old");
+        let fresh = at(1_559_727_985 + 60);
+        assert!(fresh.0 && fresh.1.starts_with("01000000"), "it is good, and replaced: {fresh:?}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Counters of queries: each worker writes its own slot, whoever asks sums them.
+//! Counters of queries: each worker counts datagrams in its own slot, whoever asks sums them.
 //!
 //! A slot has one writer, so a count is a relaxed load and store, without a locked instruction; slots are 128 octets
-//! apart, so no two workers share a cache line.
+//! apart, so no two workers share a cache line. What comes over connections is counted in one place for all workers: it
+//! costs so much more than a locked instruction that slots for it would only be memory, for each zone and worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,7 +66,8 @@ const SERVFAIL_AT: usize = 2;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Slot {
-    replies: [[AtomicU64; RCODES.len()]; Transport::ALL.len()],
+    /// Over UDP.
+    replies: [AtomicU64; RCODES.len()],
     dropped: AtomicU64,
     limited: AtomicU64,
 }
@@ -74,6 +76,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct QueryCounters {
     slots: Box<[Slot]>,
+    /// Over connections, in the order of [`Transport::ALL`] without UDP.
+    connected: [[AtomicU64; RCODES.len()]; Transport::ALL.len() - 1],
 }
 
 /// The sums of one [`QueryCounters`].
@@ -91,13 +95,15 @@ impl QueryCounters {
     /// Counters for `workers` writers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { slots: (0..workers.max(1)).map(|_| Slot::default()).collect() }
+        Self { slots: (0..workers.max(1)).map(|_| Slot::default()).collect(), connected: Default::default() }
     }
 
     pub(super) fn replied(&self, worker: usize, transport: Transport, rcode: Rcode) {
         let at = RCODES.iter().position(|&known| known == rcode).unwrap_or(SERVFAIL_AT);
-        if let Some(slot) = self.slots.get(worker) {
-            bump(&slot.replies[transport as usize][at]);
+        match self.slots.get(worker) {
+            None => {} // an explanation, which is no query
+            Some(slot) if transport == Transport::Udp => bump(&slot.replies[at]),
+            Some(_) => _ = self.connected[transport as usize - 1][at].fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -118,11 +124,14 @@ impl QueryCounters {
     #[must_use]
     pub fn sum(&self) -> Counted {
         let mut sum = Counted::default();
+        for (totals, counts) in sum.replies[1..].iter_mut().zip(&self.connected) {
+            for (total, count) in totals.iter_mut().zip(counts) {
+                *total += count.load(Ordering::Relaxed);
+            }
+        }
         for slot in &self.slots {
-            for (totals, counts) in sum.replies.iter_mut().zip(&slot.replies) {
-                for (total, count) in totals.iter_mut().zip(counts) {
-                    *total += count.load(Ordering::Relaxed);
-                }
+            for (total, count) in sum.replies[Transport::Udp as usize].iter_mut().zip(&slot.replies) {
+                *total += count.load(Ordering::Relaxed);
             }
             sum.dropped += slot.dropped.load(Ordering::Relaxed);
             sum.limited += slot.limited.load(Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cookies::{Cookies, Secret};
-use super::rate::RateLimiter;
+use super::rate::{RateLimiter, RateLimits};
 
 /// What the configuration says about answering.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +22,18 @@ pub struct Options {
     /// DNS cookies (RFC 7873); `None`: the option is not understood.
     pub cookies: Option<Cookies>,
     /// Response rate limiting.
-    pub rate: Option<Arc<RateLimiter>>,
+    pub rate: Option<RateLimits>,
 }
 
 impl Options {
+    /// The table for these limits: `known` where it is one for the same.
+    #[must_use]
+    pub fn limiter(&self, known: Option<&Arc<RateLimiter>>) -> Option<Arc<RateLimiter>> {
+        let limits = self.rate.as_ref()?;
+        let same = known.filter(|known| known.limits() == limits);
+        Some(same.map_or_else(|| Arc::new(RateLimiter::new(limits.clone())), Arc::clone))
+    }
+
     /// The same, its cookies made with `secret` where none is configured.
     #[must_use]
     pub fn with_cookie_secret(mut self, secret: &Secret) -> Self {

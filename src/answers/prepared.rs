@@ -92,12 +92,30 @@ pub struct AnswerSet {
     unknown: bool,
 }
 
-/// What a query draws from an answer set.
-pub(super) enum Drawn<'s> {
-    /// The program fails: SERVFAIL.
-    Fail,
-    /// These prepared records; none is NODATA.
-    Records(&'s [u8], u16),
+/// Records of one RRset that are ready to be copied, from one source.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Records<'s> {
+    /// So many, in a row.
+    Row(&'s [u8], u16),
+    /// Of these records, the ones with these numbers; each is there.
+    Members(&'s [Option<Box<[u8]>>], &'s [u16]),
+}
+
+impl<'s> Records<'s> {
+    /// The records, in rows, and how many each row has.
+    pub(super) fn rows(self) -> impl Iterator<Item = (&'s [u8], u16)> {
+        let (row, (records, members)) = match self {
+            Self::Row(records, count) => (Some((records, count)), (&[][..], &[][..])),
+            Self::Members(records, members) => (None, (records, members)),
+        };
+        let member = |&member: &u16| Some((records.get(usize::from(member))?.as_deref()?, 1));
+        row.into_iter().chain(members.iter().filter_map(member))
+    }
+
+    /// The RDATA of each.
+    pub(super) fn rdata(self) -> impl Iterator<Item = &'s [u8]> {
+        self.rows().flat_map(|(row, _)| each_rdata(row))
+    }
 }
 
 impl AnswerSet {
@@ -140,20 +158,17 @@ impl AnswerSet {
         self.unknown
     }
 
-    /// One query's records, and how far around the client they are the same.
-    pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> (Drawn<'_>, Reach) {
+    /// One query's records, none is NODATA, and for whom they are the same. No records: the program fails, SERVFAIL.
+    pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> (Option<Records<'_>>, Reach) {
         if let Some((records, count)) = &self.every {
-            return (Drawn::Records(records, *count), Reach::Everyone);
+            return (Some(Records::Row(records, *count)), Reach::EVERYONE);
         }
-        match &self.choice {
-            None | Some(Choice::Fail(_) | Choice::Every(_)) => (Drawn::Fail, Reach::Everyone),
-            Some(choice) => {
-                let (picked, reach) = choice.pick(&Facts { client, qname }, random);
-                let member = picked.ok().and_then(|members| members.first());
-                let record = member.and_then(|&member| self.prepared.records.get(usize::from(member)));
-                (record.and_then(Option::as_deref).map_or(Drawn::Fail, |record| Drawn::Records(record, 1)), reach)
-            }
-        }
+        let Some(choice) = &self.choice else { return (None, Reach::EVERYONE) };
+        let (picked, reach) = choice.pick(&Facts { client, qname }, random);
+        let records = &self.prepared.records;
+        let usable = |&member: &u16| records.get(usize::from(member)).is_some_and(Option::is_some);
+        let members = picked.ok().filter(|members| members.iter().all(usable));
+        (members.map(|members| Records::Members(records, members)), reach)
     }
 }
 
@@ -171,13 +186,13 @@ fn concatenate(records: &[Option<Box<[u8]>>], members: &[u16]) -> Option<(Box<[u
 }
 
 /// The RDATA of the first of prepared records.
-pub(super) fn first_rdata(records: &[u8]) -> Option<&[u8]> {
+fn first_rdata(records: &[u8]) -> Option<&[u8]> {
     let (head, rest) = records.split_first_chunk::<RECORD_HEAD>()?;
     rest.get(..usize::from(u16::from_be_bytes([head[10], head[11]])))
 }
 
 /// The RDATA of each of prepared records.
-pub(super) fn each_rdata(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn each_rdata(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let rdata = first_rdata(records)?;
         records = records.get(RECORD_HEAD + rdata.len()..)?;

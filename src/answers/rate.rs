@@ -5,8 +5,8 @@
 //! with TC, so that a real client in the same network gets its answer over TCP.
 //!
 //! What counts as one answer: for a name that exists, the node that answered and the type (all names that one wildcard
-//! answers are one); for names that do not exist, their zone; for referrals, the cut; all errors together. Clients are
-//! counted by network. Whoever has proven its address (TCP, a good cookie) is not limited.
+//! answers are one), or the node alone where it has nothing of the type, since a client can ask for any; for names that do
+//! not exist, their zone; for referrals, the cut; all errors together. Clients are counted by network. Whoever has proven its address (TCP, a good cookie) is not limited.
 //!
 //! The limit is the generic cell rate algorithm: a cell holds the time at which the next answer is due if all came evenly;
 //! an answer may come up to a second early. So a cell is one number, a burst of `per_second` is allowed, and the rate holds
@@ -66,8 +66,10 @@ pub(super) enum Verdict {
 /// What a reply says, as far as two that say the same are one.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Subject<'a> {
-    /// Data, or that there is none of the type, at this node.
+    /// Data of this type at this node.
     Node(NameRef<'a>, RecordType),
+    /// That this node has none of the type.
+    Nodata(NameRef<'a>),
     /// That names do not exist in this zone.
     Nonexistent(NameRef<'a>),
     /// A delegation.
@@ -83,6 +85,12 @@ impl RateLimiter {
         let sets = (limits.table_size / WAYS).max(1);
         let cells = (0..sets).map(|_| [const { AtomicU64::new(0) }; WAYS]).collect();
         Self { limits, cells, hasher: RandomState::new() }
+    }
+
+    /// What it holds everybody to.
+    #[must_use]
+    pub const fn limits(&self) -> &RateLimits {
+        &self.limits
     }
 
     /// Whether `client` may get a reply about `subject` at `now`, milliseconds of a clock that never goes back.
@@ -107,11 +115,13 @@ impl RateLimiter {
         let tag = hash >> TIME_BITS;
         let set = &self.cells[(hash % self.cells.len() as u64) as usize];
         let cells = set.each_ref().map(|cell| cell.load(Ordering::Relaxed));
-        let known = cells.iter().position(|cell| cell >> TIME_BITS == tag && *cell != 0);
-        let stalest = || (0..WAYS).min_by_key(|&way| cells[way] & TIME_MASK).unwrap_or(0);
-        let way = known.unwrap_or_else(stalest);
         let now = now.wrapping_mul(1000) & TIME_MASK;
-        let due = if known.is_some() { (cells[way] & TIME_MASK).max(now) } else { now };
+        // No cell is ever later than this: one that seems to be is from before the clock began anew.
+        let due = |cell: u64| Some(cell & TIME_MASK).filter(|&due| due <= now + BURST).unwrap_or(0);
+        let known = cells.iter().position(|&cell| cell >> TIME_BITS == tag && cell != 0);
+        let stalest = || (0..WAYS).min_by_key(|&way| due(cells[way])).unwrap_or(0);
+        let way = known.unwrap_or_else(stalest);
+        let due = if known.is_some() { due(cells[way]).max(now) } else { now };
         let next = due + u64::from(1_000_000 / self.limits.per_second.max(1));
         let admitted = next <= now + BURST;
         if admitted {
@@ -122,15 +132,6 @@ impl RateLimiter {
 }
 
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
-
-impl PartialEq for RateLimiter {
-    /// By what is allowed, not by what has happened.
-    fn eq(&self, other: &Self) -> bool {
-        self.limits == other.limits
-    }
-}
-
-impl Eq for RateLimiter {}
 
 impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -192,6 +193,16 @@ mod tests {
         let truncated = verdicts.iter().filter(|&&verdict| verdict == Verdict::Truncate).count();
         assert!((900..1100).contains(&truncated), "{truncated}");
         assert_eq!(verdicts.iter().filter(|&&verdict| verdict == Verdict::Send).count(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_begins_anew_frees_everybody() {
+        let limiter = limiter(1, 0);
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut sent = |now| limiter.judge([192, 0, 2, 1].into(), &ROOT, now, &mut random) == Verdict::Send;
+        let last = (1 << TIME_BITS) / 1000 - 5_000;
+        assert!(sent(last) && !sent(last));
+        assert!(sent(last + 6_000) && !sent(last + 6_000));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::zone::{self, Node, RRset, Zone};
 
 use super::explain::{Found, Trace};
 use super::options::Any;
-use super::prepared::{AnswerSet, Drawn, each_rdata, first_rdata};
+use super::prepared::{AnswerSet, Records};
 use super::rate::Subject;
 use super::respond::Answering;
 use super::snapshot::{ZoneEntry, ZoneState};
@@ -156,6 +156,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
             _ => self.records(owner, name, node, qtype)?,
         }
         if self.writer.count(Section::Answer) == before {
+            if matches!(owner, Owner::Question) {
+                self.subject = Subject::Nodata(node.name());
+            }
             self.negative(zone)?;
         } else if qtype == RecordType::NS {
             self.server_addresses(zone, node);
@@ -172,8 +175,8 @@ impl<'s> Answering<'s, '_, '_, '_> {
             return Ok(self.cname(owner, rrset.ttl, rdata, next)?);
         }
         for program in node.programs().iter().filter(|program| program.rtype == RecordType::CNAME) {
-            let (records, _) = self.draw(self.snapshot.set(program.id), name)?;
-            if let Some(rdata) = first_rdata(records) {
+            let records = self.draw(self.snapshot.set(program.id), name)?;
+            if let Some(rdata) = records.rdata().next() {
                 return Ok(self.cname(owner, program.ttl, rdata, next)?);
             }
         }
@@ -221,17 +224,45 @@ impl<'s> Answering<'s, '_, '_, '_> {
 
     /// Writes the node's records of one type, stored and drawn.
     fn records(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, rtype: RecordType) -> Result<(), Stop> {
-        if let Some(rrset) = node.rrset(rtype).filter(|_| rtype != RecordType::LUA) {
-            self.stored(owner, &rrset)?;
+        if rtype == RecordType::LUA {
+            return Ok(());
         }
-        for program in node.programs().iter().filter(|program| program.rtype == rtype && rtype != RecordType::LUA) {
-            let (records, count) = self.draw(self.snapshot.set(program.id), name)?;
-            match owner {
-                Owner::Question if has_no_names(rtype) => self.writer.prepared(records, count)?,
-                Owner::Question | Owner::Name(_) => {
-                    for rdata in each_rdata(records) {
-                        self.writer.record(owner, rtype, program.ttl, rdata)?;
-                    }
+        let stored = node.rrset(rtype);
+        let mut programs = node.programs().iter().filter(|program| program.rtype == rtype);
+        match (stored, programs.next(), programs.next()) {
+            (None, None, _) => Ok(()),
+            (Some(rrset), None, _) => Ok(self.stored(owner, &rrset)?),
+            (None, Some(program), None) => {
+                let records = self.draw(self.snapshot.set(program.id), name)?;
+                Ok(self.write(owner, rtype, program.ttl, records)?)
+            }
+            _ => self.merged(owner, name, node, rtype),
+        }
+    }
+
+    /// An RRset that has several sources: each record once (spec 1.4, RFC 2181 5), all with the lowest TTL of those that
+    /// gave any (RFC 2181 5.2).
+    fn merged(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, rtype: RecordType) -> Result<(), Stop> {
+        let mut sources: [Option<Records<'s>>; 1 + zone::PROGRAMS_MAX] = [None; 1 + zone::PROGRAMS_MAX];
+        let mut lowest = Ttl::MAX;
+        let stored = node.rrset(rtype);
+        if let Some(rrset) = stored {
+            sources[0] = Some(Records::Row(rrset.prepared(), rrset.count));
+            lowest = rrset.ttl;
+        }
+        let programs = node.programs().iter().filter(|program| program.rtype == rtype);
+        for (source, program) in sources[1..].iter_mut().zip(programs) {
+            let records = self.draw(self.snapshot.set(program.id), name)?;
+            if records.rdata().next().is_some() {
+                *source = Some(records);
+                lowest = lowest.min(program.ttl);
+            }
+        }
+        for (at, source) in sources.iter().enumerate() {
+            for rdata in source.iter().flat_map(|records| records.rdata()) {
+                let before = sources[..at].iter().flatten();
+                if !before.flat_map(|records| records.rdata()).any(|earlier| earlier == rdata) {
+                    self.writer.record(owner, rtype, lowest, rdata)?;
                 }
             }
         }
@@ -256,27 +287,28 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Ok(())
     }
 
-    fn draw(&mut self, set: Option<&'s Arc<AnswerSet>>, name: NameRef<'_>) -> Result<(&'s [u8], u16), Stop> {
+    fn draw(&mut self, set: Option<&'s Arc<AnswerSet>>, name: NameRef<'_>) -> Result<Records<'s>, Stop> {
         let set = set.ok_or(Stop::ProgramFailed)?;
         self.unknown |= set.rests_on_unknown();
-        let (drawn, reach) = set.draw(self.client, name, self.random);
-        self.scope = self.scope.max(match reach {
-            Reach::Everyone => 0,
-            Reach::Network(scope) => scope,
-            Reach::Client => self.subnet.map_or(0, |subnet| subnet.source),
-        });
+        let (records, Reach { network, client }) = set.draw(self.client, name, self.random);
+        let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);
+        self.scope = self.scope.max(network).max(source);
         self.tell(|| Trace::Program(set));
-        match drawn {
-            Drawn::Fail => Err(Stop::ProgramFailed),
-            Drawn::Records(records, count) => Ok((records, count)),
-        }
+        records.ok_or(Stop::ProgramFailed)
     }
 
     fn stored(&mut self, owner: Owner<'_>, rrset: &RRset<'s>) -> Result<(), Full> {
+        self.write(owner, rrset.rtype, rrset.ttl, Records::Row(rrset.prepared(), rrset.count))
+    }
+
+    /// Writes records of one source: as they are, where they are the question's and hold no names to compress.
+    fn write(&mut self, owner: Owner<'_>, rtype: RecordType, ttl: Ttl, records: Records<'s>) -> Result<(), Full> {
         match owner {
-            Owner::Question if has_no_names(rrset.rtype) => self.writer.prepared(rrset.prepared(), rrset.count),
+            Owner::Question if has_no_names(rtype) => {
+                records.rows().try_for_each(|(row, count)| self.writer.prepared(row, count))
+            }
             Owner::Question | Owner::Name(_) => {
-                rrset.rdata().try_for_each(|rdata| self.writer.record(owner, rrset.rtype, rrset.ttl, rdata))
+                records.rdata().try_for_each(|rdata| self.writer.record(owner, rtype, ttl, rdata))
             }
         }
     }

@@ -115,9 +115,13 @@ pub(super) fn respond_traced<'s>(
             }
         }
         Err(Rejected::NoQuestion(header, edns)) => {
-            let Some(writer) = Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) else { return drop_it(snapshot, worker) };
-            let (rcode, opt) = without_question(&snapshot.options, ctx, &edns);
-            Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode)
+            let (rcode, opt, proven) = without_question(&snapshot.options, ctx, &edns);
+            let limited = !proven && rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.random) != Verdict::Send;
+            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
+                None => return drop_it(snapshot, worker),
+                Some(_) if limited => Outcome { len: None, rcode, limited, counters: None },
+                Some(writer) => Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode),
+            }
         }
     };
     let Outcome { len, rcode, limited, counters } = outcome;
@@ -146,7 +150,7 @@ fn limit(query: &Query<'_>, transport: Transport) -> usize {
 
 /// What becomes of a reply to a client that has not proven its address.
 fn rate(snapshot: &Snapshot, ctx: &Ctx, subject: &Subject<'_>, random: &mut fastrand::Rng) -> Verdict {
-    match &snapshot.options.rate {
+    match &snapshot.limiter {
         Some(limiter) if ctx.transport == Transport::Udp => {
             limiter.judge(unmapped(ctx.client), subject, ctx.now.monotonic, random)
         }
@@ -154,14 +158,14 @@ fn rate(snapshot: &Snapshot, ctx: &Ctx, subject: &Subject<'_>, random: &mut fast
     }
 }
 
-/// A query without a question can only be one for a cookie (RFC 7873 5.4).
-fn without_question<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> (Rcode, OptReply<'o>) {
+/// A query without a question can only be one for a cookie (RFC 7873 5.4). Also says whether the client's address is proven.
+fn without_question<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> (Rcode, OptReply<'o>, bool) {
     let cookie = judged(options, ctx, edns);
     let opt = OptReply { cookie: cookie.map(|(client, judged)| (client, judged.server)), ..opt(options, ctx, edns) };
     match cookie {
-        _ if edns.version > 0 => (Rcode::BADVERS, OptReply { cookie: None, ..opt }),
-        Some(_) if !edns.malformed => (Rcode::NOERROR, opt),
-        _ => (Rcode::FORMERR, opt),
+        _ if edns.version > 0 => (Rcode::BADVERS, OptReply { cookie: None, ..opt }, false),
+        Some((_, judged)) if !edns.malformed => (Rcode::NOERROR, opt, judged.proven),
+        _ => (Rcode::FORMERR, opt, false),
     }
 }
 

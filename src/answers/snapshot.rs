@@ -14,6 +14,7 @@ use crate::zone::{ProgramId, Zone};
 use super::counters::QueryCounters;
 use super::options::Options;
 use super::prepared::AnswerSet;
+use super::rate::RateLimiter;
 
 /// The number of a published snapshot. Only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub statuses: StatusTable,
     /// From the configuration.
     pub options: Arc<Options>,
+    /// Who got what when; there where the options have limits, and the same in every snapshot while they stay the same.
+    pub limiter: Option<Arc<RateLimiter>>,
     /// Counts what belongs to no zone.
     pub unserved: Arc<QueryCounters>,
 }
@@ -59,6 +62,7 @@ impl Snapshot {
             zones: Arc::new(ZoneTable::new([])),
             sets: ChunkTable::new(None),
             statuses: StatusTable::new(),
+            limiter: options.limiter(None),
             options,
             unserved: Arc::new(QueryCounters::new(workers)),
         }

@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{HOUR, Host, MILLISECOND, SECOND};
 use super::finding::{Findings, Place};
 use super::section::{Section, address};
 use super::tls;
-use crate::answers::{Any, Cookies, Options, RateLimiter, RateLimits, Secret};
+use crate::answers::{Any, Cookies, Options, RateLimits, Secret};
 use crate::geo::Net;
 use crate::server;
 use crate::wire::NSID_MAX;
@@ -114,7 +113,7 @@ fn secret(path: &Path, at: &Place, findings: &mut Findings) -> Option<Secret> {
 }
 
 /// `[server.rrl]`: off unless `per_second` is given.
-fn rate(mut section: Section<'_>) -> Option<Arc<RateLimiter>> {
+fn rate(mut section: Section<'_>) -> Option<RateLimits> {
     const EXEMPT: &str = "write prefixes such as [\"192.0.2.0/24\"]";
     let prefix = |section: &mut Section<'_>, key, default, max| section.number(key, default, 1..=max) as u8;
     let limits = RateLimits {
@@ -123,8 +122,8 @@ fn rate(mut section: Section<'_>) -> Option<Arc<RateLimiter>> {
         ipv4_prefix: prefix(&mut section, "ipv4_prefix", 24, 32),
         ipv6_prefix: prefix(&mut section, "ipv6_prefix", 56, 128),
         exempt: section.list("exempt", EXEMPT, str::parse::<Net>).map(|(_, exempt)| exempt).unwrap_or_default(),
-        table_size: section.number("table_size", 1 << 18, 1 << 10..=1 << 28),
+        table_size: section.number("table_size", 1 << 18, 1 << 10..=1 << 24),
     };
     section.finish(&[]);
-    (limits.per_second > 0).then(|| Arc::new(RateLimiter::new(limits)))
+    (limits.per_second > 0).then_some(limits)
 }

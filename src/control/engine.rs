@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answers::{AnswerSet, Generation, Options, QueryCounters, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+use crate::answers::{AnswerSet, Generation, Options, QueryCounters, RateLimiter, Snapshot, ZoneEntry, ZoneState, ZoneTable};
 use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
 use crate::target::{self, CheckId, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
@@ -133,6 +133,7 @@ pub struct Engine {
     trial: Option<Trial>,
     gate: Gate,
     unserved: Arc<QueryCounters>,
+    limiter: Option<Arc<RateLimiter>>,
     publication: Publication,
     journal: Journal,
     effects: VecDeque<Effect>,
@@ -183,6 +184,7 @@ impl Engine {
             trial: None,
             gate: Gate::Closed,
             unserved: Arc::new(QueryCounters::new(config.workers)),
+            limiter: config.options.limiter(None),
             publication,
             journal: Journal::default(),
             effects: VecDeque::new(),
@@ -300,6 +302,7 @@ impl Engine {
             sets: self.sets.clone(),
             statuses: self.statuses.clone(),
             options: Arc::clone(&self.config.options),
+            limiter: self.limiter.clone(),
             unserved: Arc::clone(&self.unserved),
         };
         let first_signs = std::mem::take(&mut publication.first_signs);
@@ -347,6 +350,7 @@ impl Engine {
         let unknown = trial.unknown(&self.checks);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
+        self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
         self.checks.set_hold(self.config.health.hold);

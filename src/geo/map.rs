@@ -50,6 +50,12 @@ impl<T: Copy + Eq> NetMap<T> {
         ranges.finish()
     }
 
+    /// Whether each address has a value.
+    #[must_use]
+    pub fn is_total(&self) -> bool {
+        self.ranges.iter().all(|(_, value)| value.is_some())
+    }
+
     /// The value of an address. An IPv4-mapped address is an IPv4 address; its scope still counts 128 bits.
     #[must_use]
     pub fn find(&self, address: IpAddr) -> Scoped<T> {

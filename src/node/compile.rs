@@ -108,11 +108,21 @@ fn long_lived(record: &LuaRecord, program: &program::Program, negative: Option<T
 
 fn bad_members(record: &LuaRecord, prepared: &Prepared) -> Vec<Finding> {
     let severity = if prepared.is_hopeless() { Severity::Error } else { Severity::Warning };
-    let finding = |(text, error): (&str, _)| Finding {
-        severity,
-        at: record.segments.first().map_or(&record.at, |segment| &segment.at).clone(),
-        message: format!("{text:?} is not {} data ({error}): answers with it are SERVFAIL", record.rtype),
-        remedy: format!("give values of type {}, or use another target type", record.rtype),
+    let at = record.segments.first().map_or(&record.at, |segment| &segment.at);
+    let finding = |(text, error): (&str, _)| match text {
+        // What `view` gives to those whom it leaves out.
+        "" => Finding {
+            severity,
+            at: at.clone(),
+            message: format!("clients whom no network holds get the empty string, which is not {} data: SERVFAIL", record.rtype),
+            remedy: "end with a pair for all: {{'0.0.0.0/0', '::/0'}, {...}}".into(),
+        },
+        _ => Finding {
+            severity,
+            at: at.clone(),
+            message: format!("{text:?} is not {} data ({error}): answers with it are SERVFAIL", record.rtype),
+            remedy: format!("give values of type {}, or use another target type", record.rtype),
+        },
     };
     prepared.bad_members().map(finding).collect()
 }

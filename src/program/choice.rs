@@ -29,13 +29,22 @@ pub enum Draw {
 
 /// Which clients an answer holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// For all.
-    Everyone,
-    /// For all in the network of so many bits around this one.
-    Network(u8),
-    /// For this address; who shares it is not looked at.
-    Client,
+pub struct Reach {
+    /// All in the network of so many bits around this client; 0: for all.
+    pub network: u8,
+    /// Nobody else, as far as is known: the answer was made from the whole address.
+    pub client: bool,
+}
+
+impl Reach {
+    /// Everyone.
+    pub const EVERYONE: Self = Self { network: 0, client: false };
+
+    /// For whom two decisions hold together.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self { network: self.network.max(other.network), client: self.client || other.client }
+    }
 }
 
 /// Why a program has no answer, not even an empty one: SERVFAIL.
@@ -44,6 +53,9 @@ pub enum FailReason {
     /// `ifportup` or `ifurlup` without a single address.
     #[error("no addresses to check")]
     NoTargets,
+    /// `view` without a pair for the client's network, where all networks were thought of.
+    #[error("no network holds the client")]
+    NoNetwork,
     /// A picker, or `all`, with nothing to pick from.
     #[error("an empty list")]
     EmptyList,
@@ -100,8 +112,8 @@ impl Choice {
     /// [`Program::settle`](super::Program::settle) never leaves.
     pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng) -> (Result<&[u16], FailReason>, Reach) {
         match self {
-            Self::Fail(reason) => (Err(*reason), Reach::Everyone),
-            Self::Every(members) => (Ok(members), Reach::Everyone),
+            Self::Fail(reason) => (Err(*reason), Reach::EVERYONE),
+            Self::Every(members) => (Ok(members), Reach::EVERYONE),
             Self::One { draw, members } => {
                 let below = u32::try_from(members.len()).unwrap_or(u32::MAX);
                 let member = draw.below(below, facts, random).and_then(|place| members.get(place as usize));
@@ -119,7 +131,7 @@ impl Choice {
                 let found = networks.find(facts.client);
                 let choice = found.value.and_then(|at| choices.get(usize::from(at))).unwrap_or(otherwise);
                 let (members, reach) = choice.pick(facts, random);
-                (members, if reach == Reach::Client { reach } else { Reach::Network(found.scope) })
+                (members, reach.join(Reach { network: found.scope, client: false }))
             }
         }
     }
@@ -132,10 +144,7 @@ fn one(member: Option<&u16>) -> Result<&[u16], FailReason> {
 impl Draw {
     /// Whom a draw from so many holds for.
     const fn reach(self, members: usize) -> Reach {
-        match self {
-            Self::Client if members > 1 => Reach::Client,
-            Self::Client | Self::Chance | Self::Name => Reach::Everyone,
-        }
+        Reach { network: 0, client: matches!(self, Self::Client) && members > 1 }
     }
 
     /// A number below `limit`; `None` if there is none.

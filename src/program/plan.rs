@@ -100,8 +100,9 @@ pub(super) enum Plan {
     Checked(Checked),
     /// `all`, `pickrandom` and `pickhashed`.
     Pick { picker: Picker, list: List },
-    /// `view`: one at random of the first pair whose networks hold the client; the empty string where none does.
-    View { networks: Arc<NetMap<u16>>, pairs: Box<[Box<[u16]>]>, otherwise: u16 },
+    /// `view`: one at random of the first pair whose networks hold the client; the empty string where none does, which is
+    /// `None` where each address is in some.
+    View { networks: Arc<NetMap<u16>>, pairs: Box<[Box<[u16]>]>, otherwise: Option<u16> },
     /// `pickwrandom`, `pickwhashed` and `picknamehashed`: running sums in the order of the walk.
     Weighted { function: Function, draw: Draw, members: Box<[(u32, u16)]> },
 }

@@ -164,7 +164,10 @@ impl Walk<'_> {
                 Choice::ByNetwork {
                     networks: Arc::clone(networks),
                     choices: pairs.iter().map(|members| pair(members)).collect(),
-                    otherwise: Box::new(Choice::Every([*otherwise].into())),
+                    otherwise: Box::new(match otherwise {
+                        Some(member) => Choice::Every([*member].into()),
+                        None => Choice::Fail(FailReason::NoNetwork),
+                    }),
                 }
             }
             Plan::Weighted { function, members, .. } if members.is_empty() => self.fail(*function, FailReason::EmptyList),

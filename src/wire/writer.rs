@@ -224,7 +224,8 @@ impl<'b> Writer<'b> {
     pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply<'_>>, tsig: Option<&Tsig<'_>>) -> usize {
         self.reserved = 0;
         if let Some(opt) = opt {
-            self.opt(rcode, opt);
+            // What follows OPT would undo the padding, and a refused key is no secret.
+            self.opt(rcode, &OptReply { padded: opt.padded && tsig.is_none(), ..*opt });
         }
         if let Some(tsig) = tsig {
             let mark = self.mark();

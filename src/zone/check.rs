@@ -20,6 +20,8 @@ use crate::wire::{KeyBuf, Name, NameRef, RecordType};
 
 /// Most octets that the RRsets of a zone may take.
 const ZONE_MAX: u64 = u32::MAX as u64;
+/// Most LUA records of one name: a query may have to draw from each.
+pub const PROGRAMS_MAX: usize = 64;
 /// Octets before the RDATA of a prepared record: owner, type, class, TTL and length.
 const RECORD_HEAD: usize = 12;
 
@@ -46,6 +48,13 @@ impl Gathered {
     fn has_address(&self) -> bool {
         let is_address = |rtype| matches!(rtype, RecordType::A | RecordType::AAAA);
         self.sets.iter().any(|set| is_address(set.rtype) || set.programs().any(is_address))
+    }
+}
+
+impl Gathered {
+    /// Whether there are addresses that a referral can carry: record programs are not run for it (spec 2.4).
+    fn has_stored_address(&self) -> bool {
+        [RecordType::A, RecordType::AAAA].into_iter().any(|rtype| self.set(rtype).is_some())
     }
 }
 
@@ -256,7 +265,7 @@ impl<'a> Checks<'a> {
         let mut cut: Option<&Gathered> = None;
         for name in self.names {
             if let Some(above) = cut.filter(|above| name.key.starts_with(&above.key)) {
-                self.occluded(name, above, |rtype| is_address_or_lua_address(name, rtype));
+                self.occluded(name, above, is_glue);
                 continue;
             }
             let Some(ns) = name.set(RecordType::NS) else { continue };
@@ -266,7 +275,7 @@ impl<'a> Checks<'a> {
                 let stands_at_cut = |rtype| {
                     matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG | RecordType::DNAME)
                 };
-                self.occluded(name, name, |rtype| stands_at_cut(rtype) || is_address_or_lua_address(name, rtype));
+                self.occluded(name, name, |rtype| stands_at_cut(rtype) || is_glue(rtype));
                 self.wildcard_ns(name, ns);
             }
             for record in &ns.records {
@@ -299,7 +308,7 @@ impl<'a> Checks<'a> {
         }
         let remedy = format!("add an A or AAAA record at {server}");
         match self.covering_cut(server) {
-            Some(_) if self.find(server).is_some_and(Gathered::has_address) => {}
+            Some(_) if self.find(server).is_some_and(Gathered::has_stored_address) => {}
             Some(cut) => {
                 let message =
                     format!("missing glue: {server}, a server of {}, is below the delegation of {}", owner.name, cut.name);
@@ -349,6 +358,10 @@ impl<'a> Checks<'a> {
             let nodes = (name.name.as_ref().label_count() - apex_labels).max(1);
             total += (len + nodes * name.name.as_ref().len()) as u64;
             let is_program = set.rtype == RecordType::LUA;
+            if is_program && set.records.len() > PROGRAMS_MAX {
+                let message = format!("{} LUA records at {}", set.records.len(), name.name);
+                self.findings.error(set.at(), message, format!("a name has at most {PROGRAMS_MAX}: join them in one program"));
+            }
             if (!is_program && len > MESSAGE_MAX) || set.records.len() > usize::from(u16::MAX) {
                 let message = format!("the {} records of {} do not fit in one message", set.rtype, name.name);
                 self.findings.error(set.at(), message, format!("an RRset has at most {MESSAGE_MAX} octets"));
@@ -421,12 +434,9 @@ const fn may_stand_beside_cname(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::CNAME | RecordType::LUA | RecordType::KEY | RecordType::RRSIG | RecordType::NSEC)
 }
 
-fn is_address_or_lua_address(name: &Gathered, rtype: RecordType) -> bool {
-    match rtype {
-        RecordType::A | RecordType::AAAA => true,
-        RecordType::LUA => name.has_address(),
-        _ => false,
-    }
+/// What a referral may carry of names at and below its cut.
+const fn is_glue(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
 #[cfg(test)]
@@ -455,7 +465,17 @@ mod tests {
             ("a 5 TXT x\n 6 TXT y", &["4:2: warning: the TXT records of a.z. have different TTLs, the lowest is used"]),
             ("a NS ns.a", &["3:1: error: missing glue: ns.a.z., a server of a.z., is below the delegation of a.z."]),
             ("a NS ns.b\nb NS n.x.", &["3:1: warning: missing glue: ns.b.z., a server of a.z., is below the delegation of b.z."]),
-            ("a NS ns.a\nns.a LUA A \"b\"", &[]),
+            (
+                "a NS ns.a\nns.a A 192.0.2.1\nns.a LUA A \"b\"",
+                &["5:1: warning: LUA of ns.a.z. is hidden by the delegation of a.z."],
+            ),
+            (
+                "a NS ns.a\nns.a LUA A \"b\"",
+                &[
+                    "3:1: error: missing glue: ns.a.z., a server of a.z., is below the delegation of a.z.",
+                    "4:1: warning: LUA of ns.a.z. is hidden by the delegation of a.z.",
+                ],
+            ),
             ("a NS ns\nns AAAA ::1", &[]),
             ("a NS ns\n*  A 192.0.2.1", &[]),
             ("@ NS ns", &["3:1: error: ns.z., a server of z., has no address in the zone"]),

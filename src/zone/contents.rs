@@ -219,7 +219,7 @@ fn merge_name(name: check::Gathered, findings: &mut Findings) -> Owned {
 }
 
 fn merge_programs(set: check::GatheredSet, programs: &mut Vec<Arc<LuaRecord>>, findings: &mut Findings) {
-    for record in set.records {
+    for record in set.records.into_iter().take(check::PROGRAMS_MAX) {
         if let RawData::Program(program) = record.data {
             if programs.contains(&program) {
                 findings.warn(record.at, format!("the same LUA record twice at {}", program.owner), "remove one of the two");

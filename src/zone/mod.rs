@@ -36,6 +36,7 @@ mod reader;
 mod testing;
 mod version;
 
+pub use check::PROGRAMS_MAX;
 pub use contents::{Contents, LuaRecord, RrsetData, Segment};
 pub use diff::{Diff, DiffSide};
 pub use finding::{Finding, Position, Severity};

@@ -406,6 +406,19 @@ impl<'s> Reader<'s> {
         let data = template(&Token { text: &generated_data(data), quoted: false, at: range.at })?;
         let owners = template(owner)?;
         let before = scope.owner;
+        let made = self.generated_records(scope, word, (range, &numbers), (owner, &owners), (&head, head_words, &data));
+        (scope.owner, self.rtype) = (before, None); // what follows has the owner that it had without the directive
+        made
+    }
+
+    fn generated_records(
+        &mut self,
+        scope: &mut Scope,
+        word: &Token<'_>,
+        (range, numbers): (&Token<'_>, &Range),
+        (owner, owners): (&Token<'_>, &Template),
+        (head, head_words, data): (&Head, &[Token<'_>], &Template),
+    ) -> Outcome {
         for number in numbers.numbers() {
             let (name, data) = (owners.expand(number), data.expand(number));
             self.generated.0 += 1;
@@ -418,11 +431,10 @@ impl<'s> Reader<'s> {
             let taken = self.state_owner(scope, &owner).and_then(|()| {
                 let tokens = generated_tokens(head_words, &data, word.at)?;
                 self.rtype = Some(head.rtype);
-                self.data(scope, &head, &tokens, word.at)
+                self.data(scope, head, &tokens, word.at)
             });
             taken.map_err(|reason| at_directive(reason, word.at, number))?;
         }
-        (scope.owner, self.rtype) = (before, None);
         Ok(())
     }
 

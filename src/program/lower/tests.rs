@@ -103,6 +103,13 @@ fn what_is_outside_is_named() {
     }
     check_findings(&[
         ("pickclosest({'1.2.3.4'})", &["E 0 function `pickclosest` is not in this release"]),
+        ("view({})", &["W 5 `view` of an empty list always fails"]),
+        ("view({{'10.0.0.0/8', {'1.2.3.4'}}})", &["E 7 the networks of `view` must be a table, not a string"]),
+        ("view({{{'10.0.0.0/8'}}})", &["E 6 a pair of `view` must hold a list of networks and a list of values"]),
+        ("view({{{'10.0.0.0/8'}, {'1.2.3.4'}, 3}})", &["W 36 a pair of `view` holds more than two lists"]),
+        ("view({{{'10.0.0.1/8'}, {'1.2.3.4'}}})", &["W 8 `10.0.0.1/8` has bits set beyond its length"]),
+        ("view({{{'10.0.0.0/33'}, {'1.2.3.4'}}})", &["E 8 `10.0.0.0/33` is no network: the prefix is longer than its address"]),
+        ("view({{{'10.0.0.0/8'}, {}}})", &["W 23 a pair of `view` without values: its clients get SERVFAIL"]),
         ("{country('US')}", &["E 1 function `country` is not in this release"]),
         ("ifportup", &["E 0 function `ifportup` where a value must stand"]),
         ("ifportupp(80, {})", &["E 0 unknown function `ifportupp`"]),

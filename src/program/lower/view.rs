@@ -23,9 +23,12 @@ impl Lowering<'_> {
         }
         let pairs: Vec<Option<Pair>> = entries.values().map(|pair| self.view_pair(pair)).collect();
         let pairs = pairs.into_iter().collect::<Option<Vec<_>>>().filter(|_| fits)?;
-        let otherwise = self.intern_member(call.offset, String::new())?;
         let numbered = pairs.iter().zip(0u16..).flat_map(|((nets, _), at)| nets.iter().map(move |&net| (net, at)));
         let networks = Arc::new(NetMap::first_match(numbered));
+        let otherwise = match networks.is_total() {
+            true => None,
+            false => Some(self.intern_member(call.offset, String::new())?),
+        };
         Some(Plan::View { networks, pairs: pairs.into_iter().map(|(_, members)| members).collect(), otherwise })
     }
 

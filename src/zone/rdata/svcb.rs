@@ -266,7 +266,7 @@ fn check_value(key: u16, value: &[u8]) -> Result<(), Bad> {
         IPV6HINT => !value.is_empty() && value.len().is_multiple_of(16),
         ECH => !value.is_empty(),
         // RFC 9461 5: a relative URI template in UTF-8 that has the variable "dns".
-        DOHPATH => ascii(value).is_some_and(|path| path.starts_with('/') && path.contains("dns")),
+        DOHPATH => ascii(value).is_some_and(|path| path.starts_with('/') && has_dns_variable(path)),
         INVALID => return bad(key, "is reserved and no key"),
         _ => true,
     };
@@ -275,6 +275,13 @@ fn check_value(key: u16, value: &[u8]) -> Result<(), Bad> {
         (false, DOHPATH) => bad(key, "is not a path in UTF-8 with the variable dns, such as /dns-query{?dns}"),
         (false, _) => bad(key, "has a value that is not of its form"),
     }
+}
+
+/// Whether a URI template (RFC 6570) has an expression with the variable `dns`, such as `{?dns}`.
+fn has_dns_variable(template: &str) -> bool {
+    let expressions = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let variables = |expression: &str| expression.trim_start_matches(['?', '&', '+', '#', '.', '/', ';']).to_owned();
+    expressions.map(|(expression, _)| variables(expression)).any(|names| names.split(',').any(|name| name == "dns"))
 }
 
 fn check_mandatory(value: &[u8]) -> Result<(), Bad> {
