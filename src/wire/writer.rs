@@ -2,7 +2,9 @@
 //!
 //! The question is copied octet for octet, so the case in which it was asked comes back. Owner names equal
 //! to the question are the pointer `C0 0C`; other names are compressed against everything written so far
-//! (RFC 1035 4.1.4), through a small table of label offsets on the stack.
+//! (RFC 1035 4.1.4), through a small table on the stack of the suffixes that the message has: where each is and a hash
+//! of it. Two names with a hundred labels each are compared by a hundred numbers, not by all their suffixes octet for
+//! octet, which a client that chooses one of them could make the work of milliseconds.
 //!
 //! A writer never exceeds its limit: what does not fit is [`Full`], and [`Writer::mark`] and
 //! [`Writer::rewind`] let the caller take back a half-written RRset. What to do then (TC, or leave glue
@@ -62,7 +64,9 @@ pub struct Writer<'b> {
     counts: [u16; 3],
     section: Section,
     class: Class,
+    /// Where suffixes of names start; in the same order, their hashes.
     offsets: [u16; OFFSETS_MAX],
+    hashes: [u32; OFFSETS_MAX],
     offset_count: usize,
     header: Header,
     has_question: bool,
@@ -79,9 +83,7 @@ impl<'b> Writer<'b> {
         }
         let mut writer = Self::new(buf, limit, query.header);
         writer.has_question = true;
-        let question = query.qname;
-        writer.remember_labels(question, HEADER_LEN);
-        writer.put(question.as_wire()).ok()?;
+        writer.put(query.qname.as_wire()).ok()?;
         writer.put(&query.qtype.0.to_be_bytes()).ok()?;
         writer.put(&query.qclass.0.to_be_bytes()).ok()?;
         Some(writer)
@@ -104,6 +106,7 @@ impl<'b> Writer<'b> {
             section: Section::Answer,
             class: Class::IN,
             offsets: [0; OFFSETS_MAX],
+            hashes: [0; OFFSETS_MAX],
             offset_count: 0,
             header,
             has_question: false,
@@ -283,50 +286,53 @@ impl<'b> Writer<'b> {
 
     /// Writes a name, its longest suffix that the message already has as a pointer.
     fn name(&mut self, name: NameRef<'_>) -> Result<(), Full> {
-        for suffix in name.ancestors() {
-            if suffix.is_root() {
-                break;
+        if self.offset_count == 0 && self.has_question {
+            self.remember_question();
+        }
+        let suffixes = Suffixes::of(name);
+        let found = suffixes.iter().find_map(|(at, hash)| Some((at, self.find(name, at, hash)?)));
+        let fresh = found.map_or(name.len(), |(at, _)| at);
+        for (at, hash) in suffixes.iter().take_while(|&(at, _)| at < fresh) {
+            self.remember(self.len + at, hash);
+        }
+        match found {
+            None => self.put(name.as_wire()),
+            Some((at, offset)) => {
+                self.put(&name.as_wire()[..at])?;
+                self.put(&(0xC000 | offset).to_be_bytes())
             }
-            if let Some(offset) = self.find(suffix) {
-                self.remember_prefix(name, suffix);
-                self.put(&name.as_wire()[..name.len() - suffix.len()])?;
-                return self.put(&(0xC000 | offset).to_be_bytes());
-            }
-        }
-        self.remember_prefix(name, NameRef::ROOT);
-        self.put(name.as_wire())
-    }
-
-    /// Remembers where the labels of `name` in front of `suffix` are about to be written.
-    fn remember_prefix(&mut self, name: NameRef<'_>, suffix: NameRef<'_>) {
-        let base = self.len;
-        for part in name.ancestors().take_while(|part| part.len() > suffix.len()) {
-            self.remember(base + name.len() - part.len());
         }
     }
 
-    fn remember_labels(&mut self, name: NameRef<'_>, at: usize) {
-        for part in name.ancestors().take_while(|part| !part.is_root()) {
-            self.remember(at + name.len() - part.len());
+    /// Remembers the labels of the question, once a name is to be compressed: many replies have none.
+    fn remember_question(&mut self) {
+        let Some(suffixes) = self.buf.get(HEADER_LEN..self.len).and_then(|bytes| NameRef::parse(bytes).ok()).map(Suffixes::of)
+        else {
+            return;
+        };
+        for (at, hash) in suffixes.iter() {
+            self.remember(HEADER_LEN + at, hash);
         }
     }
 
-    fn remember(&mut self, offset: usize) {
+    fn remember(&mut self, offset: usize, hash: u32) {
         if offset <= POINTER_MAX && self.offset_count < OFFSETS_MAX {
             self.offsets[self.offset_count] = offset as u16;
+            self.hashes[self.offset_count] = hash;
             self.offset_count += 1;
         }
     }
 
-    /// The offset at which the message already has `name`.
-    fn find(&self, name: NameRef<'_>) -> Option<u16> {
-        self.offsets[..self.offset_count].iter().copied().find(|&offset| self.reads_as(usize::from(offset), name))
+    /// The offset at which the message already has the suffix of `name` that starts `at` there and has this hash.
+    fn find(&self, name: NameRef<'_>, at: usize, hash: u32) -> Option<u16> {
+        let known = self.hashes[..self.offset_count].iter().zip(&self.offsets);
+        let suffix = &name.as_wire()[at..];
+        known.filter(|(known, _)| **known == hash).map(|(_, offset)| *offset).find(|&offset| self.reads_as(offset.into(), suffix))
     }
 
-    /// Whether the message at `at`, pointers followed, reads as `name`. All pointers are our own and point
+    /// Whether the message at `at`, pointers followed, reads as the name `wanted`. All pointers are our own and point
     /// backwards, so this ends.
-    fn reads_as(&self, mut at: usize, name: NameRef<'_>) -> bool {
-        let mut wanted = name.as_wire();
+    fn reads_as(&self, mut at: usize, mut wanted: &[u8]) -> bool {
         loop {
             let Some(&len) = self.buf[..self.len].get(at) else { return false };
             if len >= 0xC0 {
@@ -345,6 +351,43 @@ impl<'b> Writer<'b> {
             wanted = &wanted[taken..];
             at += taken;
         }
+    }
+}
+
+/// The suffixes of one name, the longest first, the root left out: where each starts, and its hash without case.
+struct Suffixes {
+    starts: [u8; LABELS_MAX],
+    hashes: [u32; LABELS_MAX],
+    count: usize,
+}
+
+/// Most labels that 255 octets can hold, the root left out.
+const LABELS_MAX: usize = 127;
+
+impl Suffixes {
+    fn of(name: NameRef<'_>) -> Self {
+        let mut suffixes = Self { starts: [0; LABELS_MAX], hashes: [0; LABELS_MAX], count: 0 };
+        let mut at = 0;
+        for label in name.labels().take(LABELS_MAX) {
+            suffixes.starts[suffixes.count] = at as u8;
+            suffixes.count += 1;
+            at += 1 + label.len();
+        }
+        // From the right, each hash goes on from the one of the suffix that is one label shorter (FNV-1a).
+        let (mut hash, mut end) = (0x811C_9DC5_u32, at);
+        for place in (0..suffixes.count).rev() {
+            let start = usize::from(suffixes.starts[place]);
+            for octet in &name.as_wire()[start..end] {
+                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+            }
+            suffixes.hashes[place] = hash;
+            end = start;
+        }
+        suffixes
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.starts[..self.count].iter().zip(&self.hashes).map(|(&start, &hash)| (usize::from(start), hash))
     }
 }
 
@@ -381,6 +424,34 @@ mod tests {
         // header, question, (ptr 10 "a" "b" ptr), (ptr 10 "ns" ptr), OPT
         assert_eq!(len, 12 + 17 + (12 + 6) + (12 + 5) + 11);
         assert!(parsed.edns.is_some() && parsed.metadata.authoritative);
+    }
+
+    #[test]
+    fn the_question_is_compressed_against_after_a_rewind_too() {
+        let mut buf = [0; 512];
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        let (start, ttl) = (writer.mark(), Ttl::new(30).expect("small"));
+        let ns = name("ns.example.");
+        for _ in 0..2 {
+            writer.rewind(start);
+            writer.record(Owner::Name(name("example.").as_ref()), RecordType::NS, ttl, ns.as_ref().as_wire()).expect("room");
+        }
+        assert_eq!(writer.finish(Rcode::NOERROR, None, None), 12 + 17 + (2 + 10 + 5));
+    }
+
+    #[test]
+    fn names_with_as_many_labels_as_there_can_be_are_written_whole() {
+        let [long, other] = ["one.", "two."].map(|end| name(&("b.".repeat(123) + end)));
+        let mut buf = [0; 2048];
+        let mut writer = Writer::reply(&mut buf, 2048, &query(ASKED)).expect("room");
+        let ttl = Ttl::new(30).expect("small");
+        for target in [&long, &other, &long] {
+            writer.record(Owner::Question, RecordType::CNAME, ttl, target.as_ref().as_wire()).expect("room");
+        }
+        let len = writer.finish(Rcode::NOERROR, None, None);
+        let parsed = hickory_proto::op::Message::from_vec(&buf[..len]).expect("another library reads it");
+        let targets: Vec<String> = parsed.answers.iter().map(|record| record.data.to_string()).collect();
+        assert_eq!(targets, [&long, &other, &long].map(ToString::to_string));
     }
 
     #[test]
