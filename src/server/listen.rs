@@ -16,8 +16,9 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 const PORT_TRIES: usize = 20;
 /// The setting that names the addresses of UDP and TCP.
 const LISTEN: &str = "[server] listen";
-/// Connections that the kernel completes before we accept them.
-const TCP_BACKLOG: i32 = 1024;
+/// Connections that the kernel completes before we accept them; it caps this at `net.core.somaxconn`, which is as much by
+/// default. A client for whom there is no room tries again after a second, so a burst must find some.
+const TCP_BACKLOG: i32 = 4096;
 
 /// Octets that a TCP connection may have waiting in the kernel, to us and from us; the kernel takes twice that, for what it
 /// notes beside them. Left to itself it would give each connection megabytes, and thousands that never read could take
