@@ -13,9 +13,10 @@
 //! | what follows the question, or an option, is malformed | FORMERR with the question | RFC 6891 6.1.1, 7, RFC 7871 7.1.2, RFC 7873 5.2.2 |
 //! | TSIG | NOTAUTH, BADKEY | RFC 8945 5.2.1 |
 //! | a cookie is required and not good | BADCOOKIE and a good one | RFC 7873 5.2.3 |
+//! | a class that is not served | REFUSED | RFC 1035 4.1.1 |
 //! | type OPT, TKEY, TSIG, NXNAME | FORMERR | RFC 6895 3.1, RFC 9824 5.1 |
 //! | type AXFR, IXFR | REFUSED; for what is no zone of ours, NOTAUTH | RFC 5936 2.2.1 |
-//! | a class or a name that is not served | REFUSED | RFC 1035 4.1.1 |
+//! | a name that is not served | REFUSED | RFC 1035 4.1.1 |
 //!
 //! Nothing here panics on what a client sends, allocates, or looks at a clock.
 
@@ -346,24 +347,23 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         if !self.proven && self.cookie.is_some() && options.cookies.as_ref().is_some_and(|cookies| cookies.required) {
             return Err(Refusal::new(Rcode::BADCOOKIE));
         }
-        match qtype {
-            RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Err(Refusal::new(Rcode::FORMERR)),
-            RecordType::NXNAME => return Err(Refusal::because(Rcode::FORMERR, ExtendedError::invalid_query_type())),
-            RecordType::AXFR | RecordType::IXFR if self.snapshot.zones.get(qname).is_none() => {
-                return Err(Refusal::new(Rcode::NOTAUTH));
-            }
-            RecordType::AXFR | RecordType::IXFR => {
-                return Err(Refusal::because(Rcode::REFUSED, ExtendedError::not_supported("no zone transfers")));
-            }
-            _ => {}
-        }
         match qclass {
-            Class::IN | Class::ANY => self
-                .zone_of_question()
-                .map(Asked::Zone)
-                .ok_or(Refusal::because(Rcode::REFUSED, ExtendedError::not_authoritative())),
+            Class::IN | Class::ANY => self.zone(qname, qtype).map(Asked::Zone),
             Class::CH => chaos::text(options, qname, qtype).map(Asked::Chaos).ok_or(Refusal::new(Rcode::REFUSED)),
             _ => Err(Refusal::new(Rcode::REFUSED)),
+        }
+    }
+
+    /// The zone that answers the question, if one can.
+    fn zone(&self, qname: NameRef<'_>, qtype: RecordType) -> Result<&'s ZoneEntry, Refusal<'q>> {
+        match qtype {
+            RecordType::OPT | RecordType::TKEY | RecordType::TSIG => Err(Refusal::new(Rcode::FORMERR)),
+            RecordType::NXNAME => Err(Refusal::because(Rcode::FORMERR, ExtendedError::invalid_query_type())),
+            RecordType::AXFR | RecordType::IXFR if self.snapshot.zones.get(qname).is_none() => Err(Refusal::new(Rcode::NOTAUTH)),
+            RecordType::AXFR | RecordType::IXFR => {
+                Err(Refusal::because(Rcode::REFUSED, ExtendedError::not_supported("no zone transfers")))
+            }
+            _ => self.zone_of_question().ok_or(Refusal::because(Rcode::REFUSED, ExtendedError::not_authoritative())),
         }
     }
 

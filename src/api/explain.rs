@@ -7,15 +7,16 @@
 use std::collections::HashMap;
 
 use hickory_proto::op::Message;
+use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::serialize::binary::BinEncodable;
 
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Program, Selector, Step};
 use crate::target::{CheckId, Outcome};
-use crate::wire::NameRef;
+use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
 
@@ -92,12 +93,17 @@ fn extended_error(option: &EdnsOption) -> Option<ExtendedErrorForm> {
     Some(ExtendedErrorForm { code: u16::from_be_bytes(*code), text: String::from_utf8_lossy(text).into_owned() })
 }
 
-/// A record in presentation form. What the library that reads the reply does not know, the zone reader does.
+/// A record in presentation form, as the zone reader would take it back.
 fn record_text(record: &Record) -> String {
-    let RData::Unknown { code, rdata } = &record.data else { return record.to_string() };
-    let rtype = crate::wire::RecordType(u16::from(*code));
-    let data = crate::zone::rdata_to_text(rtype, &rdata.anything);
-    format!("{} {} {} {rtype} {data}", record.name, record.ttl, record.dns_class)
+    let rtype = crate::wire::RecordType(u16::from(record.record_type()));
+    let names = layout(rtype).iter().filter(|field| matches!(field, Field::Name | Field::PlainName)).count();
+    // With two names, the second may come out compressed against the first.
+    match record.data.to_bytes() {
+        Ok(rdata) if names < 2 => {
+            format!("{} {} {} {rtype} {}", record.name, record.ttl, record.dns_class, crate::zone::rdata_to_text(rtype, &rdata))
+        }
+        _ => record.to_string(),
+    }
 }
 
 // -------- the steps

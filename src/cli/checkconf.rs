@@ -52,7 +52,7 @@ pub(super) fn run_checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The configuration, where one is named, found, or needed.
+/// The configuration, where one is named, found, or needed; with errors too, so that its zones are looked at all the same.
 fn read_config(args: &CheckconfArgs, findings: &mut Vec<FindingForm>) -> anyhow::Result<Option<Config>> {
     let file = args.config.clone().or_else(|| config::default_path().filter(|_| args.zone_files.is_empty()));
     let Some(file) = file else {
@@ -68,7 +68,7 @@ fn read_config(args: &CheckconfArgs, findings: &mut Vec<FindingForm>) -> anyhow:
         message: finding.message.clone(),
         remedy: finding.remedy.clone(),
     }));
-    Ok(loaded.config)
+    Ok(loaded.draft)
 }
 
 /// The zones to check, by name.

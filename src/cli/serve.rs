@@ -12,13 +12,16 @@ use crate::node::{self, Start};
 
 use super::args::ServeArgs;
 
+/// What is logged where RUST_LOG does not say. h2 and quinn report what clients do to them; a client could fill a disk so.
+const LOGGED: &str = "info,h2=off,hyper=off,quinn=off,rustls=off";
+
 /// Runs the server until it is told to stop.
 pub(super) fn run_serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let (file, config) = read_config(args.config.clone())?;
     let Some(config) = config else { return Ok(ExitCode::FAILURE) };
     // Lines that the terminal or the journal does not take in time are dropped: a log never delays the engine.
     let (writer, _flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let log = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter).with_target(false);
     log.with_ansi(std::io::stderr().is_terminal()).init();
     node::run(Start { config, config_file: Some(file), strict: args.strict })?;

@@ -87,6 +87,8 @@ pub struct Node {
 pub struct Loaded {
     /// The configuration; `None` where a finding is an error.
     pub config: Option<Config>,
+    /// The same also with errors, defaults in the place of what is wrong: good for looking at the zones, no further.
+    pub draft: Option<Config>,
     /// Every error and warning, file by file in reading order, top to bottom.
     pub findings: Vec<Finding>,
 }
@@ -103,7 +105,8 @@ fn load_on(path: &Path, host: &Host) -> Loaded {
     let readable = !files.is_empty();
     let config = readable.then(|| check::check(tree, path, files, host, &mut findings));
     let findings = findings.into_sorted();
-    Loaded { config: config.filter(|_| !findings.iter().any(|finding| finding.error)), findings }
+    let sound = !findings.iter().any(|finding| finding.error);
+    Loaded { config: config.clone().filter(|_| sound), draft: config, findings }
 }
 
 /// The first that exists of the files that are read when none is named: `leeward.toml` here, then in `/etc/leeward`.

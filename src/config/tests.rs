@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn config(&self) -> Config {
-        let Loaded { config, findings } = self.load();
+        let Loaded { config, findings, .. } = self.load();
         config.unwrap_or_else(|| panic!("{findings:#?}"))
     }
 }
