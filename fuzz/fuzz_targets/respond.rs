@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../property.rs"]
+#[allow(dead_code, reason = "the seeds are for the test that shares it")]
 mod property;
 
 use std::cell::RefCell;
