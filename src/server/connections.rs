@@ -9,6 +9,10 @@
 //! now and then is idle all the while. So is a TLS handshake. A connection to which a reply is being written is busy.
 //! Near the cap all get less time (RFC 7766 6.2.3, RFC 9210 4): see [`Connections::patience`].
 //!
+//! When the system has run out of descriptors, what was open then was too much: for a while there is room for an eighth
+//! less, and new connections are let in as at the cap. To find out anew for each of them, by an accept that fails, would
+//! let in one every now and then, and a flood would have all of those.
+//!
 //! The lock is taken when a connection opens or closes, never for a query: a message stores the time in an atomic, and
 //! the order by age is put right only when somebody has to go.
 
@@ -32,6 +36,9 @@ const LOOKS: u32 = 4;
 /// clients that read too slowly, and the first of them goes.
 const BUSY_PASSED_OVER: usize = 64;
 
+/// How long the cap stays lowered after the system ran out of descriptors, in milliseconds.
+const SHORTAGE: u64 = 10_000;
+
 /// The bounds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -50,6 +57,8 @@ pub(super) struct Connections {
     counters: Arc<Counters>,
     stopping: watch::Receiver<bool>,
     open: AtomicUsize,
+    /// Connections at a time as things stand: [`Limits::max`], or less after a shortage of descriptors.
+    room: AtomicUsize,
     table: Mutex<Table>,
 }
 
@@ -58,6 +67,8 @@ type Id = u64;
 #[derive(Debug, Default)]
 struct Table {
     next: Id,
+    /// When the cap is raised again after a shortage, on the monotonic clock.
+    short_until: Option<u64>,
     open: HashMap<Id, Entry>,
     /// By the time of the last message, as far as it is known here: too early for those that have spoken since.
     by_age: BTreeSet<(u64, Id)>,
@@ -92,7 +103,8 @@ pub(super) struct Connection {
 
 impl Connections {
     pub(super) fn new(limits: Limits, counters: Arc<Counters>, stopping: watch::Receiver<bool>) -> Self {
-        Self { limits, counters, stopping, open: AtomicUsize::new(0), table: Mutex::default() }
+        let room = AtomicUsize::new(limits.max);
+        Self { limits, counters, stopping, open: AtomicUsize::new(0), room, table: Mutex::default() }
     }
 
     /// A place for a new connection; `None`: it must be closed. Where the client is known only later (behind a proxy, or
@@ -105,8 +117,13 @@ impl Connections {
         {
             return None;
         }
-        if table.open.len() >= self.limits.max {
-            self.evict_idlest(&mut table, Eviction::Full);
+        if table.short_until.is_some_and(|until| until <= now) {
+            table.short_until = None;
+            self.room.store(self.limits.max, Ordering::Relaxed);
+        }
+        if table.open.len() >= self.room.load(Ordering::Relaxed) {
+            let why = if table.short_until.is_some() { Eviction::Descriptors } else { Eviction::Full };
+            self.evict_idlest(&mut table, why);
         }
         let id = table.next;
         table.next += 1;
@@ -121,20 +138,29 @@ impl Connections {
         Some(Connection { connections: Arc::clone(self), id, state })
     }
 
-    /// The system has run out of descriptors: closes the idlest.
+    /// The system has run out of descriptors: closes an eighth of the connections, the idlest, and takes in no more than
+    /// that for [`SHORTAGE`].
     pub(super) fn shed(&self) {
-        self.evict_idlest(&mut self.table(), Eviction::Descriptors);
+        let mut table = self.table();
+        let open = table.open.len();
+        let kept = open - open.div_ceil(8);
+        for _ in kept..open {
+            self.evict_idlest(&mut table, Eviction::Descriptors);
+        }
+        self.room.store(kept.max(1), Ordering::Relaxed);
+        table.short_until = Some(clock::now().monotonic.saturating_add(SHORTAGE));
     }
 
     /// Whether more than half of the places are taken.
     pub(super) fn crowded(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > self.limits.max / 2
+        self.open.load(Ordering::Relaxed) > self.room.load(Ordering::Relaxed) / 2
     }
 
     /// How long a connection may be idle now: `tcp_idle` until three quarters of the places are taken, then less, down to
     /// a quarter of it (but not below [`PATIENCE_MIN`]) when all are.
     pub(super) fn patience(&self) -> Duration {
-        let Limits { max, idle, .. } = self.limits;
+        let idle = self.limits.idle;
+        let max = self.room.load(Ordering::Relaxed);
         let free = max.saturating_sub(self.open.load(Ordering::Relaxed));
         let quarter = max.div_ceil(4);
         if free >= quarter {
@@ -331,6 +357,21 @@ mod tests {
         drop(open);
         assert_eq!(connections.table().open.len(), 2);
         assert_eq!(connections.table().by_age.len(), 2);
+    }
+
+    #[test]
+    fn a_shortage_of_descriptors_lowers_the_cap_for_a_while() {
+        let (connections, _stop) = connections(100, 100);
+        let mut open: Vec<Connection> = (0..64).filter_map(|_| connections.admit(Transport::Tcp, client(1))).collect();
+        connections.shed();
+        assert_eq!(open.iter().filter(|connection| told(connection)).count(), 8);
+        let mut count_after_one_more = || {
+            open.extend(connections.admit(Transport::Tcp, client(2)));
+            connections.table().open.len()
+        };
+        assert_eq!([count_after_one_more(), count_after_one_more()], [56, 56], "one goes for each that comes");
+        connections.table().short_until = Some(0);
+        assert_eq!([count_after_one_more(), count_after_one_more()], [57, 58], "the shortage is over");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! One thread, one small runtime, one [`Worker`]; each thread has a listener for each address. A connection is accepted as
 //! soon as it is there, and [`Connections`](super::connections::Connections) says whether it may stay and who goes for
-//! it: the kernel's backlog is no place to wait. Only when the system has no descriptor left is nothing accepted: then the
-//! idlest connection is closed, and that is all that happens.
+//! it: the kernel's backlog is no place to wait. After each, those that are open get their turn: the one that has to go
+//! must give its descriptor back before the next one needs it. Only when the system has no descriptor left is nothing
+//! accepted: then idle connections are closed, and that is all that happens.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +67,10 @@ impl House {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.welcome(stream, peer, transport),
+                Ok((stream, peer)) => {
+                    self.welcome(stream, peer, transport);
+                    tokio::task::yield_now().await;
+                }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     complaint.make(&error);
