@@ -15,8 +15,8 @@ use super::connections::Connections;
 use super::{Shared, clock};
 use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, respond};
 
-/// Octets read at a time: as much as a client may pipeline before it waits for us.
-const READ_MAX: usize = 64 * 1024;
+/// Octets read at a time: hundreds of queries, and no more than a connection may hold in vain.
+const READ_MAX: usize = 16 * 1024;
 
 /// Answers for the connections of one thread.
 pub(super) struct Desk {

@@ -16,8 +16,9 @@ use super::connections::Connection;
 use super::desk::Desk;
 use crate::answers::{Snapshot, Transport};
 
-/// Replies are written once they are more than this, so that one read's worth of queries cannot pile up megabytes.
-const WRITE_SOON: usize = 64 * 1024;
+/// Replies are written once they are more than this, so that what one read brought cannot pile up megabytes, and who never
+/// reads holds little.
+const WRITE_SOON: usize = 16 * 1024;
 
 /// Who is at the other end, over what.
 pub(super) type Asker = (IpAddr, Transport);
