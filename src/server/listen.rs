@@ -19,6 +19,12 @@ const LISTEN: &str = "[server] listen";
 /// Connections that the kernel completes before we accept them.
 const TCP_BACKLOG: i32 = 1024;
 
+/// Octets that a TCP connection may have waiting in the kernel, to us and from us; the kernel takes twice that, for what it
+/// notes beside them. Left to itself it would give each connection megabytes, and thousands that never read could take
+/// all that it has for TCP, from everybody.
+const TCP_RECEIVE: usize = 16 * 1024;
+const TCP_SEND: usize = 64 * 1024;
+
 /// The sockets of a server.
 #[derive(Debug)]
 pub struct Sockets {
@@ -208,6 +214,9 @@ impl Bind<'_> {
         socket.set_reuse_port(self.share)?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // Connections inherit both from their listener.
+        socket.set_recv_buffer_size(TCP_RECEIVE)?;
+        socket.set_send_buffer_size(TCP_SEND)?;
         socket.bind(&address.into())?;
         socket.listen(TCP_BACKLOG)?;
         Ok(socket.into())
