@@ -26,6 +26,12 @@ const TCP_BACKLOG: i32 = 4096;
 const TCP_RECEIVE: usize = 16 * 1024;
 const TCP_SEND: usize = 64 * 1024;
 
+/// Octets that a TCP connection may have waiting in the kernel, to us and from us; the kernel takes twice that, for what it
+/// notes beside them. Left to itself it would give each connection megabytes, and thousands that never read could take
+/// all that it has for TCP, from everybody.
+const TCP_RECEIVE: usize = 16 * 1024;
+const TCP_SEND: usize = 64 * 1024;
+
 /// The sockets of a server.
 #[derive(Debug)]
 pub struct Sockets {
