@@ -12,7 +12,8 @@
 //! - `listen`: sockets. `batch`, `udp`: datagrams. `tcp`: accepting connections. `stream`: messages on TCP and DoT.
 //!   `doh`, `doq`: the other two.
 //! - `connections`: caps, eviction, idle time. `proxy`: who the client is behind a proxy. `tls`: certificates.
-//! - `desk`: what the connections of a thread share. `counters`: what happened to connections.
+//! - `desk`: what the connections of a thread share. `room`: what unfinished queries of one may take. `counters`: what
+//!   happened to connections.
 //!
 //! Never here: what an answer is; any wait for the control plane.
 
@@ -26,6 +27,7 @@ mod doq;
 mod listen;
 mod proxy;
 mod records;
+mod room;
 mod stream;
 mod tcp;
 mod tls;

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::Connection;
+use super::connections::{Connection, Over};
 use super::desk::Desk;
 use super::listen::Listener;
 use super::stream::{self, Asker};
@@ -30,8 +30,6 @@ use crate::answers::{Transport, Worker};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// The shortest time between two log lines of a listener about that, in milliseconds.
 const COMPLAINT_INTERVAL: u64 = 60_000;
-/// How long the end of a connection may take: the last replies and TLS's `close_notify`.
-const PARTING: Duration = Duration::from_millis(200);
 
 /// Serves `listeners` until the server stops.
 pub(super) fn run(listeners: Vec<Listener>, worker: Worker, shared: Shared) {
@@ -126,7 +124,7 @@ impl House {
         connection: &Connection,
     ) -> io::Result<()> {
         let ended = stream::converse(&self.desk, stream, asker, connection).await;
-        drop(timeout(PARTING, stream.shutdown()).await);
+        drop(timeout(connection.parting(), stream.shutdown()).await);
         ended
     }
 
@@ -134,12 +132,13 @@ impl House {
     async fn client_behind(&self, peer: IpAddr, stream: &mut TcpStream, connection: &Connection) -> io::Result<IpAddr> {
         let header = tokio::select! {
             header = proxy::stream(stream, peer) => header,
-            () = connection.over() => Err(proxy::Malformed),
+            _over = connection.over() => return Err(io::ErrorKind::TimedOut.into()),
         };
-        let Ok(client) = header else {
-            self.shared.counters.bad_proxy_stream();
-            return Err(io::ErrorKind::InvalidData.into());
-        };
+        let client = header.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.shared.counters.bad_proxy_stream();
+            }
+        })?;
         if connection.belongs_to(client) { Ok(client) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
     }
 
@@ -149,11 +148,18 @@ impl House {
         stream: TcpStream,
         connection: &Connection,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let shaken = tokio::select! {
-            shaken = TlsAcceptor::from(config).accept(stream) => shaken,
-            () = connection.over() => Err(io::ErrorKind::TimedOut.into()),
+        let (shaken, failed) = tokio::select! {
+            shaken = TlsAcceptor::from(config).accept(stream) => {
+                // Of other kinds are the errors of a client that has left.
+                let failed = shaken.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+                (shaken, failed)
+            }
+            over = connection.over() => (Err(io::ErrorKind::TimedOut.into()), over == Over::Idle),
         };
-        shaken.inspect_err(|_| self.shared.counters.handshake_failed())
+        if failed {
+            self.shared.counters.handshake_failed();
+        }
+        shaken
     }
 }
 
