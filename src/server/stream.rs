@@ -118,7 +118,6 @@ mod tests {
             proxies: Arc::new([]),
             counters: Arc::default(),
             connections: Arc::new(Connections::new(limits, Arc::default(), stopping)),
-            tls: None,
         };
         let desk = Desk::new(Worker::new(0, fastrand::Rng::with_seed(1)), &shared);
         let client = IpAddr::from([192, 0, 2, 1]);
