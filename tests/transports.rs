@@ -405,7 +405,7 @@ async fn five_transports_answer_alike() {
                 let (status, cached, body) = http.call(http_request(five.doh, method, message)).await;
                 assert_eq!(status, StatusCode::OK, "DoH: {what}");
                 assert_eq!(comparable(&body), expected, "DoH over HTTP/{version}: {what}");
-                assert!(cached.is_some_and(|cached| cached.starts_with("max-age=")), "{what}");
+                assert!(cached.is_some_and(|cached| cached.starts_with("private, max-age=")), "{what}");
             }
         }
         let reply = quic_reply(&quic, &framed(message)).await.expect("a reply");
@@ -462,9 +462,9 @@ async fn what_is_no_query_gets_each_transports_refusal() {
         }
         let mut http = Http::connect(&five, protocol).await;
         for (name, rtype, expected) in [
-            ("www.f.test", RecordType::A, "max-age=5"),
-            ("no.f.test", RecordType::A, "max-age=5"),
-            ("www.elsewhere.example", RecordType::A, "max-age=0"),
+            ("www.f.test", RecordType::A, "private, max-age=5"),
+            ("no.f.test", RecordType::A, "private, max-age=5"),
+            ("www.elsewhere.example", RecordType::A, "private, max-age=0"),
         ] {
             let (_, cached, _) = http.call(http_request(five.doh, Method::Post, &query(name, rtype, None))).await;
             assert_eq!(cached.as_deref(), Some(expected), "{name}");

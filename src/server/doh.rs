@@ -12,7 +12,8 @@
 //! | what is no query at all (RFC 1035 header too short, or a response) | 400 |
 //! | any query | 200 with what DNS says of it, errors too (RFC 8484 4.2.1) |
 //!
-//! `Cache-Control: max-age` is the smallest TTL of the answer, or the negative TTL (RFC 8484 5.1).
+//! `Cache-Control: max-age` is the smallest TTL of the answer, or the negative TTL (RFC 8484 5.1). It is `private`: answers
+//! depend on who asks, and a shared cache in front of us would give one client's to another (RFC 9111 5.2.2.7).
 //!
 //! Streams of a connection, headers and bodies are bounded. The connection's idle time counts from its last whole query, so
 //! that a body or a header that trickles in does not hold the connection. But queries on other streams of HTTP/2 do hold
@@ -131,7 +132,7 @@ fn success(message: &[u8]) -> Reply {
     let mut reply = Response::new(Full::new(Bytes::copy_from_slice(message)));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    let lifetime = HeaderValue::try_from(format!("max-age={}", records::lifetime(message)));
+    let lifetime = HeaderValue::try_from(format!("private, max-age={}", records::lifetime(message)));
     headers.extend(lifetime.ok().map(|lifetime| (CACHE_CONTROL, lifetime)));
     reply
 }
