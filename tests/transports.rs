@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use harness::{
-    Answer, Leeward, PATIENCE, Program, Site, ask, command, free_port, has, leeward, own_address, query, said, wait_for,
+    Answer, Leeward, Nginx, PATIENCE, Program, Site, ask, command, free_port, has, leeward, own_address, query, said, wait_for,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
@@ -988,6 +988,67 @@ fn certificates_are_replaced_while_connections_go_on() {
     }
     assert!(answers(&mut old));
     assert!(five.server.is_alive());
+}
+
+/// A renewal is shown though the reload that brings it is refused for the sake of a check; a client that was there before
+/// sees it too.
+#[test]
+fn a_renewal_does_not_wait_for_healthy_zones() {
+    if !has("nginx") {
+        return;
+    }
+    let addresses = [own_address(), own_address()];
+    let port = free_port(&addresses);
+    let _targets = addresses.map(|address| Nginx::new((address, port).into()));
+    let [a, b] = addresses.map(|address| format!("'{address}'"));
+    let checked = |path: &str| {
+        let settings = "{selector='all', backupSelector='empty', timeout=1, interval=1}";
+        format!("{}up LUA A \"ifurlup('http://x:{port}{path}', {{{a}, {b}}}, {settings})\"\n", zone())
+    };
+    let five = Five::start("");
+    five.site.write("f.test.zone", &checked("/"));
+    assert_eq!(five.server.post("/api/v1/reload").0, 200);
+    let (cert, key, root) = certificate();
+    let mut config = client_config(&five.root, &[b"dot"]);
+    let mut roots = RootCertStore::empty();
+    [&five.root, &root].iter().for_each(|&root| roots.add(root.clone()).expect("a root"));
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+        roots.into(),
+        rustls::crypto::ring::default_provider().into(),
+    );
+    config.dangerous().set_certificate_verifier(verifier.build().expect("a verifier"));
+    let config = Arc::new(config); // remembers sessions
+    let seen = || {
+        let client = ClientConnection::new(Arc::clone(&config), ServerName::try_from("localhost").expect("a name"));
+        let mut stream = StreamOwned::new(client.expect("a client"), connect(five.dot));
+        assert!(answers(&mut stream));
+        assert_eq!(stream.conn.handshake_kind(), Some(rustls::HandshakeKind::Full), "nothing is resumed");
+        stream.conn.peer_certificates().and_then(|chain| chain.first()).cloned()
+    };
+    assert_eq!([seen(), seen()], [Some(five.root.clone()), Some(five.root.clone())]);
+
+    five.site.write("cert.pem", &cert);
+    five.site.write("key.pem", &key);
+    five.site.write("f.test.zone", &checked("/bad"));
+    let (status, problem) = five.server.post("/api/v1/reload?dry_run=true");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(seen(), Some(five.root.clone()), "a rehearsal changes nothing");
+    let (status, problem) = five.server.post("/api/v1/reload");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(five.server.ask("up.f.test", RecordType::A).data.len(), 2, "the zone is the old one");
+    assert_eq!(seen(), Some(root.clone()));
+    // A reload of one zone reads no configuration, and does not bring the old one back.
+    assert_eq!(five.server.post("/api/v1/reload?zone=f.test").0, 409);
+    assert_eq!(seen(), Some(root.clone()));
+    // What needs a restart is refused as a whole.
+    let text = fs::read_to_string(five.config()).expect("read");
+    fs::write(five.config(), text.replace("udp_threads = 2", "udp_threads = 3")).expect("written");
+    let (cert, key, _) = certificate();
+    five.site.write("cert.pem", &cert);
+    five.site.write("key.pem", &key);
+    let (status, problem) = five.server.post("/api/v1/reload");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(seen(), Some(root));
 }
 
 #[test]
