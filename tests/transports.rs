@@ -433,6 +433,21 @@ async fn five_transports_answer_alike() {
     }
 }
 
+/// RFC 8467 4.1: the length on the wire is a multiple of 468, if the query was padded.
+#[test]
+fn padded_replies_have_lengths_that_tell_little() {
+    let five = Five::start("");
+    let mut stream = connect_tls(&five.root, five.dot, &[b"dot"]);
+    for (name, rtype) in [("www.f.test", RecordType::A), ("no.f.test", RecordType::A), ("big.f.test", RecordType::TXT)] {
+        let mut padded = bare(&query(name, rtype, None));
+        padded[10..12].copy_from_slice(&[0, 1]);
+        padded.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 8, 0, 12, 0, 4, 0, 0, 0, 0]);
+        stream.write_all(&framed(&padded)).expect("sent");
+        let reply = read_framed(&mut stream);
+        assert!(!reply.is_empty() && reply.len().is_multiple_of(468), "{name}: {}", reply.len());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_query_gets_each_transports_refusal() {
     let five = Five::start("");
