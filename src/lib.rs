@@ -46,8 +46,8 @@
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
 //!
-//! Two edges that are **not** there, on purpose: `program` does not know `health` (both know `target`), and `server`
-//! sees only `answers` and `wire`, so nothing in the control plane can block a query.
+//! Two edges that are **not** there, on purpose: `program` does not know `health` (both know `target`), and `server` does
+//! not know `control`: of what is above `answers` it sees nothing, so nothing in the control plane can block a query.
 //!
 //! # Walks
 //!

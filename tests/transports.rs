@@ -7,15 +7,18 @@ mod harness;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use harness::{
-    Answer, Leeward, PATIENCE, Program, Site, ask, command, free_port, has, leeward, own_address, query, said, wait_for,
+    Answer, Leeward, Nginx, PATIENCE, Program, Site, ask, command, free_port, has, leeward, own_address, query, said, wait_for,
 };
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use leeward::wire::{ClientSubnet, RecordType};
@@ -402,7 +405,7 @@ async fn five_transports_answer_alike() {
                 let (status, cached, body) = http.call(http_request(five.doh, method, message)).await;
                 assert_eq!(status, StatusCode::OK, "DoH: {what}");
                 assert_eq!(comparable(&body), expected, "DoH over HTTP/{version}: {what}");
-                assert!(cached.is_some_and(|cached| cached.starts_with("max-age=")), "{what}");
+                assert!(cached.is_some_and(|cached| cached.starts_with("private, max-age=")), "{what}");
             }
         }
         let reply = quic_reply(&quic, &framed(message)).await.expect("a reply");
@@ -427,6 +430,21 @@ async fn five_transports_answer_alike() {
     for transport in ["https", "quic"] {
         let open = five.server.metric(&format!("leeward_connections{{transport=\"{transport}\"}}"));
         assert!(open >= Some(1.0), "{transport}: {open:?}");
+    }
+}
+
+/// RFC 8467 4.1: the length on the wire is a multiple of 468, if the query was padded.
+#[test]
+fn padded_replies_have_lengths_that_tell_little() {
+    let five = Five::start("");
+    let mut stream = connect_tls(&five.root, five.dot, &[b"dot"]);
+    for (name, rtype) in [("www.f.test", RecordType::A), ("no.f.test", RecordType::A), ("big.f.test", RecordType::TXT)] {
+        let mut padded = bare(&query(name, rtype, None));
+        padded[10..12].copy_from_slice(&[0, 1]);
+        padded.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 8, 0, 12, 0, 4, 0, 0, 0, 0]);
+        stream.write_all(&framed(&padded)).expect("sent");
+        let reply = read_framed(&mut stream);
+        assert!(!reply.is_empty() && reply.len().is_multiple_of(468), "{name}: {}", reply.len());
     }
 }
 
@@ -459,9 +477,9 @@ async fn what_is_no_query_gets_each_transports_refusal() {
         }
         let mut http = Http::connect(&five, protocol).await;
         for (name, rtype, expected) in [
-            ("www.f.test", RecordType::A, "max-age=5"),
-            ("no.f.test", RecordType::A, "max-age=5"),
-            ("www.elsewhere.example", RecordType::A, "max-age=0"),
+            ("www.f.test", RecordType::A, "private, max-age=5"),
+            ("no.f.test", RecordType::A, "private, max-age=5"),
+            ("www.elsewhere.example", RecordType::A, "private, max-age=0"),
         ] {
             let (_, cached, _) = http.call(http_request(five.doh, Method::Post, &query(name, rtype, None))).await;
             assert_eq!(cached.as_deref(), Some(expected), "{name}");
@@ -627,6 +645,109 @@ fn time_counts_from_the_last_whole_message() {
     });
 }
 
+/// A request's body: these octets, and then the end or nothing more.
+struct Part {
+    octets: Option<Bytes>,
+    ends: bool,
+}
+
+impl Body for Part {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.octets.take() {
+            Some(octets) => Poll::Ready(Some(Ok(Frame::data(octets)))),
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_query_does_not_prolong_half_of_another() {
+    let five = Five::start("tcp_idle = \"1s\"\n");
+    let mut good = a_query();
+    good[..2].fill(0);
+    let every = Duration::from_millis(100);
+
+    let (_endpoint, quic) = quic(&five).await;
+    let (mut send, mut receive) = quic.open_bi().await.expect("a stream");
+    send.write_all(&framed(&good)[..20]).await.expect("sent");
+    let asking = async {
+        loop {
+            assert!(quic_reply(&quic, &framed(&good)).await.is_ok());
+            tokio::time::sleep(every).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = receive.read_to_end(1) => ended,
+        () = asking => unreachable!("it asks for ever"),
+        () = tokio::time::sleep(PATIENCE) => panic!("half of a query is held"),
+    };
+    match ended {
+        Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => {
+            assert_eq!(code, 4u32.into(), "DOQ_EXCESSIVE_LOAD");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(quic_reply(&quic, &framed(&good)).await.is_ok(), "the connection goes on");
+
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(&five.root, &[b"h2"])));
+    let stream = tokio::net::TcpStream::connect(five.doh).await.expect("connected");
+    let stream = connector.connect(ServerName::try_from("localhost").expect("a name"), stream).await.expect("a handshake");
+    let (http, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let status = async |octets: &[u8], ends| {
+        let request = Request::post(format!("https://localhost:{}/dns-query", five.doh.port()));
+        let request = request.header("content-type", "application/dns-message");
+        let request = request.body(Part { octets: Some(Bytes::copy_from_slice(octets)), ends }).expect("a request");
+        http.clone().send_request(request).await.expect("a response").status()
+    };
+    let asking = async {
+        loop {
+            assert_eq!(status(&good, true).await, StatusCode::OK);
+            tokio::time::sleep(every).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = status(&good[..20], false) => ended,
+        () = asking => unreachable!("it asks for ever"),
+        () = tokio::time::sleep(PATIENCE) => panic!("half of a query is held"),
+    };
+    assert_eq!(ended, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(status(&good, true).await, StatusCode::OK, "the connection goes on");
+}
+
+/// The room of a connection is for all of its unfinished queries; one that finds none is refused alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_queries_share_the_room_of_their_connection() {
+    let five = Five::start("tcp_idle = \"1h\"\n");
+    let mut good = a_query();
+    good[..2].fill(0);
+    let (_endpoint, quic) = quic(&five).await;
+    let most = [&[0xFF, 0xFF][..], &[0; 60_000]].concat();
+    let unfinished = async || {
+        let (mut send, mut receive) = quic.open_bi().await.expect("a stream");
+        let _stopped_early = send.write_all(&most).await;
+        receive.read_to_end(1).await
+    };
+    // They come in side by side; two of them fit.
+    let (mut one, mut two, mut three) = (Box::pin(unfinished()), Box::pin(unfinished()), Box::pin(unfinished()));
+    let ended = tokio::select! {
+        ended = &mut one => ended,
+        ended = &mut two => ended,
+        ended = &mut three => ended,
+        () = tokio::time::sleep(PATIENCE) => panic!("there is no end to the room"),
+    };
+    match ended {
+        Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => assert_eq!(code, 4u32.into(), "DOQ_EXCESSIVE_LOAD"),
+        other => panic!("{other:?}"),
+    }
+    assert!(quic_reply(&quic, &framed(&good)).await.is_ok(), "small ones find room");
+}
+
 #[test]
 fn a_thousand_queries_in_one_write() {
     let five = Five::start("");
@@ -766,6 +887,31 @@ fn a_proxy_speaks_for_its_clients() {
     assert_ne!(reply[3] & 0xF, 0, "a header from who is no proxy is no DNS message: {:?}", &reply[..len]);
 }
 
+/// A handshake and a PROXY header that are cut off to make room, and a proxy that only looks whether we are there.
+#[test]
+fn what_we_end_ourselves_is_no_error_of_the_peers() {
+    let proxy = own_address();
+    let five = Five::start(&format!("proxy_protocol_from = [\"{proxy}\"]\ntcp_max = 2\ntcp_idle = \"1h\"\n"));
+    let metric = |name: &str, transport: &str| {
+        let name = format!("leeward_connections{name}{{transport=\"{transport}\"}}");
+        five.server.metric(&name).expect("a metric")
+    };
+    let cut = [connect_from(proxy, five.server.dns), connect(five.dot)];
+    wait_for("both to be open", || (metric("", "tcp") + metric("", "tls") == 2.0).then_some(()));
+    let mut others = [own_address(), own_address()].map(|client| connect_from(client, five.server.dns));
+    wait_for("both to be closed", || cut.iter().all(is_closed).then_some(()));
+    assert!(others.iter_mut().all(answers));
+    drop(others);
+    drop(connect_from(proxy, five.server.dns));
+    drop(connect(five.dot));
+    wait_for("all to be closed", || {
+        let accepted = metric("_accepted_total", "tcp") + metric("_accepted_total", "tls");
+        (accepted == 6.0 && metric("", "tcp") + metric("", "tls") == 0.0).then_some(())
+    });
+    assert_eq!(five.server.metric("leeward_handshakes_failed_total"), Some(0.0));
+    assert_eq!(five.server.metric("leeward_proxy_header_errors_total{kind=\"stream\"}"), Some(0.0));
+}
+
 #[test]
 fn dnsdist_tells_who_asked() {
     if !has("dnsdist") {
@@ -857,6 +1003,67 @@ fn certificates_are_replaced_while_connections_go_on() {
     }
     assert!(answers(&mut old));
     assert!(five.server.is_alive());
+}
+
+/// A renewal is shown though the reload that brings it is refused for the sake of a check; a client that was there before
+/// sees it too.
+#[test]
+fn a_renewal_does_not_wait_for_healthy_zones() {
+    if !has("nginx") {
+        return;
+    }
+    let addresses = [own_address(), own_address()];
+    let port = free_port(&addresses);
+    let _targets = addresses.map(|address| Nginx::new((address, port).into()));
+    let [a, b] = addresses.map(|address| format!("'{address}'"));
+    let checked = |path: &str| {
+        let settings = "{selector='all', backupSelector='empty', timeout=1, interval=1}";
+        format!("{}up LUA A \"ifurlup('http://x:{port}{path}', {{{a}, {b}}}, {settings})\"\n", zone())
+    };
+    let five = Five::start("");
+    five.site.write("f.test.zone", &checked("/"));
+    assert_eq!(five.server.post("/api/v1/reload").0, 200);
+    let (cert, key, root) = certificate();
+    let mut config = client_config(&five.root, &[b"dot"]);
+    let mut roots = RootCertStore::empty();
+    [&five.root, &root].iter().for_each(|&root| roots.add(root.clone()).expect("a root"));
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+        roots.into(),
+        rustls::crypto::ring::default_provider().into(),
+    );
+    config.dangerous().set_certificate_verifier(verifier.build().expect("a verifier"));
+    let config = Arc::new(config); // remembers sessions
+    let seen = || {
+        let client = ClientConnection::new(Arc::clone(&config), ServerName::try_from("localhost").expect("a name"));
+        let mut stream = StreamOwned::new(client.expect("a client"), connect(five.dot));
+        assert!(answers(&mut stream));
+        assert_eq!(stream.conn.handshake_kind(), Some(rustls::HandshakeKind::Full), "nothing is resumed");
+        stream.conn.peer_certificates().and_then(|chain| chain.first()).cloned()
+    };
+    assert_eq!([seen(), seen()], [Some(five.root.clone()), Some(five.root.clone())]);
+
+    five.site.write("cert.pem", &cert);
+    five.site.write("key.pem", &key);
+    five.site.write("f.test.zone", &checked("/bad"));
+    let (status, problem) = five.server.post("/api/v1/reload?dry_run=true");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(seen(), Some(five.root.clone()), "a rehearsal changes nothing");
+    let (status, problem) = five.server.post("/api/v1/reload");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(five.server.ask("up.f.test", RecordType::A).data.len(), 2, "the zone is the old one");
+    assert_eq!(seen(), Some(root.clone()));
+    // A reload of one zone reads no configuration, and does not bring the old one back.
+    assert_eq!(five.server.post("/api/v1/reload?zone=f.test").0, 409);
+    assert_eq!(seen(), Some(root.clone()));
+    // What needs a restart is refused as a whole.
+    let text = fs::read_to_string(five.config()).expect("read");
+    fs::write(five.config(), text.replace("udp_threads = 2", "udp_threads = 3")).expect("written");
+    let (cert, key, _) = certificate();
+    five.site.write("cert.pem", &cert);
+    five.site.write("key.pem", &key);
+    let (status, problem) = five.server.post("/api/v1/reload");
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(seen(), Some(root));
 }
 
 #[test]

@@ -321,7 +321,7 @@ fn describe_state() {
     describe_counter!("leeward_connections_accepted_total", "DNS connections that were taken in.");
     describe_counter!("leeward_connections_evicted_total", "Idle DNS connections that were closed to make room.");
     describe_counter!("leeward_connections_refused_total", "DNS connections closed at once: their client had its share.");
-    describe_counter!("leeward_handshakes_failed_total", "TLS and QUIC handshakes that failed.");
+    describe_counter!("leeward_handshakes_failed_total", "TLS and QUIC handshakes that failed or were not finished in time.");
     describe_counter!("leeward_proxy_header_errors_total", "Dropped for a PROXY header that was missing or malformed.");
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");

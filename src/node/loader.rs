@@ -147,6 +147,9 @@ impl Loader {
         if request.zone.as_ref().is_some_and(|zone| !config.zones.contains_key(zone)) {
             return report(ReloadOutcome::NoSuchZone, findings);
         }
+        if !request.dry_run {
+            self.show_certificate(&config);
+        }
         let before = std::mem::replace(&mut self.config, config);
         let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
@@ -155,8 +158,6 @@ impl Loader {
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
             (self.config, self.behind) = (before, behind);
-        } else {
-            self.show_certificate(&before);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -168,13 +169,19 @@ impl Loader {
         report
     }
 
-    /// New connections see the certificate of the configuration that has just been adopted.
-    fn show_certificate(&self, before: &Config) {
-        let [old, new] = [before, &self.config].map(|config| config.server.tls.as_ref().map(|tls| &tls.identity));
-        if let (Some(certificates), Some(identity)) = (&self.certificates, new)
-            && old != new
-        {
-            certificates.replace(identity);
+    /// New connections see the certificate of a sound configuration, whatever becomes of its zones: a renewal comes once in
+    /// two months, and must not be lost to a zone file that is bad at that moment or to a check that regresses, which have
+    /// nothing to do with it. A configuration that needs a restart is another matter. It is refused as a whole, because its
+    /// certificate may be for the names of what it changes; the refusal says so each time, and the restart that it asks for
+    /// shows the certificate.
+    fn show_certificate(&mut self, new: &Config) {
+        let (Some(certificates), Some(shown), Some(new)) = (&self.certificates, &mut self.config.server.tls, &new.server.tls)
+        else {
+            return;
+        };
+        if shown.identity != new.identity {
+            certificates.replace(&new.identity);
+            shown.identity = new.identity.clone(); // also where the rest of `new` is not adopted
             tracing::info!("the TLS certificate has been replaced");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::answers::Snapshot;
 
 /// How often retired snapshots are looked at while there are any. Query threads let go of a snapshot within a quarter
-/// of a second, busy ones at once.
+/// of a second, busy ones at once; none keeps one while it waits for a client.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs until the engine has gone.

@@ -6,7 +6,10 @@
 //! keeps its connection.
 //!
 //! **Idle** counts from the last complete message, not from the last octet: who sends half a message and then an octet
-//! now and then is idle all the while. So is a TLS handshake. A connection to which a reply is being written is busy.
+//! now and then is idle all the while. So is a TLS handshake. Over TCP, DoT and DoQ a connection is busy while a reply
+//! waits for room to be written: it is the client's turn then, but it has not gone silent. Over DoH it is hyper that
+//! writes, and it does not say when it has; so such a connection is as old as its last query and no more, which for a
+//! client that reads is the same, since answers take microseconds.
 //! Near the cap all get less time (RFC 7766 6.2.3, RFC 9210 4): see [`Connections::patience`].
 //!
 //! When the system has run out of descriptors, what was open then was too much: for a while there is room for an eighth
@@ -26,10 +29,13 @@ use tokio::sync::{Notify, watch};
 
 use super::clock;
 use super::counters::{Counters, Eviction};
+use super::room::Room;
 use crate::answers::Transport;
 
 /// The least patience near the cap, unless `tcp_idle` is shorter: a round trip around the world and a lost packet.
 const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// How long the end of a connection may take: the last replies, and the farewell of its protocol.
+const PARTING: Duration = Duration::from_millis(200);
 /// A connection looks so many times per idle time whether the patience has become shorter.
 const LOOKS: u32 = 4;
 /// So many busy connections are passed over in search of an idle one. When the oldest of all are busy, they are
@@ -88,8 +94,10 @@ struct Entry {
 struct State {
     /// When the last complete message came, or the connection: milliseconds on the monotonic clock.
     since: AtomicU64,
-    /// Whether a reply is being written.
-    busy: AtomicBool,
+    /// How many replies are being written.
+    busy: AtomicUsize,
+    /// Whether it had to make room.
+    evicted: AtomicBool,
     close: Notify,
 }
 
@@ -99,6 +107,38 @@ pub(super) struct Connection {
     connections: Arc<Connections>,
     id: Id,
     state: Arc<State>,
+    room: Room,
+}
+
+/// Why a connection must be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// It was idle for too long.
+    Idle,
+    /// It had to make room.
+    Evicted,
+    /// The server stops.
+    Stopped,
+}
+
+/// Says, for as long as it lives, that a reply is being written.
+#[must_use]
+pub(super) struct Busy<'c>(&'c State);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn new(now: u64) -> Self {
+        Self { since: AtomicU64::new(now), busy: AtomicUsize::new(0), evicted: AtomicBool::new(false), close: Notify::new() }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Connections {
@@ -127,7 +167,7 @@ impl Connections {
         }
         let id = table.next;
         table.next += 1;
-        let state = Arc::new(State { since: AtomicU64::new(now), busy: AtomicBool::new(false), close: Notify::new() });
+        let state = Arc::new(State::new(now));
         table.by_age.insert((now, id));
         table.open.insert(id, Entry { transport, client: None, listed: now, state: Arc::clone(&state) });
         if let Some(client) = client {
@@ -135,7 +175,7 @@ impl Connections {
         }
         self.open.store(table.open.len(), Ordering::Relaxed);
         self.counters.opened(transport);
-        Some(Connection { connections: Arc::clone(self), id, state })
+        Some(Connection { connections: Arc::clone(self), id, state, room: Room::new() })
     }
 
     /// The system has run out of descriptors: closes an eighth of the connections, the idlest, and takes in no more than
@@ -196,6 +236,7 @@ impl Connections {
 
     fn evict(&self, table: &mut Table, id: Id, why: Eviction) {
         if let Some(entry) = table.remove(id) {
+            entry.state.evicted.store(true, Ordering::Relaxed);
             entry.state.close.notify_one();
             self.counters.closed(entry.transport);
             self.counters.evicted(why);
@@ -240,7 +281,7 @@ impl Table {
             if since > listed {
                 entry.listed = since;
                 self.by_age.insert((since, id));
-            } else if entry.state.busy.load(Ordering::Relaxed) && busy.len() < BUSY_PASSED_OVER {
+            } else if entry.state.is_busy() && busy.len() < BUSY_PASSED_OVER {
                 busy.push((listed, id));
             } else {
                 self.by_age.insert((listed, id));
@@ -254,7 +295,7 @@ impl Table {
 
     fn idlest_of(&self, client: IpAddr) -> Option<Id> {
         let theirs = self.clients.get(&client)?.iter().filter_map(|&id| Some((id, &self.open.get(&id)?.state)));
-        let idle = theirs.filter(|(_, state)| !state.busy.load(Ordering::Relaxed));
+        let idle = theirs.filter(|(_, state)| !state.is_busy());
         idle.min_by_key(|(id, state)| (state.since.load(Ordering::Relaxed), *id)).map(|(id, _)| id)
     }
 }
@@ -275,23 +316,44 @@ impl Connection {
         self.state.since.store(clock::now().monotonic, Ordering::Relaxed);
     }
 
-    /// Says that a reply is being written, or no longer.
-    pub(super) fn set_busy(&self, busy: bool) {
-        self.state.busy.store(busy, Ordering::Relaxed);
+    /// Says that a reply is being written, until what it returns is dropped.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.state.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(&self.state)
     }
 
-    /// Resolves when the connection must be closed: it was idle for too long, it had to make room, or the server stops.
-    pub(super) async fn over(&self) {
+    /// Where the queries of its streams come in.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// How long a query may take to come in, and its reply to be taken.
+    pub(super) fn patience(&self) -> Duration {
+        self.connections.patience()
+    }
+
+    /// How long its end may take. One that had to make room is counted out already: it gets no time at all, or a client
+    /// that connects as fast as it can would hold more sockets than there are places. (Time-outs of no length still let
+    /// happen what can happen at once, such as sending `close_notify`.)
+    pub(super) fn parting(&self) -> Duration {
+        if self.state.evicted.load(Ordering::Relaxed) { Duration::ZERO } else { PARTING }
+    }
+
+    /// Resolves when the connection must be closed.
+    pub(super) async fn over(&self) -> Over {
         loop {
+            if self.state.evicted.load(Ordering::Relaxed) {
+                return Over::Evicted;
+            }
             let idle = Duration::from_millis(clock::now().monotonic.saturating_sub(self.state.since.load(Ordering::Relaxed)));
             let left = self.connections.patience().saturating_sub(idle);
             if left.is_zero() {
-                return;
+                return Over::Idle;
             }
             let look = left.min(self.connections.limits.idle / LOOKS).max(Duration::from_millis(1));
             tokio::select! {
-                () = self.state.close.notified() => return,
-                () = self.connections.stopped() => return,
+                () = self.state.close.notified() => {}
+                () = self.connections.stopped() => return Over::Stopped,
                 () = tokio::time::sleep(look) => {}
             }
         }
@@ -347,11 +409,11 @@ mod tests {
         for (connection, at) in open.iter().zip([40, 20, 30, 10]) {
             spoke(connection, at);
         }
-        open[3].set_busy(true);
+        let busy = open[3].busy();
         let fifth = connections.admit(Transport::Tcp, client(9)).expect("room is made");
         assert_eq!(open.iter().map(told).collect::<Vec<_>>(), [false, true, false, false], "the oldest that is not busy");
         spoke(&fifth, 50);
-        open[3].set_busy(false);
+        drop(busy);
         let _sixth = connections.admit(Transport::Tls, client(9)).expect("room is made");
         assert_eq!(open.iter().map(told).collect::<Vec<_>>(), [false, true, false, true]);
         drop(open);
@@ -378,10 +440,8 @@ mod tests {
     fn when_all_are_busy_the_slowest_reader_goes() {
         let (connections, _stop) = connections(100, 100);
         let open: Vec<Connection> = (0..100).filter_map(|_| connections.admit(Transport::Tcp, client(1))).collect();
-        open.iter().zip(1..).for_each(|(connection, at)| {
-            spoke(connection, at);
-            connection.set_busy(true);
-        });
+        open.iter().zip(1..).for_each(|(connection, at)| spoke(connection, at));
+        let _all: Vec<Busy<'_>> = open.iter().map(Connection::busy).collect();
         let _new = connections.admit(Transport::Tcp, client(2)).expect("room is made");
         assert!(told(&open[0]));
         assert_eq!(open.iter().filter(|connection| told(connection)).count(), 1);
@@ -401,11 +461,37 @@ mod tests {
         let third = connections.admit(Transport::Quic, client(2)).expect("room is made");
         spoke(&third, 30);
         assert_eq!([&other, &first, &second, &third].map(told), [false, true, false, false]);
-        [&second, &third].iter().for_each(|connection| connection.set_busy(true));
+        let _both = [&second, &third].map(Connection::busy);
         assert!(connections.admit(Transport::Tcp, client(2)).is_none(), "all of its own are busy");
         let proxied = connections.admit(Transport::Tcp, None).expect("room");
         assert!(!proxied.belongs_to(client(2).expect("an address")));
         assert!(proxied.belongs_to(client(3).expect("an address")));
+    }
+
+    #[tokio::test]
+    async fn who_made_room_goes_at_once() {
+        let (connections, stop) = connections(1, 1);
+        let first = connections.admit(Transport::Tcp, client(1)).expect("room");
+        assert_eq!(first.parting(), PARTING);
+        let second = connections.admit(Transport::Tcp, client(2)).expect("room is made");
+        assert_eq!((first.over().await, first.over().await), (Over::Evicted, Over::Evicted));
+        assert_eq!((first.parting(), second.parting()), (Duration::ZERO, PARTING));
+        stop.send_replace(true);
+        assert_eq!(second.over().await, Over::Stopped);
+        let idle = connections.admit(Transport::Tcp, client(3)).expect("room is made");
+        idle.state.since.store(0, Ordering::Relaxed);
+        assert_eq!(idle.over().await, Over::Idle);
+    }
+
+    #[test]
+    fn a_connection_is_busy_until_its_last_reply_is_written() {
+        let (connections, _stop) = connections(1, 1);
+        let connection = connections.admit(Transport::Quic, client(1)).expect("room");
+        let (first, second) = (connection.busy(), connection.busy());
+        drop(first);
+        assert!(connection.state.is_busy());
+        drop(second);
+        assert!(!connection.state.is_busy());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! What happens to connections, counted. Shared by all threads: it is touched when a connection opens or ends, not by
 //! queries, but for a UDP datagram with a broken PROXY header, which is dropped anyway.
+//!
+//! An error of the peer's is what it said and should not have said. A connection that we end ourselves, to make room or
+//! because we stop, is none, nor one that the peer leaves. A time-out is one of a handshake, over TLS and QUIC alike: who
+//! has begun one and hears nothing more is what a path that drops big packets looks like, and nobody else would tell. It
+//! is none of a PROXY header: a proxy may open connections before it has anything to send.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,7 +59,7 @@ pub struct Counted {
     pub evicted: Vec<(&'static str, u64)>,
     /// Connections that were closed at once: their client had its share, and none of its own was idle.
     pub refused: u64,
-    /// TLS and QUIC handshakes that failed.
+    /// TLS and QUIC handshakes that failed, or were not finished in time.
     pub handshakes_failed: u64,
     /// Datagrams and connections that were dropped for a PROXY header that was missing or malformed.
     pub proxy_errors: [(&'static str, u64); 2],

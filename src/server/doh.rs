@@ -7,24 +7,29 @@
 //! | `GET` without `dns`, twice, or not base64url without padding | 400 |
 //! | `POST` of another media type | 415 |
 //! | more than 65,535 octets | 413 |
+//! | one whose body takes longer than a connection may be idle | 408 |
+//! | one too many whose body is still coming in (see `room`) | 503 |
 //! | what is no query at all (RFC 1035 header too short, or a response) | 400 |
 //! | any query | 200 with what DNS says of it, errors too (RFC 8484 4.2.1) |
 //!
-//! `Cache-Control: max-age` is the smallest TTL of the answer, or the negative TTL (RFC 8484 5.1). Streams of a connection
-//! and headers are bounded; how long a request may take is the connection's idle time, which counts from the last whole
-//! query, so that a body or a header that trickles in does not hold it.
+//! `Cache-Control: max-age` is the smallest TTL of the answer, or the negative TTL (RFC 8484 5.1). It is `private`: answers
+//! depend on who asks, and a shared cache in front of us would give one client's to another (RFC 9111 5.2.2.7).
+//!
+//! Streams of a connection, headers and bodies are bounded. The connection's idle time counts from its last whole query, so
+//! that a body or a header that trickles in does not hold the connection. But queries on other streams of HTTP/2 do hold
+//! it: so each request has a time of its own for its body. A header needs none: in HTTP/1.1 it is alone on its connection,
+//! and in HTTP/2 nothing may come between the frames of one (RFC 9113 4.3).
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -36,17 +41,20 @@ use tokio_rustls::server::TlsStream;
 use super::connections::Connection;
 use super::desk::Desk;
 use super::records;
+use super::room::{Gathering, Room};
 use crate::answers::Transport;
 
 const MEDIA_TYPE: &str = "application/dns-message";
 const MESSAGE_MAX: usize = 65_535;
-/// Requests of a connection at a time. Answers take microseconds, so only requests that are still coming in count; each
-/// may hold one message.
+/// Requests of a connection at a time. Answers take microseconds, so only requests that are still coming in and replies
+/// that are not yet taken count.
 const STREAMS_MAX: u32 = 32;
 /// Octets of a request's head: a query of 12 KiB in a URL. Longer ones are for POST.
 const HEAD_MAX: usize = 16 * 1024;
-/// How long the replies in hand may take when the connection must go.
-const PARTING: Duration = Duration::from_millis(200);
+/// Octets of one HTTP/2 body that may be under way to us, or here and not yet read: the least that the protocol begins with.
+const STREAM_WINDOW: u32 = 65_535;
+/// The same of all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 128 * 1024;
 
 type Reply = Response<Full<Bytes>>;
 
@@ -70,24 +78,29 @@ pub(super) async fn serve(
     // However HTTP ends (an error of the client's, an end of its own choice) is the client's affair.
     if is_http2 {
         let mut builder = http2::Builder::new(Here);
-        builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_MAX as u32);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_MAX as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
         let mut served = pin!(builder.serve_connection(io, service));
         tokio::select! {
             _ended = &mut served => return,
-            () = connection.over() => {}
+            _over = connection.over() => {}
         }
         served.as_mut().graceful_shutdown();
-        drop(timeout(PARTING, served).await);
+        drop(timeout(connection.parting(), served).await);
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_MAX);
         let mut served = pin!(builder.serve_connection(io, service));
         tokio::select! {
             _ended = &mut served => return,
-            () = connection.over() => {}
+            _over = connection.over() => {}
         }
         served.as_mut().graceful_shutdown();
-        drop(timeout(PARTING, served).await);
+        drop(timeout(connection.parting(), served).await);
     }
 }
 
@@ -102,13 +115,14 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Here {
 }
 
 async fn reply(desk: &Desk, path: &str, client: IpAddr, connection: &Connection, request: Request<Incoming>) -> Reply {
-    let query = match query(path, request).await {
+    let taken_in = timeout(connection.patience(), query(path, connection.room(), request)).await;
+    let query = match taken_in.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)) {
         Ok(query) => query,
         Err(status) => return refusal(status),
     };
     connection.asked();
     let snapshot = desk.snapshot();
-    match desk.answer(&snapshot, (client, Transport::Https), &query, success) {
+    match desk.answer(&snapshot, (client, Transport::Https), query.octets(), success) {
         Some(reply) => reply,
         None => refusal(StatusCode::BAD_REQUEST),
     }
@@ -118,7 +132,7 @@ fn success(message: &[u8]) -> Reply {
     let mut reply = Response::new(Full::new(Bytes::copy_from_slice(message)));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    let lifetime = HeaderValue::try_from(format!("max-age={}", records::lifetime(message)));
+    let lifetime = HeaderValue::try_from(format!("private, max-age={}", records::lifetime(message)));
     headers.extend(lifetime.ok().map(|lifetime| (CACHE_CONTROL, lifetime)));
     reply
 }
@@ -133,27 +147,43 @@ fn refusal(status: StatusCode) -> Reply {
 }
 
 /// The DNS message of a request.
-async fn query<B>(path: &str, request: Request<B>) -> Result<Vec<u8>, StatusCode>
+async fn query<'r, B>(path: &str, room: &'r Room, request: Request<B>) -> Result<Gathering<'r>, StatusCode>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    B: Body<Data = Bytes>,
 {
     if request.uri().path() != path {
         return Err(StatusCode::NOT_FOUND);
     }
     match *request.method() {
-        Method::GET => from_url(request.uri().query().unwrap_or_default()).ok_or(StatusCode::BAD_REQUEST),
+        Method::GET => {
+            let query = from_url(request.uri().query().unwrap_or_default()).ok_or(StatusCode::BAD_REQUEST)?;
+            let mut gathered = room.gather();
+            gathered.add(&query).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            Ok(gathered)
+        }
         Method::POST => {
             if !has_media_type(request.headers().get(CONTENT_TYPE)) {
                 return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             }
-            match Limited::new(request.into_body(), MESSAGE_MAX).collect().await {
-                Ok(body) => Ok(body.to_bytes().into()),
-                Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
-                Err(_) => Err(StatusCode::BAD_REQUEST),
-            }
+            from_body(room, request.into_body()).await
         }
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
     }
+}
+
+/// All of a body.
+async fn from_body<B: Body<Data = Bytes>>(room: &Room, body: B) -> Result<Gathering<'_>, StatusCode> {
+    let mut body = pin!(body);
+    let mut gathered = room.gather();
+    while let Some(frame) = body.frame().await {
+        // What is no data is trailers, which say nothing to us.
+        let Ok(data) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        if gathered.octets().len() + data.len() > MESSAGE_MAX {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        gathered.add(&data).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    }
+    Ok(gathered)
 }
 
 /// The value of the one parameter `dns`.
@@ -177,7 +207,9 @@ mod tests {
     async fn judged(method: &str, uri: &str, media_type: &str, body: &[u8]) -> Result<Vec<u8>, u16> {
         let request = Request::builder().method(method).uri(uri).header(CONTENT_TYPE, media_type);
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
-        query("/dns-query", request).await.map_err(|status| status.as_u16())
+        let room = Room::new();
+        let query = query("/dns-query", &room, request).await;
+        query.map(|query| query.octets().to_vec()).map_err(|status| status.as_u16())
     }
 
     #[tokio::test]

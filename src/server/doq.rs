@@ -11,6 +11,11 @@
 //!
 //! What breaks the protocol ends the connection with DOQ_PROTOCOL_ERROR: another message id, more or less than one
 //! message, the option edns-tcp-keepalive (RFC 9250 5.5.2), or what is no query at all. No early data is taken.
+//!
+//! Each stream has a time of its own for its query and its reply: other streams of the connection, which prove it alive,
+//! do not prolong it. Octets are taken in order and copied (see `room`). Those that come out of order, or that are not
+//! asked for yet, are quinn's, which joins small pieces of them, and are bounded by [`RECEIVE_WINDOW`]; octets that were
+//! read count no longer for that window, which is why it could not bound what is kept here.
 
 use std::io;
 use std::net::UdpSocket;
@@ -19,12 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig, TransportConfig, VarInt};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig, TransportConfig, VarInt};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::connections::Connection;
+use super::connections::{Connection, Over};
 use super::desk::Desk;
+use super::room::{Gathering, Room};
 use super::{Shared, records};
 use crate::answers::{Transport, Worker};
 
@@ -33,7 +39,7 @@ use crate::answers::{Transport, Worker};
 const STREAMS_MAX: u32 = 32;
 /// A length and a message.
 const STREAM_LEN_MAX: usize = 2 + 65_535;
-/// Octets of a connection that may be under way to us.
+/// Octets of a connection that may be under way to us, or here and not yet read.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// Octets of replies that a connection may have waiting.
 const SEND_WINDOW: u64 = 512 * 1024;
@@ -118,15 +124,24 @@ impl House {
     async fn serve(&self, incoming: Incoming, connection: &Rc<Connection>) {
         let shaken = tokio::select! {
             shaken = async { incoming.accept()?.await } => shaken,
-            () = connection.over() => return,
+            over = connection.over() => {
+                if over == Over::Idle {
+                    self.shared.counters.handshake_failed();
+                }
+                return;
+            }
         };
-        let Ok(quic) = shaken else { return self.shared.counters.handshake_failed() };
+        let quic = match shaken {
+            Ok(quic) => quic,
+            Err(ConnectionError::LocallyClosed | ConnectionError::Reset) => return,
+            Err(_) => return self.shared.counters.handshake_failed(),
+        };
         if !connection.belongs_to(quic.remote_address().ip()) {
             return quic.close(DOQ_EXCESSIVE_LOAD, b"too many connections");
         }
         let reason = tokio::select! {
             () = self.accept_streams(&quic, connection) => return,
-            () = connection.over() => DOQ_NO_ERROR,
+            _over = connection.over() => DOQ_NO_ERROR,
         };
         quic.close(reason, b"");
     }
@@ -137,7 +152,7 @@ impl House {
             let (desk, quic, connection) = (Rc::clone(&self.desk), quic.clone(), Rc::clone(connection));
             tokio::task::spawn_local(async move {
                 match exchange(&desk, &quic, &connection, send, receive).await {
-                    Ok(()) | Err(Broken::Stream) => {}
+                    Ok(()) | Err(Broken::Stream | Broken::Load) => {}
                     Err(Broken::Protocol) => quic.close(DOQ_PROTOCOL_ERROR, b""),
                 }
             });
@@ -149,11 +164,13 @@ impl House {
 enum Broken {
     /// The client took it back, or its connection has gone.
     Stream,
+    /// It took too long, or there was no room for it.
+    Load,
     /// It is not what DoQ allows.
     Protocol,
 }
 
-/// One query, one reply.
+/// One query, one reply, in the time that a connection may be idle.
 async fn exchange(
     desk: &Desk,
     quic: &quinn::Connection,
@@ -161,18 +178,51 @@ async fn exchange(
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), Broken> {
-    let framed = receive.read_to_end(STREAM_LEN_MAX).await.map_err(|error| match error {
-        ReadToEndError::TooLong => Broken::Protocol,
-        ReadToEndError::Read(_) => Broken::Stream,
-    })?;
-    let query = the_query(&framed).ok_or(Broken::Protocol)?;
+    let exchanged = timeout(connection.patience(), async {
+        let reply = reply(desk, quic, connection, &mut receive).await?;
+        let _busy = connection.busy();
+        send.write_all(&reply).await.map_err(|_| Broken::Stream)?;
+        send.finish().map_err(|_| Broken::Stream)
+    });
+    let exchanged = exchanged.await.unwrap_or(Err(Broken::Load));
+    if exchanged.is_err() {
+        // A stream that is only dropped is finished, as though what was written of the reply were all.
+        let (_over, _over_too) = (send.reset(DOQ_EXCESSIVE_LOAD), receive.stop(DOQ_EXCESSIVE_LOAD));
+    }
+    exchanged
+}
+
+/// The framed reply to the query of a stream. What the query took is given back before the reply waits for anything.
+async fn reply(
+    desk: &Desk,
+    quic: &quinn::Connection,
+    connection: &Connection,
+    receive: &mut RecvStream,
+) -> Result<Vec<u8>, Broken> {
+    let framed = read_framed(receive, connection.room()).await?;
+    let query = the_query(framed.octets()).ok_or(Broken::Protocol)?;
     connection.asked();
     let snapshot = desk.snapshot();
     let asker = (quic.remote_address().ip(), Transport::Quic);
     let reply = desk.answer(&snapshot, asker, query, |reply| [&(reply.len() as u16).to_be_bytes(), reply].concat());
-    drop(snapshot);
-    send.write_all(&reply.ok_or(Broken::Protocol)?).await.map_err(|_| Broken::Stream)?;
-    send.finish().map_err(|_| Broken::Stream)
+    reply.ok_or(Broken::Protocol)
+}
+
+/// All of a stream, which must end where its length says, or sooner.
+async fn read_framed<'r>(receive: &mut RecvStream, room: &'r Room) -> Result<Gathering<'r>, Broken> {
+    let mut framed = room.gather();
+    while let Some(chunk) = receive.read_chunk(STREAM_LEN_MAX, true).await.map_err(|_| Broken::Stream)? {
+        framed.add(&chunk.bytes).map_err(|_| Broken::Load)?;
+        if is_too_long(framed.octets()) {
+            return Err(Broken::Protocol);
+        }
+    }
+    Ok(framed)
+}
+
+/// Whether there is more than the one message.
+fn is_too_long(framed: &[u8]) -> bool {
+    framed.split_first_chunk::<2>().is_some_and(|(len, rest)| rest.len() > usize::from(u16::from_be_bytes(*len)))
 }
 
 /// The message of a stream, where it is what DoQ allows.

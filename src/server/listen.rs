@@ -16,15 +16,8 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_millis(250);
 const PORT_TRIES: usize = 20;
 /// The setting that names the addresses of UDP and TCP.
 const LISTEN: &str = "[server] listen";
-/// Connections that the kernel completes before we accept them; it caps this at `net.core.somaxconn`, which is as much by
-/// default. A client for whom there is no room tries again after a second, so a burst must find some.
-const TCP_BACKLOG: i32 = 4096;
-
-/// Octets that a TCP connection may have waiting in the kernel, to us and from us; the kernel takes twice that, for what it
-/// notes beside them. Left to itself it would give each connection megabytes, and thousands that never read could take
-/// all that it has for TCP, from everybody.
-const TCP_RECEIVE: usize = 16 * 1024;
-const TCP_SEND: usize = 64 * 1024;
+/// Connections that the kernel completes before we accept them.
+const TCP_BACKLOG: i32 = 1024;
 
 /// Octets that a TCP connection may have waiting in the kernel, to us and from us; the kernel takes twice that, for what it
 /// notes beside them. Left to itself it would give each connection megabytes, and thousands that never read could take
@@ -53,19 +46,20 @@ pub(super) struct Listener {
 
 /// An address could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({protocol}): {source}; {}", self.remedy())]
+#[error("cannot listen on {address} ({protocol}): {cause}; {}", self.remedy())]
 pub struct BindError {
     address: SocketAddr,
     protocol: &'static str,
     /// The setting that names the address.
     setting: &'static str,
-    source: io::Error,
+    /// In the text, and so no `source`, which would be said twice.
+    cause: io::Error,
 }
 
 impl BindError {
     fn remedy(&self) -> String {
         let setting = self.setting;
-        match self.source.kind() {
+        match self.cause.kind() {
             io::ErrorKind::AddrInUse => format!("stop the server that has the port, or change `{setting}`"),
             io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".into(),
             io::ErrorKind::AddrNotAvailable => {
@@ -89,7 +83,7 @@ pub fn trial_bind(config: &Config) -> Result<(), BindError> {
         }
     }
     for (_, setting, address) in config.encrypted_streams() {
-        bind.tcp(address).map_err(|source| BindError { address, protocol: "tcp", setting, source })?;
+        bind.tcp(address).map_err(|cause| BindError { address, protocol: "tcp", setting, cause })?;
     }
     for address in config.quic() {
         bind.quic(address)?;
@@ -110,11 +104,11 @@ impl Sockets {
             sockets.bind_plain(&bind, address)?;
         }
         for (transport, setting, address) in config.encrypted_streams() {
-            sockets.bind_encrypted(&bind, transport, address).map_err(|source| BindError {
+            sockets.bind_encrypted(&bind, transport, address).map_err(|cause| BindError {
                 address,
                 protocol: "tcp",
                 setting,
-                source,
+                cause,
             })?;
         }
         for address in config.quic() {
@@ -134,7 +128,7 @@ impl Sockets {
             bound => bound?,
         };
         let bound = first.1.local_addr();
-        let address = bound.map_err(|source| BindError { address, protocol: "tcp", setting: LISTEN, source })?;
+        let address = bound.map_err(|cause| BindError { address, protocol: "tcp", setting: LISTEN, cause })?;
         self.addresses.push((Transport::Udp, address));
         self.take(0, first);
         for thread in 1..bind.config.threads {
@@ -163,7 +157,7 @@ impl Sockets {
 impl Config {
     /// Whether an address of the default list failed because the host lacks its family, as hosts without IPv6 do.
     fn lacks_family(&self, error: &BindError) -> bool {
-        let lacking = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL].map(Some).contains(&error.source.raw_os_error());
+        let lacking = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL].map(Some).contains(&error.cause.raw_os_error());
         self.listen_is_default && error.address.is_ipv6() && lacking
     }
 
@@ -190,7 +184,7 @@ struct Bind<'c> {
 impl Bind<'_> {
     /// UDP and TCP on one address and port.
     fn pair(&self, address: SocketAddr) -> Result<(UdpSocket, TcpListener), BindError> {
-        let failed = |protocol| move |source| BindError { address, protocol, setting: LISTEN, source };
+        let failed = |protocol| move |cause| BindError { address, protocol, setting: LISTEN, cause };
         let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
         loop {
             let udp = self.udp(address).map_err(failed("udp"))?;
@@ -199,7 +193,7 @@ impl Bind<'_> {
             match self.tcp(bound) {
                 Ok(tcp) => return Ok((udp, tcp)),
                 Err(_) if tries > 0 => {}
-                Err(source) => return Err(failed("tcp")(source)),
+                Err(cause) => return Err(failed("tcp")(cause)),
             }
         }
     }
@@ -240,7 +234,7 @@ impl Bind<'_> {
             let address = socket.local_addr()?;
             Ok((socket, address))
         };
-        bind().map_err(|source| BindError { address, protocol: "udp", setting: "[server.tls] doq", source })
+        bind().map_err(|cause| BindError { address, protocol: "udp", setting: "[server.tls] doq", cause })
     }
 
     fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

@@ -12,12 +12,14 @@
 //! - `listen`: sockets. `batch`, `udp`: datagrams. `tcp`: accepting connections. `stream`: messages on TCP and DoT.
 //!   `doh`, `doq`: the other two.
 //! - `connections`: caps, eviction, idle time. `proxy`: who the client is behind a proxy. `tls`: certificates.
-//! - `desk`: what the connections of a thread share. `counters`: what happened to connections.
+//! - `desk`: what the connections of a thread share. `room`: what unfinished queries of one may take. `counters`: what
+//!   happened to connections. `complaint`: what is said of errors.
 //!
 //! Never here: what an answer is; any wait for the control plane.
 
 mod batch;
 mod clock;
+mod complaint;
 mod connections;
 mod counters;
 mod desk;
@@ -26,6 +28,7 @@ mod doq;
 mod listen;
 mod proxy;
 mod records;
+mod room;
 mod stream;
 mod tcp;
 mod tls;
@@ -43,6 +46,7 @@ use crate::geo::Net;
 
 use connections::{Connections, Limits};
 pub use counters::{Counted, Counters};
+use listen::Listener;
 pub use listen::{BindError, Sockets, trial_bind};
 pub use tls::{Certificates, Identity, IdentityError};
 
@@ -113,7 +117,6 @@ struct Shared {
     proxies: Arc<[Net]>,
     counters: Arc<Counters>,
     connections: Arc<Connections>,
-    tls: Option<Handshakes>,
 }
 
 impl Shared {
@@ -123,23 +126,51 @@ impl Shared {
     }
 }
 
-/// The server's side of handshakes, and what else depends on the transport.
+/// What is spoken on the connections of a listener, with what its handshakes need: an encrypted one without is no value.
 #[derive(Clone)]
+enum Protocol {
+    Plain,
+    Dot(Arc<rustls::ServerConfig>),
+    /// With the path.
+    Doh(Arc<rustls::ServerConfig>, Arc<str>),
+}
+
+/// The server's side of handshakes.
 struct Handshakes {
-    dot: Arc<rustls::ServerConfig>,
-    doh: Arc<rustls::ServerConfig>,
+    dot: Protocol,
+    doh: Protocol,
     doq: quinn::ServerConfig,
-    doh_path: Arc<str>,
 }
 
 impl Handshakes {
+    /// Those that the configuration needs; `None` where it has no encrypted transport.
+    fn of(config: &Config, certificates: Option<&Certificates>) -> io::Result<Option<Self>> {
+        match (&config.tls, certificates) {
+            (None, _) => Ok(None),
+            (Some(tls), Some(certificates)) => Self::new(certificates, tls, config.tcp_idle).map(Some).map_err(io::Error::other),
+            (Some(_), None) => Err(io::Error::other("encrypted transports are configured, and there is no certificate")),
+        }
+    }
+
     fn new(certificates: &Certificates, config: &TlsConfig, idle: Duration) -> Result<Self, rustls::Error> {
+        let doh = tls::over_tcp(certificates, &[b"h2", b"http/1.1"])?;
         Ok(Self {
-            dot: tls::over_tcp(certificates, &[b"dot"])?,
-            doh: tls::over_tcp(certificates, &[b"h2", b"http/1.1"])?,
+            dot: Protocol::Dot(tls::over_tcp(certificates, &[b"dot"])?),
+            doh: Protocol::Doh(doh, config.doh_path.as_str().into()),
             doq: doq::config(tls::over_quic(certificates, &[b"doq"])?, idle)?,
-            doh_path: config.doh_path.as_str().into(),
         })
+    }
+
+    /// What is spoken on a listener of this transport. There is no way from an encrypted one to clear text.
+    fn protocol(handshakes: Option<&Self>, transport: Transport) -> io::Result<Protocol> {
+        match (transport, handshakes) {
+            (Transport::Tcp, _) => Ok(Protocol::Plain),
+            (Transport::Tls, Some(handshakes)) => Ok(handshakes.dot.clone()),
+            (Transport::Https, Some(handshakes)) => Ok(handshakes.doh.clone()),
+            (Transport::Udp | Transport::Tls | Transport::Https | Transport::Quic, _) => {
+                Err(io::Error::other(format!("a listener for {} and nothing to speak on it", transport.as_str())))
+            }
+        }
     }
 }
 
@@ -156,15 +187,17 @@ impl Server {
     /// Answers on `sockets`; `seed` gives each worker its random source.
     ///
     /// # Errors
-    /// When a thread cannot be spawned, or the certificate cannot be used.
+    /// When a thread cannot be spawned, or the certificate cannot be used, or is not there and needed.
     pub fn start(config: &Config, sockets: Sockets, context: Context, seed: &mut fastrand::Rng) -> io::Result<Self> {
         let Context { published, proxies, certificates, counters } = context;
         let (tcp_stop, stopping) = tokio::sync::watch::channel(false);
         let limits = Limits { max: config.tcp_max.max(1), per_client: config.tcp_per_client.max(1), idle: config.tcp_idle };
-        let handshakes = |(tls, certificates): (&TlsConfig, &Certificates)| Handshakes::new(certificates, tls, limits.idle);
-        let tls = config.tls.as_ref().zip(certificates.as_ref()).map(handshakes).transpose().map_err(io::Error::other)?;
+        let handshakes = Handshakes::of(config, certificates.as_ref())?;
+        let spoken = |listener: Listener| Ok((Handshakes::protocol(handshakes.as_ref(), listener.transport)?, listener));
+        let tcp = sockets.tcp.into_iter().map(|listeners| listeners.into_iter().map(spoken).collect());
+        let tcp = tcp.collect::<io::Result<Vec<Vec<(Protocol, Listener)>>>>()?;
         let connections = Arc::new(Connections::new(limits, Arc::clone(&counters), stopping));
-        let shared = Shared { published, proxies, counters, connections, tls };
+        let shared = Shared { published, proxies, counters, connections };
         let mut server = Self { stop: Arc::default(), tcp_stop, threads: Vec::new(), addresses: sockets.addresses };
         let mut slots = 0..;
         let mut worker = || Worker::new(slots.next().unwrap_or(usize::MAX), seed.fork());
@@ -172,13 +205,13 @@ impl Server {
             let (worker, stop, shared) = (worker(), Arc::clone(&server.stop), shared.clone());
             server.spawn("dns-udp", move || udp::run(&socket, worker, &shared, &stop))?;
         }
-        for listeners in sockets.tcp {
+        for listeners in tcp {
             let (worker, shared) = (worker(), shared.clone());
             server.spawn("dns-tcp", move || tcp::run(listeners, worker, shared))?;
         }
-        if let Some(config) = shared.tls.as_ref().map(|tls| tls.doq.clone()).filter(|_| !sockets.quic.is_empty()) {
+        if let Some(handshakes) = handshakes.filter(|_| !sockets.quic.is_empty()) {
             let (worker, shared) = (worker(), shared.clone());
-            server.spawn("dns-quic", move || doq::run(sockets.quic, worker, &config, &shared))?;
+            server.spawn("dns-quic", move || doq::run(sockets.quic, worker, &handshakes.doq, &shared))?;
         }
         Ok(server)
     }
@@ -204,5 +237,50 @@ impl Server {
                 tracing::error!("a DNS thread had panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::{Options, Snapshot};
+
+    #[test]
+    fn encrypted_transports_never_speak_clear_text() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let identity = Identity::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes());
+        let any = || vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let tls = TlsConfig {
+            identity: identity.expect("an identity"),
+            dot: any(),
+            doh: any(),
+            doq: any(),
+            doh_path: "/dns-query".into(),
+        };
+        let config = Config {
+            listen: Vec::new(),
+            listen_is_default: false,
+            freebind: false,
+            threads: 1,
+            rcvbuf: 4096,
+            tcp_max: 1,
+            tcp_per_client: 1,
+            tcp_idle: Duration::from_secs(1),
+            tls: Some(tls),
+        };
+        let snapshot = Snapshot::empty(Arc::new(Options::default()), config.workers());
+        let context = Context {
+            published: Published::new(Arc::new(snapshot)),
+            proxies: Arc::new([]),
+            certificates: None,
+            counters: Arc::default(),
+        };
+        let sockets = Sockets::bind(&config).expect("bound");
+        let started = Server::start(&config, sockets, context.clone(), &mut fastrand::Rng::with_seed(1));
+        assert!(started.is_err_and(|error| error.to_string().contains("certificate")));
+        // Nor where the sockets are another configuration's.
+        let sockets = Sockets::bind(&config).expect("bound");
+        let started = Server::start(&Config { tls: None, ..config }, sockets, context, &mut fastrand::Rng::with_seed(1));
+        assert!(started.is_err_and(|error| error.to_string().contains("tls")));
     }
 }

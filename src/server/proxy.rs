@@ -10,6 +10,7 @@
 //!
 //! Why by hand: a fixed head of sixteen octets and two address forms are less than a crate's interface to them.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -21,6 +22,12 @@ const VERSION: u8 = 2;
 /// No header where there must be one, or a broken one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
+
+impl From<Malformed> for io::Error {
+    fn from(Malformed: Malformed) -> Self {
+        io::ErrorKind::InvalidData.into()
+    }
+}
 
 /// What stands before the addresses.
 #[derive(Clone, Copy, Debug)]
@@ -78,13 +85,17 @@ pub(super) fn datagram(datagram: &[u8], proxy: IpAddr) -> Result<(IpAddr, &[u8])
 }
 
 /// Reads the header from the front of a connection from `proxy`, and nothing beyond it; the client.
-pub(super) async fn stream(stream: &mut (impl AsyncRead + Unpin), proxy: IpAddr) -> Result<IpAddr, Malformed> {
+///
+/// # Errors
+/// [`InvalidData`](io::ErrorKind::InvalidData) for [`Malformed`]; others where the connection ended before its header did,
+/// as it does when a proxy only looks whether we are there.
+pub(super) async fn stream(stream: &mut (impl AsyncRead + Unpin), proxy: IpAddr) -> io::Result<IpAddr> {
     let mut head = [0; HEAD_LEN];
-    stream.read_exact(&mut head).await.map_err(|_| Malformed)?;
+    stream.read_exact(&mut head).await?;
     let head = Head::parse(&head)?;
     let mut rest = vec![0; head.len];
-    stream.read_exact(&mut rest).await.map_err(|_| Malformed)?;
-    head.client(&rest, proxy)
+    stream.read_exact(&mut rest).await?;
+    Ok(head.client(&rest, proxy)?)
 }
 
 #[cfg(test)]
@@ -115,6 +126,17 @@ mod tests {
             let bytes = [&header(version_command, family, rest)[..], b"message"].concat();
             assert_eq!(datagram(&bytes, PROXY), Ok((client.parse().expect("an address"), &b"message"[..])));
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_early_is_not_malformed() {
+        let good = header(0x21, 0x12, &[203, 0, 113, 9, 192, 0, 2, 53, 0xC0, 0, 0, 53]);
+        let kind = async |mut octets: &[u8]| stream(&mut octets, PROXY).await.map_err(|error| error.kind());
+        assert_eq!(kind(&good).await, Ok([203, 0, 113, 9].into()));
+        for len in 0..good.len() {
+            assert_eq!(kind(&good[..len]).await, Err(io::ErrorKind::UnexpectedEof), "cut at {len}");
+        }
+        assert_eq!(kind(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 53\r\n").await, Err(io::ErrorKind::InvalidData));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! and one that comes later would be appended to a later write of the same loop.
 //!
 //! An idle connection holds no buffers. A client has at most one message and one read waiting in our memory, and one
-//! write.
+//! write. A write that waits for a slow reader holds no snapshot: that of a big zone must not outlive a reload by the time
+//! that one client may take.
 
 use std::io;
 use std::net::IpAddr;
@@ -34,18 +35,18 @@ pub(super) async fn converse(
     loop {
         tokio::select! {
             read = desk.read(stream, &mut input) => if read? == 0 { return Ok(()) },
-            () = connection.over() => return Ok(()),
+            _over = connection.over() => return Ok(()),
         }
         if message_len(&input).is_some() {
             tokio::select! {
                 answered = answer_all(desk, asker, &mut input, stream, connection) => answered?,
-                () = connection.over() => return Err(io::ErrorKind::TimedOut.into()),
+                _over = connection.over() => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
     }
 }
 
-/// Answers every whole message of `input`, from one snapshot. A message that gets no reply is no query: what came before
+/// Answers every whole message of `input`, from one snapshot per write. A message that gets no reply is no query: what came before
 /// it is answered, and the connection ends.
 async fn answer_all(
     desk: &Desk,
@@ -54,20 +55,20 @@ async fn answer_all(
     stream: &mut (impl AsyncWrite + Unpin),
     connection: &Connection,
 ) -> io::Result<()> {
-    let snapshot = desk.snapshot();
     let mut done = 0;
     let mut sound = true;
     while sound && message_len(&input[done..]).is_some() {
         let mut output = Vec::new();
+        let snapshot = desk.snapshot();
         while let Some(len) = message_len(&input[done..]).filter(|_| sound && output.len() <= WRITE_SOON) {
             sound = answer(desk, &snapshot, asker, &input[done + 2..done + 2 + len], &mut output);
             done += 2 + len;
         }
+        drop(snapshot);
         connection.asked();
-        connection.set_busy(true);
+        let _busy = connection.busy();
         stream.write_all(&output).await?;
         stream.flush().await?;
-        connection.set_busy(false);
     }
     input.drain(..done);
     input.shrink_to_fit(); // to nothing, mostly
@@ -88,4 +89,55 @@ fn message_len(input: &[u8]) -> Option<usize> {
     let (head, rest) = input.split_first_chunk::<2>()?;
     let len = usize::from(u16::from_be_bytes(*head));
     (rest.len() >= len).then_some(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::answers::{Options, Published, Worker};
+    use crate::server::Shared;
+    use crate::server::connections::{Connections, Limits};
+
+    /// A query for the root, which is not ours.
+    const QUERY: [u8; 19] = [0, 17, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_no_snapshot() {
+        let snapshot = || Arc::new(Snapshot::empty(Arc::new(Options::default()), 1));
+        let published = Published::new(snapshot());
+        let (_stop, stopping) = watch::channel(false);
+        let limits = Limits { max: 1, per_client: 1, idle: Duration::from_secs(60) };
+        let shared = Shared {
+            published: published.clone(),
+            proxies: Arc::new([]),
+            counters: Arc::default(),
+            connections: Arc::new(Connections::new(limits, Arc::default(), stopping)),
+        };
+        let desk = Desk::new(Worker::new(0, fastrand::Rng::with_seed(1)), &shared);
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let connection = shared.connections.admit(Transport::Tcp, Some(client)).expect("room");
+        let (mut theirs, mut ours) = tokio::io::duplex(QUERY.len());
+        let mut conversing = pin!(converse(&desk, &mut ours, (client, Transport::Tcp), &connection));
+        let asking = async {
+            // One reply fits, and nobody reads it.
+            for _ in 0..3 {
+                theirs.write_all(&QUERY).await.expect("sent");
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ended = &mut conversing => panic!("it has a reply to write"),
+            () = asking => {}
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+        let old = published.publish(snapshot());
+        assert_eq!(Arc::strong_count(&old), 1, "the one who publishes has it for itself");
+    }
 }

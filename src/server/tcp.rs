@@ -19,31 +19,27 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::Connection;
+use super::complaint::Complaint;
+use super::connections::{Connection, Over};
 use super::desk::Desk;
 use super::listen::Listener;
 use super::stream::{self, Asker};
-use super::{Handshakes, Shared, clock, doh, proxy};
+use super::{Protocol, Shared, doh, proxy};
 use crate::answers::{Transport, Worker};
 
-/// How long to leave a listener alone when the system has no descriptor or memory left: time for the connection that makes
-/// room to end.
+/// How long to leave a listener alone when it cannot accept: time for the connection that makes room to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// The shortest time between two log lines of a listener about that, in milliseconds.
-const COMPLAINT_INTERVAL: u64 = 60_000;
-/// How long the end of a connection may take: the last replies and TLS's `close_notify`.
-const PARTING: Duration = Duration::from_millis(200);
 
 /// Serves `listeners` until the server stops.
-pub(super) fn run(listeners: Vec<Listener>, worker: Worker, shared: Shared) {
+pub(super) fn run(listeners: Vec<(Protocol, Listener)>, worker: Worker, shared: Shared) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "no runtime for TCP; TCP is not served"),
     };
     let house = Rc::new(House { desk: Rc::new(Desk::new(worker, &shared)), shared });
     let tasks = LocalSet::new();
-    for listener in listeners {
-        tasks.spawn_local(Rc::clone(&house).accept(listener));
+    for (protocol, listener) in listeners {
+        tasks.spawn_local(Rc::clone(&house).accept(protocol, listener));
     }
     runtime.block_on(tasks); // ends when the listeners and every connection have seen the stop
 }
@@ -55,7 +51,7 @@ struct House {
 }
 
 impl House {
-    async fn accept(self: Rc<Self>, Listener { listener, transport }: Listener) {
+    async fn accept(self: Rc<Self>, protocol: Protocol, Listener { listener, transport }: Listener) {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "cannot listen for TCP"),
@@ -68,27 +64,37 @@ impl House {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    self.welcome(stream, peer, transport);
+                    self.welcome(stream, peer, transport, &protocol);
                     tokio::task::yield_now().await;
                 }
-                Err(error) if is_the_clients(&error) => {}
-                Err(error) => {
-                    complaint.make(&error);
-                    self.desk.connections.shed();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => self.cannot_accept(&error, &mut complaint).await,
             }
         }
     }
 
-    fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, transport: Transport) {
+    async fn cannot_accept(&self, error: &io::Error, complaint: &mut Complaint) {
+        let refusal = Refusal::of(error);
+        if refusal == Refusal::TheClients {
+            return;
+        }
+        if complaint.is_due() {
+            let remedy = if refusal == Refusal::Lack { "; idle ones are closed to make room" } else { "" };
+            tracing::warn!(%error, "cannot accept connections{remedy}");
+        }
+        if refusal == Refusal::Lack {
+            self.desk.connections.shed();
+        }
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, transport: Transport, protocol: &Protocol) {
         let peer = peer.ip();
         let proxied = self.shared.is_proxy(peer);
         let Some(connection) = self.desk.connections.admit(transport, (!proxied).then_some(peer)) else { return };
-        let (house, connection) = (Rc::clone(self), Rc::new(connection));
+        let (house, connection, protocol) = (Rc::clone(self), Rc::new(connection), protocol.clone());
         tokio::task::spawn_local(async move {
             // Whatever ends a connection (reset, time-out, a client that left) is the client's affair.
-            let _ended: io::Result<()> = house.serve(stream, peer, transport, &connection).await;
+            let _ended: io::Result<()> = house.serve(stream, peer, protocol, &connection).await;
         });
     }
 
@@ -96,7 +102,7 @@ impl House {
         &self,
         mut stream: TcpStream,
         peer: IpAddr,
-        transport: Transport,
+        protocol: Protocol,
         connection: &Rc<Connection>,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
@@ -104,22 +110,35 @@ impl House {
             false => peer,
             true => self.client_behind(peer, &mut stream, connection).await?,
         };
-        match (transport, &self.shared.tls) {
+        match protocol {
+            Protocol::Plain => self.converse(&mut stream, (client, Transport::Tcp), connection).await,
             // On the heap, so that a bare connection does not take the room of a handshake.
-            (Transport::Tls, Some(tls)) => Box::pin(self.dot(tls, stream, client, connection)).await,
-            (Transport::Https, Some(tls)) => Box::pin(self.doh(tls, stream, client, connection)).await,
-            _ => self.converse(&mut stream, (client, transport), connection).await,
+            Protocol::Dot(tls) => Box::pin(self.dot(tls, stream, client, connection)).await,
+            Protocol::Doh(tls, path) => Box::pin(self.doh(tls, &path, stream, client, connection)).await,
         }
     }
 
-    async fn dot(&self, tls: &Handshakes, stream: TcpStream, client: IpAddr, connection: &Connection) -> io::Result<()> {
-        let mut stream = self.shake_hands(Arc::clone(&tls.dot), stream, connection).await?;
+    async fn dot(
+        &self,
+        tls: Arc<rustls::ServerConfig>,
+        stream: TcpStream,
+        client: IpAddr,
+        connection: &Connection,
+    ) -> io::Result<()> {
+        let mut stream = self.shake_hands(tls, stream, connection).await?;
         self.converse(&mut stream, (client, Transport::Tls), connection).await
     }
 
-    async fn doh(&self, tls: &Handshakes, stream: TcpStream, client: IpAddr, connection: &Rc<Connection>) -> io::Result<()> {
-        let stream = self.shake_hands(Arc::clone(&tls.doh), stream, connection).await?;
-        doh::serve(&self.desk, &tls.doh_path.as_ref().into(), stream, client, connection).await;
+    async fn doh(
+        &self,
+        tls: Arc<rustls::ServerConfig>,
+        path: &str,
+        stream: TcpStream,
+        client: IpAddr,
+        connection: &Rc<Connection>,
+    ) -> io::Result<()> {
+        let stream = self.shake_hands(tls, stream, connection).await?;
+        doh::serve(&self.desk, &path.into(), stream, client, connection).await;
         Ok(())
     }
 
@@ -130,7 +149,7 @@ impl House {
         connection: &Connection,
     ) -> io::Result<()> {
         let ended = stream::converse(&self.desk, stream, asker, connection).await;
-        drop(timeout(PARTING, stream.shutdown()).await);
+        drop(timeout(connection.parting(), stream.shutdown()).await);
         ended
     }
 
@@ -138,12 +157,13 @@ impl House {
     async fn client_behind(&self, peer: IpAddr, stream: &mut TcpStream, connection: &Connection) -> io::Result<IpAddr> {
         let header = tokio::select! {
             header = proxy::stream(stream, peer) => header,
-            () = connection.over() => Err(proxy::Malformed),
+            _over = connection.over() => return Err(io::ErrorKind::TimedOut.into()),
         };
-        let Ok(client) = header else {
-            self.shared.counters.bad_proxy_stream();
-            return Err(io::ErrorKind::InvalidData.into());
-        };
+        let client = header.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.shared.counters.bad_proxy_stream();
+            }
+        })?;
         if connection.belongs_to(client) { Ok(client) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
     }
 
@@ -153,32 +173,82 @@ impl House {
         stream: TcpStream,
         connection: &Connection,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let shaken = tokio::select! {
-            shaken = TlsAcceptor::from(config).accept(stream) => shaken,
-            () = connection.over() => Err(io::ErrorKind::TimedOut.into()),
+        let (shaken, failed) = tokio::select! {
+            shaken = TlsAcceptor::from(config).accept(stream) => {
+                // Of other kinds are the errors of a client that has left.
+                let failed = shaken.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+                (shaken, failed)
+            }
+            over = connection.over() => (Err(io::ErrorKind::TimedOut.into()), over == Over::Idle),
         };
-        shaken.inspect_err(|_| self.shared.counters.handshake_failed())
+        if failed {
+            self.shared.counters.handshake_failed();
+        }
+        shaken
     }
 }
 
-/// Whether only the connection that was to be accepted is lost.
-fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+/// What an error of accept(2) means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// Only the connection that was to be accepted is lost.
+    TheClients,
+    /// The system has no descriptor or memory for another connection.
+    Lack,
+    /// Whatever it is, closing connections does not help.
+    Other,
 }
 
-/// Says that nothing can be accepted, but not all the time.
-#[derive(Default)]
-struct Complaint {
-    last: Option<u64>,
-}
-
-impl Complaint {
-    fn make(&mut self, error: &io::Error) {
-        let now = clock::now().monotonic;
-        if self.last.is_none_or(|last| now.saturating_sub(last) >= COMPLAINT_INTERVAL) {
-            self.last = Some(now);
-            tracing::warn!(%error, "cannot accept connections; idle ones are closed to make room");
+impl Refusal {
+    /// On Linux, accept(2) also returns errors that the network had with the new connection, which "should be treated like
+    /// EAGAIN by retrying" (its manual). A client whose network is down must not cost others their connections.
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Lack,
+            Some(
+                libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::EINTR
+                | libc::EPERM
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::ENONET
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ETIMEDOUT,
+            ) => Self::TheClients,
+            _ => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_ours_costs_connections() {
+        let judged = |code| Refusal::of(&io::Error::from_raw_os_error(code));
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert_eq!(judged(code), Refusal::Lack, "{code}");
+        }
+        // accept(2): ECONNABORTED, and the errors of the network that it lists.
+        for code in [
+            libc::ECONNABORTED,
+            libc::ENETDOWN,
+            libc::EPROTO,
+            libc::ENOPROTOOPT,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EHOSTUNREACH,
+            libc::EOPNOTSUPP,
+            libc::ENETUNREACH,
+        ] {
+            assert_eq!(judged(code), Refusal::TheClients, "{code}");
+        }
+        assert_eq!(judged(libc::EINVAL), Refusal::Other);
     }
 }

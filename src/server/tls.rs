@@ -6,6 +6,11 @@
 //!
 //! TLS 1.2 and 1.3, for QUIC 1.3 alone; no early data, which could be replayed. The provider is named (ring).
 //!
+//! Sessions are not resumed. A client that resumes is not shown a certificate, so one that goes on resuming would trust the
+//! one of its first handshake for ever, also when that was replaced because its key is no longer safe. What is given up
+//! is little: a signature for each connection, of clients that keep theirs open; and the cache that it would take holds some
+//! hundred sessions of all clients together. Nor can anybody tell by a ticket that two connections are one client's.
+//!
 //! Never here: a file, a clock. Whether the certificate has expired is for the client to judge.
 
 use std::fmt;
@@ -15,7 +20,7 @@ use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
@@ -132,6 +137,8 @@ fn handshake(
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let mut config = config.with_no_client_auth().with_cert_resolver(Arc::new(certificates.clone()));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Arc::new(config))
 }

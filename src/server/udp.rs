@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::answers::{Ctx, Reader, Response, Transport, Worker, respond};
 
 use super::batch::{Batch, Wait};
+use super::complaint::Complaint;
 use super::{Shared, clock, proxy};
 
 /// Batches that are answered after the order to stop: what has arrived by then, but not a flood without end.
@@ -19,25 +20,36 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 pub(super) fn run(socket: &UdpSocket, mut worker: Worker, shared: &Shared, stop: &AtomicBool) {
     let mut batch = Batch::new();
     let mut reader = shared.published.reader();
+    let mut complaint = Complaint::default();
     while !stop.load(Ordering::Relaxed) {
-        let turn = || turn(socket, &mut batch, &mut worker, &mut reader, shared, Wait::ForOne);
+        let turn = || turn(socket, &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::ForOne);
         if catch_unwind(AssertUnwindSafe(turn)).is_err() {
             tracing::error!("a UDP worker panicked and goes on");
         }
     }
     for _ in 0..LAST_BATCHES {
-        if turn(socket, &mut batch, &mut worker, &mut reader, shared, Wait::No) == 0 {
+        if turn(socket, &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::No) == 0 {
             break;
         }
     }
 }
 
 /// One batch; how many datagrams it had.
-fn turn(socket: &UdpSocket, batch: &mut Batch, worker: &mut Worker, reader: &mut Reader, shared: &Shared, wait: Wait) -> usize {
+fn turn(
+    socket: &UdpSocket,
+    batch: &mut Batch,
+    worker: &mut Worker,
+    reader: &mut Reader,
+    shared: &Shared,
+    complaint: &mut Complaint,
+    wait: Wait,
+) -> usize {
     let received = match batch.receive(socket, wait) {
         Ok(received) => received,
         Err(error) => {
-            tracing::warn!(%error, "cannot receive");
+            if complaint.is_due() {
+                tracing::warn!(%error, "cannot receive");
+            }
             std::thread::sleep(ERROR_PAUSE);
             0
         }
