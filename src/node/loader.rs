@@ -70,6 +70,7 @@ impl Loader {
                 Job::Reload(request, reply) => {
                     let report = self.reload(&request);
                     if !request.dry_run {
+                        log_outcome(&report);
                         self.meters.reload(report.outcome == ReloadOutcome::Applied, clock::now_and_wall().1);
                     }
                     reply(report);
@@ -199,7 +200,12 @@ impl Loader {
             return Ok((self.config.clone(), Vec::new()));
         };
         let loaded = config::load(file);
-        loaded.findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+        for finding in &loaded.findings {
+            match finding.error {
+                true => tracing::error!("{finding}"),
+                false => tracing::warn!("{finding}"),
+            }
+        }
         let findings: Vec<_> = loaded.findings.iter().map(config_finding).collect();
         loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
     }
@@ -421,5 +427,23 @@ fn config_finding(finding: &config::Finding) -> api::Finding {
         place: finding.place(),
         message: finding.message.clone(),
         remedy: finding.remedy.clone(),
+    }
+}
+
+/// What became of a reload, whoever asked for it.
+fn log_outcome(report: &ReloadReport) {
+    use ReloadOutcome::{Applied, Busy, Invalid, NeedsRestart, NoSuchZone, Regression, Rehearsed};
+    match &report.outcome {
+        Applied => tracing::info!(generation = report.generation.0, "reload applied"),
+        Invalid => tracing::error!("reload: what has errors keeps its old state"),
+        Regression(regressions) => {
+            for regression in regressions.iter() {
+                tracing::error!("{} is up, {} would not be: {}", regression.before, regression.after, regression.failure);
+            }
+            tracing::error!("reload refused; `leeward reload --accept check_regression` insists");
+        }
+        NeedsRestart(settings) => tracing::error!("reload refused; these need a restart: {}", settings.join(", ")),
+        NoSuchZone => tracing::error!("reload refused: no such zone"),
+        Rehearsed | Busy => {} // never a reload that was made
     }
 }

@@ -283,10 +283,7 @@ impl Node {
     }
 
     fn reload_on_signal(&self, supervisor: Supervisor) {
-        let reply = Box::new(move |report: ReloadReport| {
-            log_reload(&report);
-            supervisor.ready();
-        });
+        let reply = Box::new(move |_: ReloadReport| supervisor.ready());
         self.enqueue(Job::Reload(ReloadRequest::default(), reply));
     }
 
@@ -295,6 +292,7 @@ impl Node {
         if let Err(TrySendError::Full(Job::Reload(_, reply)) | TrySendError::Disconnected(Job::Reload(_, reply))) =
             self.jobs.try_send(job)
         {
+            tracing::error!("reload refused: {RELOADS_WAITING} are waiting already");
             let generation = self.published.load().generation;
             let (zones, findings) = (Vec::new(), Vec::new());
             reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, findings });
@@ -330,21 +328,4 @@ fn keeper(store: LastGood, meters: Arc<Meters>) -> io::Result<Keeper> {
         meters.store_error();
         tracing::error!("the last-good copy of {zone} could not be kept: {error}; what is served is not affected");
     })
-}
-
-fn log_reload(report: &ReloadReport) {
-    use api::ReloadOutcome::{Applied, Busy, Invalid, NeedsRestart, NoSuchZone, Regression, Rehearsed};
-    match &report.outcome {
-        Applied | Rehearsed => tracing::info!(generation = report.generation.0, "reload applied"),
-        Invalid => tracing::error!("reload: what has errors keeps its old state"),
-        Regression(regressions) => {
-            for regression in regressions.iter() {
-                tracing::error!("{} is up, {} would not be: {}", regression.before, regression.after, regression.failure);
-            }
-            tracing::error!("reload refused; `leeward reload --accept check_regression` insists");
-        }
-        NeedsRestart(settings) => tracing::error!("reload refused; these need a restart: {}", settings.join(", ")),
-        NoSuchZone => tracing::error!("reload refused: no such zone"),
-        Busy => tracing::error!("reload refused: {RELOADS_WAITING} are waiting already"),
-    }
 }
