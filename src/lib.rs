@@ -52,9 +52,10 @@
 //! # Walks
 //!
 //! **A query.** A worker thread owns its socket and buffers → receives a batch → loads the snapshot once per batch → for
-//! each datagram [`answers::respond`]: parse (QR set or short: drop; malformed: FORMERR) → zone by longest apex → node →
-//! stored RRset: copy its prepared bytes; record program: draw from its answer set → write, truncate to the client's
-//! limit, EDNS → one batched send.
+//! each datagram [`answers::respond`]: parse (QR set or short: drop; malformed: FORMERR) → EDNS: cookie, client subnet →
+//! zone by longest apex → node → stored RRset: copy its prepared bytes; record program: draw from its answer set → on to
+//! where an alias leads → rate limit → write, truncate to the client's limit, EDNS with the scope of what was drawn → one
+//! batched send.
 //!
 //! **A connection.** Accepted at once → a place in the table of connections, for which the idlest may have to go → the
 //! proxy's header, the TLS handshake → whole messages, each through [`answers::respond`] as a datagram is → the replies to
