@@ -22,7 +22,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -84,24 +84,23 @@ pub(super) async fn serve(
             .max_header_list_size(HEAD_MAX as u32)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let mut served = pin!(builder.serve_connection(io, service));
-        tokio::select! {
-            _ended = &mut served => return,
-            _over = connection.over() => {}
-        }
-        served.as_mut().graceful_shutdown();
-        drop(timeout(connection.parting(), served).await);
+        until_over(builder.serve_connection(io, service), connection, |served| served.graceful_shutdown()).await;
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_MAX);
-        let mut served = pin!(builder.serve_connection(io, service));
-        tokio::select! {
-            _ended = &mut served => return,
-            _over = connection.over() => {}
-        }
-        served.as_mut().graceful_shutdown();
-        drop(timeout(connection.parting(), served).await);
+        until_over(builder.serve_connection(io, service), connection, |served| served.graceful_shutdown()).await;
     }
+}
+
+/// Serves until HTTP ends; where the connection's time is over first, what is under way gets a moment to end.
+async fn until_over<S: Future>(served: S, connection: &Connection, wind_down: impl FnOnce(Pin<&mut S>)) {
+    let mut served = pin!(served);
+    tokio::select! {
+        _ended = &mut served => return,
+        _over = connection.over() => {}
+    }
+    wind_down(served.as_mut());
+    drop(timeout(connection.parting(), served).await);
 }
 
 /// Runs the streams of HTTP/2 on the thread of their connection.

@@ -288,7 +288,7 @@ impl NameBuf {
         self.bytes[..self.len].copy_from_slice(name.as_wire());
     }
 
-    /// Holds `name` with its suffix `owner` replaced by `target` (RFC 6672 2.2), unless `name` is not below `owner`.
+    /// Holds `name`, which lies below `owner`, with that suffix replaced by `target` (RFC 6672 2.2).
     ///
     /// # Errors
     /// [`NameError::Long`]; what it held is kept then.
