@@ -27,18 +27,22 @@ mod hash;
 mod lexer;
 mod lower;
 mod number;
+mod object;
 mod parser;
 mod plan;
 mod settle;
 mod source;
+mod value;
 
 pub use choice::{Choice, Draw, Facts, FailReason, Reach, Settled};
 pub use compile::{Compiled, Defaults, compile};
 pub use finding::{Finding, Severity};
 pub use hash::{hash, hash_client, hash_name};
+pub use object::Object;
 pub use plan::{Depends, Function, Program, Selector};
 pub use settle::{Consulted, Step};
 pub use source::{Source, join};
+pub use value::{Argument, Misuse, Place, Value, arguments};
 
 /// Longest program, in octets. The longest records in use are a few kilobytes.
 pub const CODE_MAX: usize = 64 * 1024;
