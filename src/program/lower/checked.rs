@@ -8,8 +8,9 @@ use super::super::parser::{Expr, Kind};
 use super::super::plan::{Checked, Function, Plan, Target};
 use super::list::Entries;
 use super::options::Options;
+use super::probing::Location;
 use super::{Call, Lowering};
-use crate::target::{CheckKind, CheckSpec, HttpCheck, Judgement, Scheme};
+use crate::target::{CheckKind, Scheme};
 
 /// Longest URL, octets. Each check holds its own copy.
 const URL_MAX: usize = 2048;
@@ -18,14 +19,6 @@ const URL_MAX: usize = 2048;
 struct Written {
     offset: usize,
     target: address::Target,
-}
-
-/// The part of a URL that a check needs beside the options.
-struct Location {
-    scheme: Scheme,
-    host: Box<str>,
-    port: u16,
-    path: Box<str>,
 }
 
 impl Lowering<'_> {
@@ -45,9 +38,8 @@ impl Lowering<'_> {
         let location = self.url(&arguments[0]);
         let groups = self.groups(&arguments[1], call.function);
         let options = self.options(call.function, arguments.get(2));
-        let (Location { scheme, host, port, path }, options) = (location?, options?);
-        let (user_agent, status, body) = (options.user_agent.clone(), options.status, options.body.clone());
-        let kind = CheckKind::Http(HttpCheck { scheme, host, path, user_agent, status, body });
+        let (location, options) = (location?, options?);
+        let (port, kind) = (location.port, options.probing.http(location));
         self.checked(call.function, groups?, &options, |lowering, written| {
             lowering.warn_port(written, port);
             (port, kind.clone())
@@ -74,9 +66,9 @@ impl Lowering<'_> {
             let targets = group.iter().map(|written| {
                 let (port, kind) = probe(self, written);
                 let address = written.target.address;
-                let spec = CheckSpec { address, port, kind, timeout: options.timeout };
-                let judgement = Judgement { fall: options.fall, rise: 1 };
-                let check = self.checks.number((spec, judgement, options.interval));
+                let probing = &options.probing;
+                let asked = (probing.spec(address, port, kind), probing.judgement, probing.interval);
+                let check = self.checks.number(asked);
                 Some(Target { address, member: self.intern_member(written.offset, address.to_string())?, check })
             });
             numbered.push(targets.collect::<Option<_>>()?);

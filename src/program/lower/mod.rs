@@ -3,7 +3,7 @@
 //! Every part of a call is lowered before the first failure is acted on, so that one pass reports everything: all bad
 //! members, options and weights. A method that returns `None` has reported why.
 //!
-//! `list` reads tables, `options` the options of checked functions, `checked` lowers `ifportup` and `ifurlup`,
+//! `list` reads tables, `options` and `probing` the options of checked functions, `checked` lowers `ifportup` and `ifurlup`,
 //! `pick` the pickers, `view` views; `names` knows what functions exist elsewhere.
 
 mod checked;
@@ -12,6 +12,7 @@ mod names;
 mod options;
 mod order;
 mod pick;
+mod probing;
 mod view;
 
 use std::collections::HashMap;
