@@ -1,0 +1,242 @@
+//! The functions that are not pieces: what they do with values, whichever tier calls them.
+
+use std::net::IpAddr;
+
+use super::facts::{Facts, Reach};
+use super::failure::Failure;
+use super::object::{self, Object};
+use super::plan::Depends;
+use super::reply::Reply;
+use super::synthesis;
+use super::value::{Argument, Misuse, Value, arguments};
+use super::world::World;
+use crate::geo::{Attribute, Place};
+use crate::wire::{Name, Rcode, RecordType};
+
+/// What a native function may look at and leave behind.
+pub(super) struct Native<'r> {
+    pub(super) facts: &'r Facts<'r>,
+    pub(super) world: &'r dyn World,
+    pub(super) random: &'r mut fastrand::Rng,
+    /// For whom the answer holds, as far as it has got.
+    pub(super) reach: &'r mut Reach,
+    /// Whether a status that was consulted is not known.
+    pub(super) unknown: &'r mut bool,
+}
+
+/// A function: its name, what it depends on, and what it does.
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) depends: Depends,
+    pub(super) call: fn(&mut Native<'_>, &[Value]) -> Result<Value, Failure>,
+}
+
+const NONE: Depends = Depends { health: false, client: false, geo: false, name: false, chance: false, time: false, data: false };
+const GEO: Depends = Depends { geo: true, ..NONE };
+const NAME: Depends = Depends { name: true, ..NONE };
+const DATA: Depends = Depends { data: true, ..NONE };
+const CHANCE: Depends = Depends { chance: true, ..NONE };
+
+/// All of them (spec 3.3, 4.9, 4.10, 8), and leeward's own at the end.
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "countryCode", depends: GEO, call: |native, values| native.code("countryCode", Attribute::Country, values) },
+    Function {
+        name: "continentCode",
+        depends: GEO,
+        call: |native, values| native.code("continentCode", Attribute::Continent, values),
+    },
+    Function { name: "regionCode", depends: GEO, call: |native, values| native.code("regionCode", Attribute::Region, values) },
+    Function { name: "geoiplookup", depends: NONE, call: Native::geoiplookup },
+    Function { name: "latlon", depends: GEO, call: Native::latlon },
+    Function { name: "latlonloc", depends: GEO, call: Native::latlonloc },
+    Function { name: "latlonMagic", depends: NAME, call: Native::latlon_magic },
+    Function { name: "closestMagic", depends: Depends { geo: true, ..NAME }, call: Native::closest_magic },
+    Function { name: "createReverse", depends: NAME, call: Native::create_reverse },
+    Function { name: "createReverse6", depends: NAME, call: Native::create_reverse6 },
+    Function { name: "createForward", depends: NAME, call: Native::create_forward },
+    Function { name: "createForward6", depends: NAME, call: Native::create_forward6 },
+    Function { name: "filterForward", depends: NONE, call: Native::filter_forward },
+    Function { name: "dblookup", depends: DATA, call: Native::dblookup },
+    Function { name: "resolve", depends: DATA, call: Native::resolve },
+    Function { name: "pdnslog", depends: NONE, call: Native::log },
+    Function { name: "pdnsrandom", depends: CHANCE, call: Native::random },
+    Function { name: "report", depends: NONE, call: |_, _| Err(Failure::raised("report() is not for record programs")) },
+    Function { name: "nxdomain", depends: NONE, call: Native::nxdomain },
+    Function { name: "rcode", depends: NONE, call: Native::rcode },
+    Function { name: "ttl", depends: NONE, call: Native::ttl },
+];
+
+/// The function of that name.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+impl Native<'_> {
+    fn place(&self) -> &Place {
+        self.facts.places.find(self.facts.client)
+    }
+
+    fn made_from<T: PartialEq>(&mut self, of: impl Fn(&Place) -> T) {
+        *self.reach = self.reach.join(self.facts.reach(of));
+    }
+
+    fn code(&mut self, function: &'static str, attribute: Attribute, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments(function, 0, values)?;
+        self.made_from(|place| place.attribute(attribute).map(std::borrow::Cow::into_owned));
+        Ok(Value::text(self.place().attribute(attribute).as_deref().unwrap_or("--")))
+    }
+
+    fn geoiplookup(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [address, attribute] = arguments("geoiplookup", 2, values)?;
+        let address = address_of(address)?;
+        let number: u64 = attribute.integer()?;
+        let attribute = Attribute::from_number(number).ok_or_else(|| attribute.senseless("attribute"))?;
+        Ok(Value::text(self.facts.places.find(address).attribute(attribute).as_deref().unwrap_or("unknown")))
+    }
+
+    fn latlon(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("latlon", 0, values)?;
+        self.made_from(|place| place.location);
+        Ok(Value::text(synthesis::latlon(self.place().location)))
+    }
+
+    fn latlonloc(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("latlonloc", 0, values)?;
+        self.made_from(|place| place.location);
+        Ok(Value::text(synthesis::latlonloc(self.place().location)))
+    }
+
+    fn latlon_magic(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("latlonMagic", 0, values)?;
+        let address = synthesis::reversed_address(self.facts.qname);
+        let location = address.and_then(|address| self.facts.places.find(address.into()).location);
+        Ok(Value::text(synthesis::latlon(location)))
+    }
+
+    /// The nearest of the addresses that the name spells.
+    fn closest_magic(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("closestMagic", 0, values)?;
+        let addresses = synthesis::label_addresses(self.facts.qname);
+        let list = Value::list(addresses.into_iter().map(|address| Value::text(address.to_string())));
+        super::dynamic::call(super::plan::Function::PickClosest, &[list], self)
+    }
+
+    fn create_reverse(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [format, exceptions] = arguments("createReverse", 1, values)?;
+        let exceptions = exceptions_of(exceptions)?;
+        Ok(Value::text(synthesis::create_reverse(self.facts.qname, &format.text()?, &exceptions)))
+    }
+
+    fn create_reverse6(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [format, exceptions] = arguments("createReverse6", 1, values)?;
+        let exceptions = exceptions_of(exceptions)?;
+        Ok(Value::text(synthesis::create_reverse6(self.facts.qname, &format.text()?, &exceptions)))
+    }
+
+    fn create_forward(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("createForward", 0, values)?;
+        Ok(Value::text(synthesis::create_forward(self.facts.qname, self.facts.owner).to_string()))
+    }
+
+    fn create_forward6(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("createForward6", 0, values)?;
+        Ok(Value::text(synthesis::create_forward6(self.facts.qname, self.facts.owner).to_string()))
+    }
+
+    fn filter_forward(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [address, group, fallback] = arguments("filterForward", 2, values)?;
+        let (address, group) = (address_of(address)?, group.object("a NetmaskGroup", Object::as_netmask_group)?);
+        let fallback = fallback.given().map(Argument::text).transpose()?;
+        let texts = synthesis::filter_forward(address, group, fallback.as_deref());
+        Ok(Value::list(texts.into_iter().map(Value::text)))
+    }
+
+    fn dblookup(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [name, rtype] = arguments("dblookup", 2, values)?;
+        let rtype = RecordType(rtype.integer()?);
+        let found = name_of(name)?.map(|name| self.world.lookup(name.as_ref(), rtype)).unwrap_or_default();
+        Ok(Value::list(found.into_iter().map(Value::text)))
+    }
+
+    /// From a cache that is refreshed in the background; what is not there yet fails this once.
+    fn resolve(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [name, rtype] = arguments("resolve", 2, values)?;
+        let rtype = RecordType(rtype.integer()?);
+        let name = name_of(name)?.ok_or_else(|| name.senseless("name"))?;
+        let found = self.world.resolve(&name, rtype).ok_or(Failure::NotReady)?;
+        let record = |(ttl, text): &(u32, Box<str>)| {
+            let owner = Value::Object(Object::Name(name.clone()));
+            let values = [owner, Value::Number(rtype.0.into()), Value::Number((*ttl).into()), Value::text(&**text)];
+            object::construct("newDRR", &values).unwrap_or(Ok(Value::Nil))
+        };
+        Ok(Value::list(found.iter().map(record).collect::<Result<Vec<_>, Misuse>>()?))
+    }
+
+    fn log(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [message, level] = arguments("pdnslog", 1, values)?;
+        let level = level.given().map_or(Ok(4), Argument::integer::<u8>)?;
+        self.world.log(level, &String::from_utf8_lossy(&message.text()?));
+        Ok(Value::Nil)
+    }
+
+    fn random(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [upper] = arguments("pdnsrandom", 0, values)?;
+        let number = match upper.given() {
+            None => self.random.u32(..),
+            Some(upper) => match upper.integer::<u32>()? {
+                0 | 1 => 0,
+                upper => self.random.u32(..upper),
+            },
+        };
+        Ok(Value::Number(number.into()))
+    }
+
+    fn nxdomain(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [] = arguments("nxdomain", 0, values)?;
+        Ok(Value::Object(Object::Reply(Reply::rcode(Rcode::NXDOMAIN))))
+    }
+
+    fn rcode(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [rcode] = arguments("rcode", 1, values)?;
+        let name = String::from_utf8_lossy(&rcode.text()?).into_owned();
+        let found = Reply::rcode_of(&name).ok_or_else(|| rcode.senseless("rcode that a program may give"))?;
+        Ok(Value::Object(Object::Reply(Reply::rcode(found))))
+    }
+
+    fn ttl(&mut self, values: &[Value]) -> Result<Value, Failure> {
+        let [seconds, answer] = arguments("ttl", 2, values)?;
+        let number: u32 = seconds.integer()?;
+        let seconds = Reply::ttl_of(number).ok_or_else(|| seconds.senseless("TTL of at most 2147483647 seconds"))?;
+        Ok(Value::Object(Object::Reply(Reply::ttl(seconds, answer.value()))))
+    }
+}
+
+/// An address, as text or as an object.
+fn address_of(argument: Argument<'_>) -> Result<IpAddr, Misuse> {
+    if let Value::Object(object) = argument.value() {
+        return object.as_address().ok_or_else(|| argument.misfit("an address"));
+    }
+    let text = argument.text()?;
+    let target = str::from_utf8(&text).ok().and_then(super::address::parse);
+    target.map(|target| target.address).ok_or_else(|| argument.senseless("address"))
+}
+
+/// A name, as text or as an object; the inner `None` where the text is no name.
+fn name_of(argument: Argument<'_>) -> Result<Option<Name>, Misuse> {
+    if let Value::Object(object) = argument.value() {
+        return object.as_name().map(|name| Some(name.clone())).ok_or_else(|| argument.misfit("a name"));
+    }
+    Ok(Name::from_text(&argument.text()?, Some(crate::wire::NameRef::ROOT)).ok())
+}
+
+/// Addresses and what stands for them.
+fn exceptions_of(argument: Argument<'_>) -> Result<Vec<(IpAddr, Vec<u8>)>, Misuse> {
+    let Some(argument) = argument.given() else { return Ok(Vec::new()) };
+    let mut exceptions = Vec::new();
+    for (address, name) in argument.map()? {
+        let parsed = str::from_utf8(&address).ok().and_then(super::address::parse);
+        let address = parsed.ok_or_else(|| argument.senseless("table of addresses"))?.address;
+        exceptions.push((address, name.text()?.into_owned()));
+    }
+    Ok(exceptions)
+}
