@@ -27,7 +27,7 @@ mod hash;
 mod lexer;
 mod lower;
 mod number;
-mod object;
+pub mod object;
 mod parser;
 mod plan;
 mod settle;
@@ -42,7 +42,7 @@ pub use object::Object;
 pub use plan::{Depends, Function, Program, Selector};
 pub use settle::{Consulted, Step};
 pub use source::{Source, join};
-pub use value::{Argument, Misuse, Place, Value, arguments};
+pub use value::{Argument, Entry, Misuse, Place, Value, arguments};
 
 /// Longest program, in octets. The longest records in use are a few kilobytes.
 pub const CODE_MAX: usize = 64 * 1024;

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::number;
-use super::object::Object;
+use super::object::{Kind, Object};
 
 /// A value of a record program.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +133,34 @@ pub enum Misuse {
         /// What there was.
         got: String,
     },
+    /// A method that is called on something else than its kind of object.
+    #[error("{function} must be called on {wanted}, and is called on {got}")]
+    Receiver {
+        /// The method.
+        function: &'static str,
+        /// The kind that has the method.
+        wanted: &'static str,
+        /// What there was.
+        got: &'static str,
+    },
+    /// A method that its object does not bear.
+    #[error("{function} needs {wanted}, and is called on {got}")]
+    State {
+        /// The method.
+        function: &'static str,
+        /// What the object should be.
+        wanted: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// A field that the object does not have.
+    #[error("{kind} has no field '{name}' to set")]
+    Field {
+        /// The kind of the object.
+        kind: &'static str,
+        /// The field.
+        name: String,
+    },
 }
 
 /// Where an argument stands.
@@ -159,6 +187,9 @@ pub struct Argument<'a> {
     value: &'a Value,
 }
 
+/// One entry of a table with strings as keys.
+pub type Entry<'a> = (Cow<'a, [u8]>, Argument<'a>);
+
 /// The `N` arguments that `function` takes, the first `needed` of which it needs; those left out are nil.
 ///
 /// # Errors
@@ -182,6 +213,12 @@ pub fn arguments<'a, const N: usize>(
 }
 
 impl<'a> Argument<'a> {
+    /// The only argument of `function`.
+    #[must_use]
+    pub const fn alone(function: &'static str, value: &'a Value) -> Self {
+        Self { place: Place { function, number: 1, element: None }, value }
+    }
+
     /// The value as it came.
     #[must_use]
     pub const fn value(self) -> &'a Value {
@@ -256,7 +293,7 @@ impl<'a> Argument<'a> {
     ///
     /// # Errors
     /// [`Misuse::Kind`].
-    pub fn map(self) -> Result<Vec<(Cow<'a, [u8]>, Self)>, Misuse> {
+    pub fn map(self) -> Result<Vec<Entry<'a>>, Misuse> {
         let wanted = "a table with strings as keys";
         let Value::Table(entries) = self.value else { return Err(self.misfit(wanted)) };
         let entries = entries.iter().enumerate().map(|(index, (key, value))| {
@@ -265,14 +302,14 @@ impl<'a> Argument<'a> {
         entries.collect::<Option<_>>().ok_or_else(|| self.misfit(wanted))
     }
 
-    /// The object of one kind: what `pick` finds in it.
+    /// An object of one kind.
     ///
     /// # Errors
     /// [`Misuse::Kind`].
-    pub fn object<T>(self, wanted: &'static str, pick: fn(&Object) -> Option<&T>) -> Result<&'a T, Misuse> {
+    pub fn object<K: Kind>(self) -> Result<&'a K, Misuse> {
         match self.value {
-            Value::Object(object) => pick(object).ok_or_else(|| self.misfit(wanted)),
-            _ => Err(self.misfit(wanted)),
+            Value::Object(object) => K::of(object).ok_or_else(|| self.misfit(K::NAME)),
+            _ => Err(self.misfit(K::NAME)),
         }
     }
 
@@ -285,8 +322,11 @@ impl<'a> Argument<'a> {
     /// The error that it spells nothing of what is wanted.
     #[must_use]
     pub fn senseless(self, wanted: &'static str) -> Misuse {
-        let got = self.value.as_text().map_or_else(String::new, |text| text.escape_ascii().to_string());
-        Misuse::Content { place: self.place, wanted, got }
+        let text = match self.value {
+            Value::Object(object) => object.to_text().unwrap_or_default(),
+            value => value.as_text().unwrap_or_default().into_owned(),
+        };
+        Misuse::Content { place: self.place, wanted, got: text.escape_ascii().to_string() }
     }
 }
 
