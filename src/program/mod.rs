@@ -23,6 +23,7 @@ mod address;
 mod choice;
 mod compile;
 mod finding;
+pub mod geography;
 mod hash;
 mod lexer;
 mod lower;
@@ -32,6 +33,7 @@ mod parser;
 mod plan;
 mod settle;
 mod source;
+pub mod synthesis;
 mod value;
 
 pub use choice::{Choice, Draw, Facts, FailReason, Reach, Settled};

@@ -322,10 +322,15 @@ impl<'a> Argument<'a> {
     /// The error that it spells nothing of what is wanted.
     #[must_use]
     pub fn senseless(self, wanted: &'static str) -> Misuse {
-        let text = match self.value {
-            Value::Object(object) => object.to_text().unwrap_or_default(),
-            value => value.as_text().unwrap_or_default().into_owned(),
-        };
+        match self.value {
+            Value::Object(object) => self.nonsense(wanted, &object.to_text().unwrap_or_default()),
+            value => self.nonsense(wanted, &value.as_text().unwrap_or_default()),
+        }
+    }
+
+    /// The error that a text in it spells nothing of what is wanted.
+    #[must_use]
+    pub fn nonsense(self, wanted: &'static str, text: &[u8]) -> Misuse {
         Misuse::Content { place: self.place, wanted, got: text.escape_ascii().to_string() }
     }
 }

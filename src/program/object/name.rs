@@ -106,7 +106,19 @@ fn chop_off(name: &mut Name, values: &[Value]) -> Result<Value, Misuse> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::testing::*;
+    use super::{read, text as written};
+
+    proptest! {
+        #[test]
+        fn any_name_is_read_as_it_is_written(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(name) = read(&octets) {
+                prop_assert_eq!(read(&written(name.as_ref())), Ok(name));
+            }
+        }
+    }
 
     /// What PowerDNS 4.7.3 gives.
     #[test]
