@@ -8,7 +8,7 @@ use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
 use super::native::{self, Native};
-use super::object::Object;
+use super::object::{Constructor, Object};
 use super::plan::{Function, Program, Test};
 use super::settle::Settled;
 use super::syntax::Binary;
@@ -47,7 +47,9 @@ pub(super) enum Node {
     Dynamic(Function, Box<[Self]>),
     Native(&'static native::Function, Box<[Self]>),
     /// `newDN` and the like.
-    Construct(Box<str>, Box<[Self]>),
+    Construct(&'static Constructor, Box<[Self]>),
+    /// A call of what does not exist, or cannot work.
+    Unknown(Box<str>),
     Method { object: Box<Self>, name: Box<str>, arguments: Box<[Self]> },
     Index(Box<Self>, Box<Self>),
     /// Keys (none: the next position) and values.
@@ -170,8 +172,9 @@ impl Run<'_> {
             }
             Node::Construct(function, arguments) => {
                 let arguments = self.values(arguments)?;
-                super::object::construct(function, &arguments).unwrap_or(Ok(Value::Nil))?
+                (function.call)(&arguments)?
             }
+            Node::Unknown(name) => return Err(Failure::raised(format!("a call of '{name}', which cannot work"))),
             Node::Method { object, name, arguments } => self.method(object, name, arguments)?,
             Node::Index(table, key) => self.index(table, key)?,
             Node::Table(fields) => self.table(fields)?,
@@ -245,8 +248,8 @@ impl Run<'_> {
         let Value::Object(mut object) = object else {
             return Err(Failure::raised(format!("attempt to call the method '{name}' of {}", object.kind())));
         };
-        match object.method(name) {
-            Some(method) => Ok((method.call)(&mut object, &arguments)?),
+        match object.method(name.as_bytes()) {
+            Some(method) => Ok(method.call(&mut object, &arguments)?),
             None => Err(Failure::raised(format!("{} has no method '{name}'", object.kind()))),
         }
     }
@@ -333,7 +336,7 @@ fn border(entries: &[(Value, Value)]) -> usize {
     (1u32..).take_while(|&at| entries.iter().any(|(key, _)| *key == Value::Number(at.into()))).count()
 }
 
-fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
+pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
     let boolean = |holds| Ok(Value::Boolean(holds));
     match operator {
         Binary::Equal => return boolean(equal(left, right)),
@@ -358,6 +361,7 @@ fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
 fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Table(left), Value::Table(right)) => std::sync::Arc::ptr_eq(left, right),
+        (Value::Object(left), Value::Object(right)) => left.equality(right).unwrap_or(false),
         _ => left == right,
     }
 }
@@ -366,10 +370,7 @@ fn less(left: &Value, right: &Value, or_equal: bool) -> Eval<bool> {
     let order = match (left, right) {
         (Value::Number(left), Value::Number(right)) => left.partial_cmp(right),
         (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
-        (Value::Object(left), Value::Object(right)) => match Object::compare(left, right) {
-            Some(order) => Some(order),
-            None => return Err(incomparable(&Value::Object(left.clone()), &Value::Object(right.clone()))),
-        },
+        (Value::Object(ours), Value::Object(theirs)) => Some(ours.order(theirs).ok_or_else(|| incomparable(left, right))?),
         _ => return Err(incomparable(left, right)),
     };
     Ok(order.is_some_and(|order| order.is_lt() || or_equal && order.is_eq()))

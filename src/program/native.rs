@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 
+use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
-use super::object::{self, Object};
-use super::plan::Depends;
+use super::geography;
+use super::object::{Address, Object, ResourceRecord};
+use super::plan::{self, Depends};
 use super::reply::Reply;
-use super::synthesis;
+use super::synthesis::{self, Reverse};
 use super::value::{Argument, Misuse, Value, arguments};
 use super::world::World;
-use crate::geo::{Attribute, Place};
-use crate::wire::{Name, Rcode, RecordType};
+use crate::geo::{Attribute, Location, Place};
+use crate::wire::{Name, NameRef, Rcode, RecordType};
 
 /// What a native function may look at and leave behind.
 pub(super) struct Native<'r> {
@@ -55,7 +57,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "createReverse6", depends: NAME, call: Native::create_reverse6 },
     Function { name: "createForward", depends: NAME, call: Native::create_forward },
     Function { name: "createForward6", depends: NAME, call: Native::create_forward6 },
-    Function { name: "filterForward", depends: NONE, call: Native::filter_forward },
+    Function { name: "filterForward", depends: NONE, call: |_, values| Ok(synthesis::filter_forward(values)?) },
     Function { name: "dblookup", depends: DATA, call: Native::dblookup },
     Function { name: "resolve", depends: DATA, call: Native::resolve },
     Function { name: "pdnslog", depends: NONE, call: Native::log },
@@ -94,43 +96,43 @@ impl Native<'_> {
         Ok(Value::text(self.facts.places.find(address).attribute(attribute).as_deref().unwrap_or("unknown")))
     }
 
+    /// The client's coordinates.
+    fn here(&mut self) -> Option<(f64, f64)> {
+        self.made_from(|place| place.location);
+        self.place().location.map(degrees)
+    }
+
     fn latlon(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments("latlon", 0, values)?;
-        self.made_from(|place| place.location);
-        Ok(Value::text(synthesis::latlon(self.place().location)))
+        Ok(Value::text(geography::latlon(self.here())))
     }
 
     fn latlonloc(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments("latlonloc", 0, values)?;
-        self.made_from(|place| place.location);
-        Ok(Value::text(synthesis::latlonloc(self.place().location)))
+        Ok(Value::text(geography::latlonloc(self.here())))
     }
 
     fn latlon_magic(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments("latlonMagic", 0, values)?;
-        let address = synthesis::reversed_address(self.facts.qname);
-        let location = address.and_then(|address| self.facts.places.find(address.into()).location);
-        Ok(Value::text(synthesis::latlon(location)))
+        let places = self.facts.places;
+        let locate = |address| places.find(address).location.map(degrees);
+        Ok(Value::text(geography::latlon_magic(self.facts.qname, locate)))
     }
 
     /// The nearest of the addresses that the name spells.
     fn closest_magic(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments("closestMagic", 0, values)?;
-        let addresses = synthesis::label_addresses(self.facts.qname);
+        let addresses = geography::closest_magic(self.facts.qname);
         let list = Value::list(addresses.into_iter().map(|address| Value::text(address.to_string())));
-        super::dynamic::call(super::plan::Function::PickClosest, &[list], self)
+        dynamic::call(plan::Function::PickClosest, &[list], self)
     }
 
     fn create_reverse(&mut self, values: &[Value]) -> Result<Value, Failure> {
-        let [format, exceptions] = arguments("createReverse", 1, values)?;
-        let exceptions = exceptions_of(exceptions)?;
-        Ok(Value::text(synthesis::create_reverse(self.facts.qname, &format.text()?, &exceptions)))
+        Ok(Value::text(Reverse::read("createReverse", values)?.v4(self.facts.qname)))
     }
 
     fn create_reverse6(&mut self, values: &[Value]) -> Result<Value, Failure> {
-        let [format, exceptions] = arguments("createReverse6", 1, values)?;
-        let exceptions = exceptions_of(exceptions)?;
-        Ok(Value::text(synthesis::create_reverse6(self.facts.qname, &format.text()?, &exceptions)))
+        Ok(Value::text(Reverse::read("createReverse6", values)?.v6(self.facts.qname)))
     }
 
     fn create_forward(&mut self, values: &[Value]) -> Result<Value, Failure> {
@@ -141,14 +143,6 @@ impl Native<'_> {
     fn create_forward6(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments("createForward6", 0, values)?;
         Ok(Value::text(synthesis::create_forward6(self.facts.qname, self.facts.owner).to_string()))
-    }
-
-    fn filter_forward(&mut self, values: &[Value]) -> Result<Value, Failure> {
-        let [address, group, fallback] = arguments("filterForward", 2, values)?;
-        let (address, group) = (address_of(address)?, group.object("a NetmaskGroup", Object::as_netmask_group)?);
-        let fallback = fallback.given().map(Argument::text).transpose()?;
-        let texts = synthesis::filter_forward(address, group, fallback.as_deref());
-        Ok(Value::list(texts.into_iter().map(Value::text)))
     }
 
     fn dblookup(&mut self, values: &[Value]) -> Result<Value, Failure> {
@@ -164,12 +158,8 @@ impl Native<'_> {
         let rtype = RecordType(rtype.integer()?);
         let name = name_of(name)?.ok_or_else(|| name.senseless("name"))?;
         let found = self.world.resolve(&name, rtype).ok_or(Failure::NotReady)?;
-        let record = |(ttl, text): &(u32, Box<str>)| {
-            let owner = Value::Object(Object::Name(name.clone()));
-            let values = [owner, Value::Number(rtype.0.into()), Value::Number((*ttl).into()), Value::text(&**text)];
-            object::construct("newDRR", &values).unwrap_or(Ok(Value::Nil))
-        };
-        Ok(Value::list(found.iter().map(record).collect::<Result<Vec<_>, Misuse>>()?))
+        let record = |(ttl, text): &(u32, Box<str>)| ResourceRecord::new(name.clone(), rtype, *ttl, text).into();
+        Ok(Value::list(found.iter().map(record)))
     }
 
     fn log(&mut self, values: &[Value]) -> Result<Value, Failure> {
@@ -211,10 +201,14 @@ impl Native<'_> {
     }
 }
 
+const fn degrees(location: Location) -> (f64, f64) {
+    (location.latitude(), location.longitude())
+}
+
 /// An address, as text or as an object.
 fn address_of(argument: Argument<'_>) -> Result<IpAddr, Misuse> {
-    if let Value::Object(object) = argument.value() {
-        return object.as_address().ok_or_else(|| argument.misfit("an address"));
+    if let Value::Object(_) = argument.value() {
+        return argument.object::<Address>().map(|address| address.ip);
     }
     let text = argument.text()?;
     let target = str::from_utf8(&text).ok().and_then(super::address::parse);
@@ -223,20 +217,8 @@ fn address_of(argument: Argument<'_>) -> Result<IpAddr, Misuse> {
 
 /// A name, as text or as an object; the inner `None` where the text is no name.
 fn name_of(argument: Argument<'_>) -> Result<Option<Name>, Misuse> {
-    if let Value::Object(object) = argument.value() {
-        return object.as_name().map(|name| Some(name.clone())).ok_or_else(|| argument.misfit("a name"));
+    if let Value::Object(_) = argument.value() {
+        return argument.object::<Name>().map(|name| Some(name.clone()));
     }
-    Ok(Name::from_text(&argument.text()?, Some(crate::wire::NameRef::ROOT)).ok())
-}
-
-/// Addresses and what stands for them.
-fn exceptions_of(argument: Argument<'_>) -> Result<Vec<(IpAddr, Vec<u8>)>, Misuse> {
-    let Some(argument) = argument.given() else { return Ok(Vec::new()) };
-    let mut exceptions = Vec::new();
-    for (address, name) in argument.map()? {
-        let parsed = str::from_utf8(&address).ok().and_then(super::address::parse);
-        let address = parsed.ok_or_else(|| argument.senseless("table of addresses"))?.address;
-        exceptions.push((address, name.text()?.into_owned()));
-    }
-    Ok(exceptions)
+    Ok(Name::from_text(&argument.text()?, Some(NameRef::ROOT)).ok())
 }

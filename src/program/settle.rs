@@ -371,7 +371,8 @@ fn sums(targets: &[Target]) -> Box<[(u32, u16)]> {
         sum = sum.saturating_add(targets[at].weight);
         (sum, targets[at].member)
     };
-    walk_order(targets.len()).into_iter().map(add).collect()
+    let keys: Vec<i64> = (1..).take(targets.len()).collect();
+    walk_order(&keys).into_iter().map(add).collect()
 }
 
 #[cfg(test)]

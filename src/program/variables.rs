@@ -80,16 +80,20 @@ impl Variable {
             Self::QName => facts.qname.to_name().into(),
             Self::Zone => facts.zone.to_name().into(),
             Self::ZoneId => Value::Number(world.zone_number(facts.zone).into()),
-            Self::Who => Address::from(facts.resolver).into(),
-            Self::EcsWho => facts.subnet.map_or(Value::Nil, |subnet| Netmask::from(subnet).into()),
-            Self::BestWho => Address::from(best_who(facts)).into(),
-            Self::LocalWho => Address::from(facts.local).into(),
+            Self::Who => address(facts.resolver).into(),
+            Self::EcsWho => facts.subnet.map_or(Value::Nil, |subnet| Netmask::new(subnet.address(), subnet.length()).into()),
+            Self::BestWho => address(best_who(facts)).into(),
+            Self::LocalWho => address(facts.local).into(),
             Self::Header => Value::Object(Object::Header(Header(facts.header))),
             Self::DnssecOk => Value::Boolean(facts.dnssec_ok),
             Self::Tcp => Value::Boolean(facts.tcp),
             Self::PacketSize => Value::Number(facts.payload.into()),
         }
     }
+}
+
+const fn address(from: SocketAddr) -> Address {
+    Address { ip: from.ip(), port: from.port() }
 }
 
 /// The network of the client subnet, without a port, or the resolver with its port.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::compile::Defaults;
-use super::script::Script;
+use super::plan::Program;
+use super::settle::Settled;
 use crate::geo::Places;
 use crate::target::{CheckRequest, Status};
 use crate::wire::{Name, NameRef, RecordType};
+
+/// A program and its settled pieces.
+pub type Snippet = (Arc<Program>, Arc<[Settled]>);
 
 /// The server, as far as programs see it. Implemented by what queries are answered from; nothing here may wait.
 pub trait World: Send + Sync {
@@ -23,8 +27,8 @@ pub trait World: Send + Sync {
     /// followed, nothing expanded, no program run.
     fn lookup(&self, name: NameRef<'_>, rtype: RecordType) -> Vec<String>;
 
-    /// The code of the LUA records at a name of the zone `apex`, for `include` (spec 4.8).
-    fn snippets(&self, apex: NameRef<'_>, name: NameRef<'_>) -> Vec<Arc<Script>>;
+    /// The LUA records at a name of the zone `apex`, for `include` (spec 4.8).
+    fn snippets(&self, apex: NameRef<'_>, name: NameRef<'_>) -> Vec<Snippet>;
 
     /// What other servers say of a name: TTLs and RDATA in presentation form. `None`: not known yet, and being asked for.
     fn resolve(&self, name: &Name, rtype: RecordType) -> Option<Arc<[(u32, Box<str>)]>>;

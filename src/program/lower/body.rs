@@ -33,6 +33,11 @@ impl fmt::Display for Outside {
 }
 
 impl Outside {
+    /// What a snippet is, whatever it holds.
+    pub(super) fn snippet() -> Self {
+        Self { offset: 0, construct: "a snippet for `include`".into() }
+    }
+
     fn new<T>(offset: usize, construct: impl Into<String>) -> Natural<T> {
         Err(Self { offset, construct: construct.into() })
     }
@@ -365,17 +370,9 @@ impl<'a> Natively<'a> {
     fn table(&mut self, fields: &[Field]) -> Natural<Node> {
         let fields = fields.iter().map(|field| {
             let key = field.key.as_ref().map(|key| self.expression(key, Use::Value)).transpose()?;
-            if let (None, true) = (&key, is_last_call(fields, field)) {
-                return self.single(&field.value).map(|value| (key, value));
-            }
             Ok((key, self.expression(&field.value, Use::Value)?))
         });
         Ok(Node::Table(fields.collect::<Natural<_>>()?))
-    }
-
-    /// A call at the end of a table would spread all it returns; ours return one value.
-    fn single(&mut self, expression: &Expr) -> Natural<Node> {
-        self.expression(expression, Use::Value)
     }
 
     fn chain(&mut self, first: &Expr, links: &[Link], purpose: Use) -> Natural<Node> {
@@ -394,10 +391,6 @@ impl<'a> Natively<'a> {
         self.certain = certain;
         Ok(Node::Chain(first, links?))
     }
-}
-
-fn is_last_call(fields: &[Field], field: &Field) -> bool {
-    fields.last().is_some_and(|last| std::ptr::eq(last, field)) && matches!(field.value.kind, Kind::Call { .. })
 }
 
 fn is_plain_list(fields: &[Field]) -> bool {

@@ -1,6 +1,5 @@
 //! Which form a program takes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::finding::{Finding, Severity};
@@ -148,7 +147,12 @@ fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outsi
     let mut hoisting = Hoisting::new(&survey);
     hoisting.block(&mut lowering, block);
     let Hoisting { hoisted, parts, .. } = hoisting;
-    let script = compiled(block, &hoisted, &mut lowering, outside)?;
+    let script = match Script::compile(&luau::chunk(block, &hoisted), survey.variables(), &outside.to_string()) {
+        Ok(script) => script,
+        Err(message) => {
+            return lowering.error(outside.offset, format!("Luau cannot compile it: {message}"), "make it smaller");
+        }
+    };
     lowering.functions.extend(survey.functions());
     let depends = survey.depends();
     let depends = parts.pieces.iter().fold(depends, |depends, piece| depends.or(piece.plan.depends()));
@@ -156,19 +160,12 @@ fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outsi
     Some(lowering.into_program(Parts { depends, ..parts }, Form::Script(Arc::new(script))))
 }
 
-fn compiled(
-    block: &Block,
-    hoisted: &HashMap<usize, luau::Hoisted>,
-    lowering: &mut Lowering<'_>,
-    outside: &Outside,
-) -> Option<Script> {
-    match Script::compile(&luau::chunk(block, hoisted), &outside.to_string()) {
-        Ok(script) => Some(script),
-        Err(message) => lowering.error(outside.offset, format!("Luau cannot compile it: {message}"), "make it smaller"),
-    }
+/// A snippet for `include`: statements, run for what they set.
+pub(in super::super) fn lower_snippet(block: &Block, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Program> {
+    script(block, &Settings { shared: true, ..*settings }, findings, &Outside::snippet())
 }
 
-/// Whether a table field or another list holds only what is constant is asked often enough to have a name.
+/// Whether it is a literal without parts.
 pub(super) fn is_scalar(expression: &Expr) -> bool {
     matches!(expression.kind, Kind::Nil | Kind::Boolean(_) | Kind::Number(_) | Kind::Text(_))
 }

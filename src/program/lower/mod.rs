@@ -36,7 +36,8 @@ use super::value::Value;
 use crate::geo::Attribute;
 use crate::target::{CheckRequest, CheckSpec, Judgement};
 
-pub(super) use form::{Settings, lower};
+pub use form::Settings;
+pub(super) use form::{lower, lower_snippet};
 
 /// A call of constant structure, lowered by itself.
 pub(super) enum Lowered {

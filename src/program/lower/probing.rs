@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::compile::Defaults;
 use super::super::number;
-use super::super::parser::Expr;
 use super::super::plan::Function;
+use super::super::syntax::Expr;
 use super::Lowering;
 use crate::target::{CheckKind, CheckSpec, HttpCheck, Judgement, Scheme};
 
@@ -115,7 +115,7 @@ impl Lowering<'_> {
             return self.error(offset, format!("the option `{name}` is not in this release"), "remove it");
         }
         let text = self.option_text(name, value)?;
-        if known.of_urls() && function != Function::IfUrlUp {
+        if known.of_urls() && function == Function::IfPortUp {
             self.warn(offset, format!("`{function}` ignores the option `{name}`"), "remove it");
             return Some(());
         }
@@ -144,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// The integer at the front of `text`, which must be in `range`.
-    fn whole(&mut self, name: &str, offset: usize, text: &str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn whole(&mut self, name: &str, offset: usize, text: &str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let Some(prefix) = number::integer_prefix(text) else {
             let message = format!("the option `{name}` is `{}`, not a number", text.escape_debug());
             return self.error(offset, message, "write a whole number");

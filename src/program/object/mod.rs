@@ -19,6 +19,7 @@ mod record;
 mod resource_record;
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use super::value::{Misuse, Value};
 use crate::wire::{Name, RecordType};
@@ -43,7 +44,10 @@ pub trait Kind: Sized {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident($type:ty) = $name:literal, $methods:path;)*) => {
+    ($($(#[$doc:meta])* $kind:ident($type:ty) = $name:literal, $methods:expr;)*) => {
+        /// The methods of all kinds.
+        static METHODS: &[&[Method]] = &[$($methods),*];
+
         /// An object.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Object {
@@ -113,6 +117,8 @@ kinds! {
     ResourceRecord(ResourceRecord) = "a DNSResourceRecord", resource_record::METHODS;
     /// The header of the query.
     Header(Header) = "a DNSHeader", header::METHODS;
+    /// An answer with an rcode or a TTL: `nxdomain`, `rcode`, `ttl`.
+    Reply(Reply) = "an answer", &[];
 }
 
 /// A method of one kind of object.
@@ -237,7 +243,7 @@ impl Object {
             Self::Netmask(netmask) => Some(netmask.to_string().into_bytes()),
             Self::QType(qtype) => Some(qtype.to_string().into_bytes()),
             Self::ResourceRecord(record) => Some(record.text()),
-            Self::AddressSet(_) | Self::NetmaskGroup(_) | Self::Record(_) | Self::Header(_) => None,
+            Self::AddressSet(_) | Self::NetmaskGroup(_) | Self::Record(_) | Self::Header(_) | Self::Reply(_) => None,
         }
     }
 }
@@ -249,6 +255,17 @@ pub struct Constructor {
     pub name: &'static str,
     /// Makes the object of its arguments.
     pub call: fn(&[Value]) -> Result<Value, Misuse>,
+}
+
+/// The names of all methods, each once.
+pub(super) fn method_names() -> BTreeSet<&'static str> {
+    METHODS.iter().flat_map(|methods| methods.iter()).map(|method| method.name).collect()
+}
+
+/// Whether it is a method, and of no kind one that changes its object.
+pub(super) fn reads(name: &[u8]) -> bool {
+    let mut named = METHODS.iter().flat_map(|methods| methods.iter()).filter(|method| method.name.as_bytes() == name).peekable();
+    named.peek().is_some() && named.all(|method| matches!(method.call, Call::Reads(_)))
 }
 
 /// All constructors.
