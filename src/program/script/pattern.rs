@@ -8,6 +8,8 @@
 //!
 //! Never here: allocation, Lua values, replacement strings.
 
+use std::ops::RangeInclusive;
+
 /// Most captures of one pattern.
 pub(super) const CAPTURES_MAX: usize = 32;
 /// Deepest nesting of one match: captures and repetitions that are being tried.
@@ -83,21 +85,30 @@ pub(super) fn find(subject: &[u8], pattern: &[u8], from: usize, steps: &mut u64)
 
 /// The first match of `pattern` at or after `from`; `^` is nothing special.
 pub(super) fn search(subject: &[u8], pattern: &[u8], from: usize, steps: &mut u64) -> Result<Option<Match>, PatternError> {
-    for start in from..=subject.len() {
-        if let Some(found) = match_at(subject, pattern, start, steps)? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+    attempt(subject, pattern, from..=subject.len(), steps)
 }
 
 /// The match of `pattern` that begins at `start`; `^` is nothing special.
 pub(super) fn match_at(subject: &[u8], pattern: &[u8], start: usize, steps: &mut u64) -> Result<Option<Match>, PatternError> {
+    attempt(subject, pattern, start..=start, steps)
+}
+
+fn attempt(
+    subject: &[u8],
+    pattern: &[u8],
+    starts: RangeInclusive<usize>,
+    steps: &mut u64,
+) -> Result<Option<Match>, PatternError> {
     let pattern = pattern.split(|octet| *octet == 0).next().unwrap_or_default();
     let empty = Slot { start: 0, extent: Extent::Open };
     let mut matcher = Matcher { subject, pattern, captures: [empty; CAPTURES_MAX], count: 0, depth: 0, steps };
-    let end = matcher.run(start, 0)?;
-    Ok(end.map(|end| Match { start, end, captures: matcher.captures, count: matcher.count }))
+    for start in starts {
+        matcher.count = 0;
+        if let Some(end) = matcher.run(start, 0)? {
+            return Ok(Some(Match { start, end, captures: matcher.captures, count: matcher.count }));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the octets of `needle` first stand at or after `from`.
@@ -150,6 +161,7 @@ type End = Result<Option<usize>, PatternError>;
 impl Matcher<'_> {
     /// Matches the pattern from offset `p` on against the subject from offset `s` on, one level deeper.
     fn run(&mut self, s: usize, p: usize) -> End {
+        spend(self.steps, 1)?;
         if self.depth == DEPTH_MAX {
             return Err(PatternError::TooDeep);
         }
