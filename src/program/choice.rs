@@ -283,7 +283,7 @@ impl Metric {
         let (here, there) = match (here, there) {
             (Some(here), Some(there)) => (here, there),
             _ if self.unknown_is_far => return f64::INFINITY,
-            (here, there) => (here.unwrap_or(NULL_ISLAND), there.unwrap_or(NULL_ISLAND)),
+            (here, there) => (here.unwrap_or_default(), there.unwrap_or_default()), // 0°, 0°
         };
         if self.sphere { here.sphere_distance(there) } else { here.flat_distance(there) }
     }

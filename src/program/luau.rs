@@ -19,11 +19,13 @@ pub(super) enum Hoisted {
     Test(u16),
 }
 
-/// The chunk that runs `block`. Its arguments are the functions that give pieces, tests and the text of numbers. `hoisted`
-/// are the calls of constant structure by offset.
+/// The chunk that runs `block`. Its arguments are the functions that give pieces and tests. `hoisted` are the calls of
+/// constant structure by offset.
 pub(super) fn chunk(block: &Block, hoisted: &HashMap<usize, Hoisted>) -> String {
     let mut printer = Printer { out: String::new(), hoisted, exact: true };
-    printer.out = format!("local {RESERVED}_piece, {RESERVED}_test, {RESERVED}_text = ...; ");
+    if !hoisted.is_empty() {
+        printer.out = format!("local {RESERVED}_piece, {RESERVED}_test = ...; ");
+    }
     printer.block(block);
     printer.out
 }

@@ -33,6 +33,12 @@ pub(super) struct Function {
     pub(super) call: fn(&mut Native<'_>, &[Value]) -> Result<Value, Failure>,
 }
 
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 const NONE: Depends = Depends { health: false, client: false, geo: false, name: false, chance: false, time: false, data: false };
 const GEO: Depends = Depends { geo: true, ..NONE };
 const NAME: Depends = Depends { name: true, ..NONE };
@@ -48,24 +54,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
         call: |native, values| native.code("continentCode", Attribute::Continent, values),
     },
     Function { name: "regionCode", depends: GEO, call: |native, values| native.code("regionCode", Attribute::Region, values) },
-    Function { name: "geoiplookup", depends: NONE, call: Native::geoiplookup },
-    Function { name: "latlon", depends: GEO, call: Native::latlon },
-    Function { name: "latlonloc", depends: GEO, call: Native::latlonloc },
-    Function { name: "latlonMagic", depends: NAME, call: Native::latlon_magic },
-    Function { name: "closestMagic", depends: Depends { geo: true, ..NAME }, call: Native::closest_magic },
-    Function { name: "createReverse", depends: NAME, call: Native::create_reverse },
-    Function { name: "createReverse6", depends: NAME, call: Native::create_reverse6 },
-    Function { name: "createForward", depends: NAME, call: Native::create_forward },
-    Function { name: "createForward6", depends: NAME, call: Native::create_forward6 },
+    Function { name: "geoiplookup", depends: NONE, call: |native, values| native.geoiplookup(values) },
+    Function { name: "latlon", depends: GEO, call: |native, values| native.latlon(values) },
+    Function { name: "latlonloc", depends: GEO, call: |native, values| native.latlonloc(values) },
+    Function { name: "latlonMagic", depends: NAME, call: |native, values| native.latlon_magic(values) },
+    Function { name: "closestMagic", depends: Depends { geo: true, ..NAME }, call: |native, values| native.closest_magic(values) },
+    Function { name: "createReverse", depends: NAME, call: |native, values| native.create_reverse(values) },
+    Function { name: "createReverse6", depends: NAME, call: |native, values| native.create_reverse6(values) },
+    Function { name: "createForward", depends: NAME, call: |native, values| native.create_forward(values) },
+    Function { name: "createForward6", depends: NAME, call: |native, values| native.create_forward6(values) },
     Function { name: "filterForward", depends: NONE, call: |_, values| Ok(synthesis::filter_forward(values)?) },
-    Function { name: "dblookup", depends: DATA, call: Native::dblookup },
-    Function { name: "resolve", depends: DATA, call: Native::resolve },
-    Function { name: "pdnslog", depends: NONE, call: Native::log },
-    Function { name: "pdnsrandom", depends: CHANCE, call: Native::random },
+    Function { name: "dblookup", depends: DATA, call: |native, values| native.dblookup(values) },
+    Function { name: "resolve", depends: DATA, call: |native, values| native.resolve(values) },
+    Function { name: "pdnslog", depends: NONE, call: |native, values| native.log(values) },
+    Function { name: "pdnsrandom", depends: CHANCE, call: |native, values| native.random(values) },
     Function { name: "report", depends: NONE, call: |_, _| Err(Failure::raised("report() is not for record programs")) },
-    Function { name: "nxdomain", depends: NONE, call: Native::nxdomain },
-    Function { name: "rcode", depends: NONE, call: Native::rcode },
-    Function { name: "ttl", depends: NONE, call: Native::ttl },
+    Function { name: "nxdomain", depends: NONE, call: |native, values| native.nxdomain(values) },
+    Function { name: "rcode", depends: NONE, call: |native, values| native.rcode(values) },
+    Function { name: "ttl", depends: NONE, call: |native, values| native.ttl(values) },
 ];
 
 /// The function of that name.

@@ -22,6 +22,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::value::{Misuse, Value};
+use crate::program::reply::Reply;
 use crate::wire::{Name, RecordType};
 pub use address::Address;
 pub use address_set::AddressSet;

@@ -71,7 +71,7 @@ impl Script {
 
 /// Luau source → bytecode, optimized and with line numbers for messages.
 fn bytecode(source: &[u8]) -> Result<Vec<u8>, String> {
-    let compiler = mlua::Compiler::new().set_optimization_level(1).set_debug_level(1);
+    let compiler = mlua::chunk::Compiler::new().set_optimization_level(1).set_debug_level(1);
     compiler.compile(source).map_err(|error| message(&error))
 }
 
