@@ -39,7 +39,7 @@ impl Lowering<'_> {
         let groups = self.groups(&arguments[1], call.function);
         let options = self.options(call.function, arguments.get(2));
         let (location, options) = (location?, options?);
-        let (port, kind) = (location.port, options.probing.http(location));
+        let (port, kind) = (location.port, options.probing.http(location, false));
         self.checked(call.function, groups?, &options, |lowering, written| {
             lowering.warn_port(written, port);
             (port, kind.clone())
@@ -66,9 +66,7 @@ impl Lowering<'_> {
             let targets = group.iter().map(|written| {
                 let (port, kind) = probe(self, written);
                 let address = written.target.address;
-                let probing = &options.probing;
-                let asked = (probing.spec(address, port, kind), probing.judgement, probing.interval);
-                let check = self.checks.number(asked);
+                let check = self.check(&options.probing, Some(address), port, kind)?;
                 Some(Target { address, member: self.intern_member(written.offset, address.to_string())?, check })
             });
             numbered.push(targets.collect::<Option<_>>()?);

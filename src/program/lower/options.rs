@@ -12,6 +12,8 @@ use super::{Lowering, describe};
 pub(super) struct Options {
     pub(super) selector: Selector,
     pub(super) backup: Selector,
+    /// Whether there is no answer as long as nothing is known of any address.
+    pub(super) fail_on_incomplete: bool,
     pub(super) probing: Probing,
 }
 
@@ -19,7 +21,8 @@ impl Lowering<'_> {
     /// The options in `table`, if it is given and not nil.
     pub(super) fn options(&mut self, function: Function, table: Option<&Expr>) -> Option<Options> {
         let probing = Probing::new(self.defaults);
-        let mut options = Options { selector: Selector::Random, backup: Selector::Random, probing };
+        let (selector, backup) = (Selector::Random, Selector::Random);
+        let mut options = Options { selector, backup, fail_on_incomplete: false, probing };
         let Some(table) = table.filter(|table| table.kind != Kind::Nil) else { return Some(options) };
         let Kind::Table(fields) = &table.kind else {
             return self.misplaced(table, &format!("the third argument of `{function}`"), "a table of options");
@@ -47,6 +50,7 @@ impl Lowering<'_> {
             }
             seen.insert(name);
         }
+        sound &= self.check_probing(&options.probing, table.offset).is_some();
         sound.then_some(options)
     }
 
@@ -58,6 +62,7 @@ impl Lowering<'_> {
         match name {
             "selector" => options.selector = self.selector(name, value.offset, &text)?,
             "backupSelector" => options.backup = self.selector(name, value.offset, &text)?,
+            "failOnIncompleteCheck" => options.fail_on_incomplete = self.truth(name, value.offset, &text),
             _ => self.unknown_option(offset, name),
         }
         Some(())
@@ -73,7 +78,8 @@ impl Lowering<'_> {
     }
 
     fn unknown_option(&mut self, offset: usize, name: &str) {
-        let known = probing::NAMES.map(|(known, _)| known).into_iter().chain(["selector", "backupSelector"]);
+        let known =
+            probing::NAMES.map(|(known, _)| known).into_iter().chain(["selector", "backupSelector", "failOnIncompleteCheck"]);
         let remedy = match closest(name, known) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "remove it".to_owned(),
