@@ -11,17 +11,20 @@ use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::serialize::binary::BinEncodable;
 
-use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Snapshot, Trace, ZoneEntry, ZoneState};
+use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Program, Selector, Step};
-use crate::target::{CheckId, Outcome};
+use crate::target::{CheckId, CheckKind, Outcome};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
 
 /// The option code of an extended error (RFC 8914 2).
 const EXTENDED_ERROR: u16 = 15;
+
+/// What stands for something that is not shown.
+const DOTS: &str = "…";
 
 /// Answers `asked` from `snapshot` and says why; `checks` tell what is known of the targets beyond their status.
 #[must_use]
@@ -144,12 +147,13 @@ impl Teller<'_> {
     fn program(&self, set: &AnswerSet) -> Vec<StepForm> {
         let prepared = set.prepared();
         let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
+        let code = shown_code(prepared);
         let head = StepForm {
-            code: Some(prepared.code().to_owned()),
+            code: Some(code.clone()),
             tier: Some("plan".to_owned()),
             rtype: Some(rtype.to_string()),
             ttl: Some(ttl.seconds()),
-            ..step("program", format!("the record program for {rtype}, TTL {ttl}: {}", prepared.code()))
+            ..step("program", format!("the record program for {rtype}, TTL {ttl}: {code}"))
         };
         let mut steps = vec![head];
         match prepared.program() {
@@ -242,7 +246,11 @@ impl Teller<'_> {
         let status = seen.status;
         let drained = if status.drain { ", drained" } else { "" };
         let probe = spec.map(ToString::to_string);
+        let reported = Some(status.reported).filter(|&weight| weight > 0);
         let mut text = format!("{member} is {} ({}{drained})", status.value, status.basis);
+        if let Some(weight) = reported {
+            text += &format!(", reports the weight {weight}");
+        }
         if let Some(probe) = &probe {
             text += &format!(": {probe}");
         }
@@ -253,7 +261,7 @@ impl Teller<'_> {
         MemberForm {
             member,
             text,
-            weight: None,
+            weight: reported,
             status: Some(status.value.to_string()),
             basis: Some(status.basis.to_string()),
             check: spec.map(|spec| spec.key().to_string()),
@@ -261,6 +269,23 @@ impl Teller<'_> {
             last: last.map(|last| ResultForm::new(last, self.clock)),
         }
     }
+}
+
+/// A program's code without what its checks send in headers and bodies, which may be secret: dots stand for it. Where that
+/// is not found as it stands, being spelled with escapes, the dots stand for all.
+fn shown_code(prepared: &Prepared) -> String {
+    let mut code = prepared.code().to_owned();
+    for request in prepared.program().iter().flat_map(|program| program.checks()) {
+        let CheckKind::Http(http) = &request.spec.kind else { continue };
+        let values = http.headers.iter().map(|(_, value)| value.to_str().unwrap_or_default()).chain([&*http.content.0]);
+        for secret in values.filter(|value| !value.is_empty()) {
+            if !prepared.code().contains(secret) {
+                return DOTS.to_owned();
+            }
+            code = code.replace(secret, DOTS);
+        }
+    }
+    code
 }
 
 fn zone(entry: &ZoneEntry) -> StepForm {
@@ -309,7 +334,7 @@ fn weighed(program: &Program, members: &[(u32, u16)]) -> Vec<MemberForm> {
 
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Pass => "passed".to_owned(),
+        Outcome::Pass { .. } => "passed".to_owned(),
         Outcome::Fail(failure) => format!("failed ({failure})"),
         Outcome::Inconclusive(reason) => format!("inconclusive ({reason})"),
     }

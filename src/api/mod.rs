@@ -93,8 +93,8 @@ mod tests {
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Probe { run, spec } => {
-                    let outcome = if spec.address == IpAddr::from([192, 0, 2, 1]) {
-                        Outcome::Pass
+                    let outcome = if spec.address == Some(IpAddr::from([192, 0, 2, 1])) {
+                        Outcome::PASS
                     } else {
                         Outcome::Fail(Failure::Refused)
                     };

@@ -116,7 +116,8 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         }
     }
     for (address, port) in &down {
-        let named = |view: &CheckView| view.spec.address == *address && port.is_none_or(|port| port == view.spec.port);
+        let named =
+            |view: &CheckView| view.spec.named_address() == Some(*address) && port.is_none_or(|port| port == view.spec.port);
         anyhow::ensure!(engine.checks().any(|view| named(&view)), "--down {address}: no check of these zones probes that target");
     }
     let snapshot = published.context("nothing was published")?;
@@ -125,11 +126,12 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
 
 /// What a probe finds; nothing, where health is to stay unknown.
 fn outcome(spec: &CheckSpec, rest: Assume, down: &BTreeSet<(IpAddr, Option<u16>)>) -> Option<Outcome> {
-    if down.contains(&(spec.address, None)) || down.contains(&(spec.address, Some(spec.port))) {
+    let is_down = |address| down.contains(&(address, None)) || down.contains(&(address, Some(spec.port)));
+    if spec.named_address().is_some_and(is_down) {
         return Some(Outcome::Fail(Failure::Refused));
     }
     match rest {
-        Assume::Up => Some(Outcome::Pass),
+        Assume::Up => Some(Outcome::PASS),
         Assume::Down => Some(Outcome::Fail(Failure::Refused)),
         Assume::Unknown => None,
     }

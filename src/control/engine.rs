@@ -263,8 +263,11 @@ impl Engine {
         for change in changes {
             self.statuses.set(change.check, change.to);
             // A check that is only on trial is nobody's news yet.
-            let Some(users) = self.users.get(&change.check).filter(|_| change.is_transition()) else { continue };
+            let Some(users) = self.users.get(&change.check).filter(|_| change.concerns_answers()) else { continue };
             self.publication.dirty.extend(users);
+            if !change.is_transition() {
+                continue;
+            }
             if change.to.value == Value::Down {
                 self.publication.first_signs.push(change.first_sign);
             }

@@ -75,7 +75,8 @@ const fn severity(of: program::Severity) -> Severity {
 }
 
 fn denied(record: &LuaRecord, program: Option<&program::Program>, settings: &Settings) -> Vec<Finding> {
-    let addresses: BTreeSet<_> = program.iter().flat_map(|program| program.checks()).map(|check| check.spec.address).collect();
+    let addresses: BTreeSet<_> =
+        program.iter().flat_map(|program| program.checks()).filter_map(|check| check.spec.named_address()).collect();
     let denied = addresses.into_iter().filter(|&address| settings.deny.iter().any(|net| net.contains(address)));
     denied
         .map(|address| Finding {

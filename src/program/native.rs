@@ -164,7 +164,7 @@ impl Native<'_> {
         let rtype = RecordType(rtype.integer()?);
         let name = name_of(name)?.ok_or_else(|| name.senseless("name"))?;
         let found = self.world.resolve(&name, rtype).ok_or(Failure::NotReady)?;
-        let record = |(ttl, text): &(u32, Box<str>)| ResourceRecord::new(name.clone(), rtype, *ttl, text).into();
+        let record = |(ttl, text): &(u32, Box<str>)| ResourceRecord::new(name.clone(), rtype, *ttl, text.as_bytes()).into();
         Ok(Value::list(found.iter().map(record)))
     }
 

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::place::Member;
 use super::probing::Location;
 use super::{Call, Lowering};
-use crate::target::{CheckKind, CheckSpec, Scheme};
+use crate::target::{CheckKind, Scheme};
 
 /// Longest URL, octets. Each check holds its own copy.
 const URL_MAX: usize = 2048;
@@ -22,8 +22,8 @@ struct Written {
     member: Member,
 }
 
-/// Addresses in order of preference, each with its check.
-type Groups = Vec<Vec<(Written, CheckSpec)>>;
+/// Addresses in order of preference, each with the number of its check.
+type Groups = Vec<Vec<(Written, usize)>>;
 
 impl Lowering<'_> {
     /// `ifportup(port, addresses[, options])`.
@@ -33,11 +33,7 @@ impl Lowering<'_> {
         let groups = self.groups(&arguments[1], call.function);
         let options = self.options(call.function, arguments.get(2));
         let (port, options) = (port?, options?);
-        let spec = |written: &Written| {
-            let own = written.member.target.port.unwrap_or(port);
-            options.probing.spec(written.member.target.address, own, CheckKind::Tcp)
-        };
-        let groups = probed(groups?, spec);
+        let groups = self.probed(groups?, &options, |written| (written.member.target.port.unwrap_or(port), CheckKind::Tcp))?;
         self.checked(call, groups, &options)
     }
 
@@ -49,8 +45,8 @@ impl Lowering<'_> {
 
     /// `pickselfweighted(url, addresses[, options])` (spec 4.4); selectors mean nothing here.
     pub(super) fn pick_self_weighted(&mut self, call: Call<'_>) -> Option<Plan> {
-        let (groups, options) = self.url_groups(call, true)?;
-        let targets = groups.into_iter().flatten().map(|(written, spec)| self.target(&written, spec, &options));
+        let (groups, _) = self.url_groups(call, true)?;
+        let targets = groups.into_iter().flatten().map(|(written, check)| self.target(&written, check));
         Some(Plan::SelfWeighted(targets.collect::<Option<_>>()?))
     }
 
@@ -63,7 +59,7 @@ impl Lowering<'_> {
         let port = location.port;
         groups.iter().flatten().for_each(|written| self.warn_port(written, port));
         let kind = options.probing.http(location, weighted);
-        let groups = probed(groups, |written| options.probing.spec(written.member.target.address, port, kind.clone()));
+        let groups = self.probed(groups, &options, |_| (port, kind.clone()))?;
         Some((groups, options))
     }
 
@@ -87,16 +83,16 @@ impl Lowering<'_> {
         self.checked(call, groups, &options)
     }
 
-    fn external_group(&mut self, group: &Expr, options: &Options) -> Option<Vec<(Written, CheckSpec)>> {
+    fn external_group(&mut self, group: &Expr, options: &Options) -> Option<Vec<(Written, usize)>> {
         let Kind::Table(fields) = &group.kind else { return self.misplaced(group, "a group of `ifurlextup`", "a table") };
         let fits = self.check_length(fields.len(), group.offset);
         let targets: Vec<Option<_>> = fields.iter().map(|field| self.external_target(field, options)).collect();
-        let mut targets = targets.into_iter().collect::<Option<Vec<(String, Written, CheckSpec)>>>().filter(|_| fits)?;
+        let mut targets = targets.into_iter().collect::<Option<Vec<(String, Written, usize)>>>().filter(|_| fits)?;
         targets.sort_by(|left, right| left.0.cmp(&right.0));
-        Some(targets.into_iter().map(|(_, written, spec)| (written, spec)).collect())
+        Some(targets.into_iter().map(|(_, written, check)| (written, check)).collect())
     }
 
-    fn external_target(&mut self, field: &Field, options: &Options) -> Option<(String, Written, CheckSpec)> {
+    fn external_target(&mut self, field: &Field, options: &Options) -> Option<(String, Written, usize)> {
         let Some(key) = &field.key else {
             let message = "an element of a group of `ifurlextup` has no address";
             return self.error(field.value.offset, message, "write `['192.0.2.1']='https://192.0.2.1/health'`");
@@ -104,15 +100,30 @@ impl Lowering<'_> {
         let (text, member, location) = (self.text(key, "an address"), self.member_fields(key), self.url(&field.value));
         let (text, member, location) = (text?, member?, location?);
         let port = location.port;
-        let spec = options.probing.resolved(port, location);
-        Some((text, Written { offset: key.offset, member }, spec))
+        let check = self.check(&options.probing, None, port, options.probing.http(location, false))?;
+        Some((text, Written { offset: key.offset, member }, check))
     }
 
-    /// Numbers the members and checks.
+    /// Numbers the checks. `probe` gives an address's port and kind of check.
+    fn probed(
+        &mut self,
+        groups: Vec<Vec<Written>>,
+        options: &Options,
+        probe: impl Fn(&Written) -> (u16, CheckKind),
+    ) -> Option<Groups> {
+        let mut check = |written: Written| {
+            let (port, kind) = probe(&written);
+            let check = self.check(&options.probing, Some(written.member.target.address), port, kind)?;
+            Some((written, check))
+        };
+        groups.into_iter().map(|group| group.into_iter().map(&mut check).collect()).collect()
+    }
+
+    /// Numbers the members.
     fn checked(&mut self, call: Call<'_>, groups: Groups, options: &Options) -> Option<Plan> {
         let mut numbered = Vec::with_capacity(groups.len());
         for group in groups {
-            let targets = group.into_iter().map(|(written, spec)| self.target(&written, spec, options));
+            let targets = group.into_iter().map(|(written, check)| self.target(&written, check));
             numbered.push(targets.collect::<Option<Box<[Target]>>>()?);
         }
         self.look_over(call, &numbered, options);
@@ -122,13 +133,12 @@ impl Lowering<'_> {
             selector: options.selector,
             backup: options.backup,
             metric: options.metric,
-            fail_incomplete: options.probing.fail_incomplete(),
+            fail_incomplete: options.fail_incomplete,
         }))
     }
 
-    fn target(&mut self, written: &Written, spec: CheckSpec, options: &Options) -> Option<Target> {
+    fn target(&mut self, written: &Written, check: usize) -> Option<Target> {
         let Member { target, weight, location } = written.member;
-        let check = self.checks.number((spec, options.probing.judgement, options.probing.interval));
         let member = self.intern_member(written.offset, target.address.to_string())?;
         Some(Target { address: target.address, member, check, weight, location })
     }
@@ -303,12 +313,4 @@ fn is_group(expression: &Expr) -> bool {
         _ => false,
     };
     !named && !weighted
-}
-
-fn probed(groups: Vec<Vec<Written>>, spec: impl Fn(&Written) -> CheckSpec) -> Groups {
-    let group = |group: Vec<Written>| group.into_iter().map(|written| {
-        let spec = spec(&written);
-        (written, spec)
-    });
-    groups.into_iter().map(|members| group(members).collect()).collect()
 }

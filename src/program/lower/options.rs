@@ -14,21 +14,26 @@ pub(super) struct Options {
     pub(super) selector: Selector,
     pub(super) backup: Selector,
     pub(super) metric: Metric,
+    /// Whether there is no answer as long as nothing is known of any address.
+    pub(super) fail_incomplete: bool,
     pub(super) probing: Probing,
 }
 
 /// The options that are not of the probe.
-const NAMES: [&str; 4] = ["selector", "backupSelector", "distance", "unknown"];
+const NAMES: [&str; 5] = ["selector", "backupSelector", "failOnIncompleteCheck", "distance", "unknown"];
 
 impl Lowering<'_> {
     /// The options in `table`, if it is given and not nil.
     pub(super) fn options(&mut self, function: Function, table: Option<&Expr>) -> Option<Options> {
         let probing = Probing::new(self.defaults);
-        let metric = Metric::default();
-        let mut options = Options { selector: Selector::Random, backup: Selector::Random, metric, probing };
+        let (selector, backup, metric) = (Selector::Random, Selector::Random, Metric::default());
+        let mut options = Options { selector, backup, metric, fail_incomplete: false, probing };
         let mut sound = true;
         for (offset, name, value) in self.named_fields(function, table)? {
             sound &= self.option(function, offset, &name, value, &mut options).is_some();
+        }
+        if let Some(table) = table {
+            sound &= self.check_probing(&options.probing, table.offset).is_some();
         }
         sound.then_some(options)
     }
@@ -73,6 +78,7 @@ impl Lowering<'_> {
         match name {
             "selector" => options.selector = self.selector(name, value.offset, &text)?,
             "backupSelector" => options.backup = self.selector(name, value.offset, &text)?,
+            "failOnIncompleteCheck" => options.fail_incomplete = self.truth(name, value.offset, &text),
             "distance" | "unknown" => self.set_metric(name, value.offset, &text, &mut options.metric)?,
             _ => self.unknown_option(offset, name),
         }

@@ -5,6 +5,7 @@ use super::super::choice::Metric;
 use super::super::number;
 use super::super::plan::{Candidate, Function, Plan, Test};
 use super::super::syntax::{Expr, Kind};
+use super::probing::Given;
 use super::{Call, Lowering};
 use crate::geo::{Attribute, Location, NetMap};
 
@@ -84,7 +85,10 @@ impl Lowering<'_> {
             let text = self.option_text(&name, value)?;
             match name.as_str() {
                 "distance" | "unknown" => self.set_metric(&name, value.offset, &text, &mut metric)?,
-                "count" => count = usize::try_from(self.whole(&name, value.offset, &text, 1..=64)?).unwrap_or(1),
+                "count" => {
+                    let given = Given { name: &name, offset: value.offset, text: &text };
+                    count = usize::try_from(self.whole(given, 1..=64)?).unwrap_or(1);
+                }
                 _ => self.unknown_option(offset, &name),
             }
         }
