@@ -58,7 +58,7 @@ impl Places {
             places = joined.places.finish();
             sources.push(database.source);
         }
-        v4.shrink();
+        v4.seal();
         let v6 = around_mapped(&v6);
         let below = v6.before(MAPPED);
         Self { places, v4, v6, below, sources }
@@ -229,7 +229,7 @@ fn around_mapped(v6: &Ranges<u128>) -> Ranges<u128> {
     for (start, number) in v6.iter().filter(|&(start, _)| start > BEHIND_MAPPED) {
         around.push(start, number);
     }
-    around.shrink();
+    around.seal();
     around
 }
 
