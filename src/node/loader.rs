@@ -150,6 +150,9 @@ impl Loader {
         if request.zone.as_ref().is_some_and(|zone| !config.zones.contains_key(zone)) {
             return report(ReloadOutcome::NoSuchZone, findings);
         }
+        if !request.dry_run {
+            self.show_certificate(&config);
+        }
         let databases = match self.read_databases(&config, request) {
             Ok(databases) => databases,
             Err(errors) => {
@@ -158,18 +161,15 @@ impl Loader {
                 return report(ReloadOutcome::Invalid, findings);
             }
         };
-        if !request.dry_run {
-            self.show_certificate(&config);
-        }
         let before = std::mem::replace(&mut self.config, config);
-        let databases = std::mem::replace(&mut self.databases, databases);
+        let databases_before = std::mem::replace(&mut self.databases, databases);
         let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
         let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
-            (self.config, self.behind, self.databases) = (before, behind, databases);
+            (self.config, self.behind, self.databases) = (before, behind, databases_before);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -181,9 +181,9 @@ impl Loader {
         report
     }
 
-    /// New connections see the certificate of a sound configuration, whatever becomes of its zones: a renewal comes once in
-    /// two months, and must not be lost to a zone file that is bad at that moment or to a check that regresses, which have
-    /// nothing to do with it. A configuration that needs a restart is another matter. It is refused as a whole, because its
+    /// New connections see the certificate of a sound configuration, whatever becomes of its zones and databases: a renewal
+    /// comes once in two months, and must not be lost to a file that is bad at that moment or to a check that regresses,
+    /// which have nothing to do with it. A configuration that needs a restart is another matter. It is refused as a whole, because its
     /// certificate may be for the names of what it changes; the refusal says so each time, and the restart that it asks for
     /// shows the certificate.
     fn show_certificate(&mut self, new: &Config) {
