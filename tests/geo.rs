@@ -28,7 +28,7 @@ fn bytes(folder: &Path, file: &str) -> Vec<u8> {
 }
 
 fn places(folder: &Path, files: &[&str]) -> Places {
-    Places::new(files.iter().map(|file| Database::read(&bytes(folder, file)).unwrap()))
+    Places::new(files.iter().map(|file| Database::read(file, &bytes(folder, file)).unwrap()))
 }
 
 fn attributes(place: &Place) -> Vec<Option<String>> {
@@ -147,7 +147,7 @@ fn broken_ones_are_refused() {
         "MaxMind-DB-no-ipv4-search-tree.mmdb", // its only record is text
         "GeoLite2-ASN-Test.json",
     ] {
-        let error = Database::read(&bytes(&folder, file)).expect_err(file).to_string();
+        let error = Database::read(file, &bytes(&folder, file)).expect_err(file).to_string();
         assert!(error.starts_with("it is no sound MaxMind database: "), "{file}: {error}");
         eprintln!("{file}: {error}");
     }

@@ -32,8 +32,18 @@ pub struct Database {
     pub(super) places: Vec<Place>,
     pub(super) v4: Ranges<u32>,
     pub(super) v6: Ranges<u128>,
-    networks: usize,
-    built: u64,
+    pub(super) source: Source,
+}
+
+/// Which database it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As it was called where it was read.
+    pub name: Arc<str>,
+    /// How many networks it has data for.
+    pub networks: usize,
+    /// When it was made, in seconds since 1970.
+    pub built: u64,
 }
 
 /// Why bytes are no database of places.
@@ -48,17 +58,16 @@ pub enum DatabaseError {
 }
 
 impl Database {
-    /// Reads a database.
+    /// Reads the database `name`.
     ///
     /// # Errors
-    ///
     /// When the bytes are no MaxMind database, or a broken one.
-    pub fn read(bytes: &[u8]) -> Result<Self, DatabaseError> {
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Self, DatabaseError> {
         let reader = Reader::from_source(bytes)?;
         let leaves = reader.metadata().node_count as usize + 1;
-        let built = reader.metadata().build_epoch;
+        let source = Source { name: name.into(), networks: 0, built: reader.metadata().build_epoch };
         let mut records = Records::default();
-        let mut database = Self { places: Vec::new(), v4: Ranges::all(0), v6: Ranges::all(0), networks: 0, built };
+        let mut database = Self { places: Vec::new(), v4: Ranges::all(0), v6: Ranges::all(0), source };
         // Also what has no data: it ends the range before it, and no part of the walk goes uncounted.
         let all = WithinOptions::default().include_aliased_networks().include_networks_without_data();
         for (count, found) in reader.networks(all)?.enumerate() {
@@ -70,24 +79,12 @@ impl Database {
             if leads_to_v4(network.ip()) {
                 database.enter(network.ip(), network.prefix(), 0);
             } else {
-                database.networks += usize::from(found.has_data());
+                database.source.networks += usize::from(found.has_data());
                 database.enter(network.ip(), network.prefix(), records.number(&found)?);
             }
         }
         database.places = records.places.finish();
         Ok(database)
-    }
-
-    /// How many networks it has data for.
-    #[must_use]
-    pub const fn networks(&self) -> usize {
-        self.networks
-    }
-
-    /// When it was made, in seconds since 1970.
-    #[must_use]
-    pub const fn build_timestamp(&self) -> u64 {
-        self.built
     }
 
     fn enter(&mut self, first: IpAddr, length: u8, number: u32) {
@@ -247,7 +244,7 @@ mod tests {
         written.insert("192.0.3.0/24", &record(false));
         written.insert("2001:db8::/32", &Value::Map(vec![("cities", Value::List(vec![Value::Text("Graz")]))]));
         for record_size in [24, 28, 32] {
-            let database = Database::read(&written.write(record_size)).expect("sound");
+            let database = Database::read("test", &written.write(record_size)).expect("sound");
             let expected = Place {
                 country: Some("at".into()),
                 continent: Some("eu".into()),
@@ -261,7 +258,7 @@ mod tests {
             assert_eq!(place(&database, "192.0.3.7"), Place { location: None, ..expected });
             assert_eq!(place(&database, "2001:db8::1"), Place { city: Some("graz".into()), ..Place::UNKNOWN });
             assert_eq!(place(&database, "192.0.4.1"), Place::UNKNOWN);
-            assert_eq!((database.networks(), database.build_timestamp()), (3, 1_700_000_000));
+            assert_eq!(database.source, Source { name: "test".into(), networks: 3, built: 1_700_000_000 });
         }
     }
 
@@ -270,7 +267,7 @@ mod tests {
         let mut written = Mmdb::v4();
         written.insert("10.0.0.0/8", &country("--"));
         written.insert("11.0.0.0/8", &country(""));
-        let database = Database::read(&written.write(24)).expect("sound");
+        let database = Database::read("test", &written.write(24)).expect("sound");
         assert_eq!((database.v4.len(), database.places.len()), (1, 1));
         assert_eq!(place(&database, "10.0.0.1"), Place::UNKNOWN);
     }
@@ -283,13 +280,13 @@ mod tests {
         for alias in ["::ffff:0:0/96", "2001::/32", "2002::/16"] {
             written.alias(alias);
         }
-        let database = Database::read(&written.write(28)).expect("sound");
-        assert_eq!((database.v4.len(), database.v6.len(), database.networks()), (3, 1, 1));
+        let database = Database::read("test", &written.write(28)).expect("sound");
+        assert_eq!((database.v4.len(), database.v6.len(), database.source.networks), (3, 1, 1));
 
         let mut written = Mmdb::v6();
         written.insert("::/64", &country("AT"));
         written.insert("2001:db8::/32", &country("AT"));
-        let database = Database::read(&written.write(28)).expect("sound");
+        let database = Database::read("test", &written.write(28)).expect("sound");
         for address in ["192.0.2.1", "::1", "2001:db8::1"] {
             assert_eq!(place(&database, address).country.as_deref(), Some("at"), "{address}");
         }
@@ -309,7 +306,7 @@ mod tests {
                 bytes[node * 6..node * 6 + 3].copy_from_slice(record);
                 bytes[node * 6 + 3..node * 6 + 6].copy_from_slice(record);
             }
-            assert!(Database::read(&bytes).is_err(), "{last}");
+            assert!(Database::read("test", &bytes).is_err(), "{last}");
         }
     }
 
@@ -326,8 +323,8 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = value;
             }
-            let _ = Database::read(&bytes);
-            let _ = Database::read(&bytes[..cut.index(bytes.len())]);
+            let _ = Database::read("test", &bytes);
+            let _ = Database::read("test", &bytes[..cut.index(bytes.len())]);
         }
     }
 }

@@ -22,7 +22,7 @@ mod ranges;
 #[cfg(test)]
 mod testing;
 
-pub use database::{Database, DatabaseError};
+pub use database::{Database, DatabaseError, Source};
 pub use map::{NetMap, Scoped};
 pub use net::{Net, NetError};
 pub use place::{Attribute, Location, Place};

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::database::Database;
+use super::database::{Database, Source};
 use super::place::Place;
 use super::ranges::Ranges;
 
@@ -36,6 +36,7 @@ pub struct Places {
     v6: Ranges<u128>,
     /// How many ranges of `v6` come before [`MAPPED`].
     below: usize,
+    sources: Vec<Source>,
 }
 
 impl Places {
@@ -49,16 +50,18 @@ impl Places {
     #[must_use]
     pub fn new(databases: impl IntoIterator<Item = Database>) -> Self {
         let (mut places, mut v4, mut v6) = (vec![Place::UNKNOWN], Ranges::all(0), Ranges::all(0));
+        let mut sources = Vec::new();
         for database in databases {
             let mut joined = Joined::new(&places, &database.places);
             v4 = v4.overlay(&database.v4, |ours, theirs| joined.number(ours, theirs));
             v6 = v6.overlay(&database.v6, |ours, theirs| joined.number(ours, theirs));
             places = joined.places.finish();
+            sources.push(database.source);
         }
-        v4.shrink();
+        v4.seal();
         let v6 = around_mapped(&v6);
         let below = v6.before(MAPPED);
-        Self { places, v4, v6, below }
+        Self { places, v4, v6, below, sources }
     }
 
     /// Where an address is. An IPv4-mapped address is an IPv4 address.
@@ -72,8 +75,8 @@ impl Places {
     }
 
     /// Length of a prefix around the address in which `of` gives the same for every address: 0..=32 for an IPv4 address,
-    /// 0..=128 for an IPv6 one. It is the shortest such prefix, unless that holds more than [`REACH`] ranges on a side:
-    /// then it is longer than it must be, which costs caches some hits and is never wrong.
+    /// 0..=128 for an IPv6 one. It is the shortest such prefix, unless that holds more than 256 ranges on a side: then it
+    /// is longer than it must be, which costs caches some hits and is never wrong.
     pub fn scope<T: PartialEq>(&self, address: IpAddr, of: impl Fn(&Place) -> T) -> u8 {
         let at = position(address);
         let here = self.index(address);
@@ -85,6 +88,12 @@ impl Places {
         let above = (end < self.len()).then(|| self.start(end));
         let scope = [below, above].into_iter().flatten().map(|outside| common_bits(at, outside) + 1).max().unwrap_or(0);
         if address.is_ipv4() { scope.saturating_sub(MAPPED_BITS) } else { scope }
+    }
+
+    /// The databases that it was made of.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// How many ranges of addresses there are.
@@ -220,7 +229,7 @@ fn around_mapped(v6: &Ranges<u128>) -> Ranges<u128> {
     for (start, number) in v6.iter().filter(|&(start, _)| start > BEHIND_MAPPED) {
         around.push(start, number);
     }
-    around.shrink();
+    around.seal();
     around
 }
 
@@ -262,7 +271,7 @@ mod tests {
         for (net, record) in networks {
             written.insert(&net.to_string(), &value(*record));
         }
-        Database::read(&written.write(24)).expect("sound")
+        Database::read("test", &written.write(24)).expect("sound")
     }
 
     fn countries(networks: &[(&str, usize)]) -> Places {
