@@ -150,6 +150,12 @@ impl ZoneTable {
         found.map(|&at| &self.entries[at as usize])
     }
 
+    /// The number of the zone with exactly this apex.
+    #[must_use]
+    pub(super) fn number(&self, apex: NameRef<'_>) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(apex), |&at| self.entries[at as usize].apex() == apex).copied()
+    }
+
     /// Every zone.
     pub fn iter(&self) -> impl Iterator<Item = &ZoneEntry> {
         self.entries.iter()

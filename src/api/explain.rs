@@ -5,6 +5,7 @@
 //! and its parts. Nothing is decided here a second time: what was drawn is read from the reply itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::Record;
@@ -28,7 +29,7 @@ const DOTS: &str = "…";
 
 /// Answers `asked` from `snapshot` and says why; `checks` tell what is known of the targets beyond their status.
 #[must_use]
-pub fn explain_form(snapshot: &Snapshot, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
+pub fn explain_form(snapshot: &Arc<Snapshot>, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
     let explanation = answers::explain(snapshot, asked);
     let teller = Teller { snapshot, asked, checks: checks.iter().map(|check| (check.id, check)).collect(), clock };
     let form = ExplainForm {
@@ -158,7 +159,7 @@ impl Teller<'_> {
         let mut steps = vec![head];
         match prepared.program() {
             Some(program) => {
-                let told = set.steps(&self.snapshot.statuses);
+                let told = set.steps(&self.snapshot.statuses, &self.snapshot.places);
                 steps.extend(told.iter().map(|told| self.program_step(set, program, told)));
             }
             None => steps.push(step("failure", "the program could not be compiled: SERVFAIL".to_owned())),
@@ -212,9 +213,10 @@ impl Teller<'_> {
                 ..step("pick", format!("{function}: {}, by weight", draw_text(Some(*draw), members.len())))
             },
             Step::Viewed { networks, pairs } => self.viewed(program, networks, pairs),
-            Step::Failed { function, reason } => {
+            Step::Failed { function: Some(function), reason } => {
                 StepForm { function: Some(function.to_string()), ..step("failure", format!("{function}: {reason}: SERVFAIL")) }
             }
+            Step::Failed { function: None, reason } => step("failure", format!("{reason}: SERVFAIL")),
         }
     }
 
@@ -350,9 +352,11 @@ const fn drawn_by(draw: Draw) -> &'static str {
 
 const fn selected_by(selector: Selector) -> Option<&'static str> {
     match selector {
-        Selector::Random => Some(drawn_by(Draw::Chance)),
-        Selector::Hashed => Some(drawn_by(Draw::Client)),
-        Selector::All | Selector::Empty => None,
+        Selector::Random | Selector::WRandom => Some(drawn_by(Draw::Chance)),
+        Selector::Hashed | Selector::WHashed | Selector::CHashed => Some(drawn_by(Draw::Client)),
+        Selector::NameHashed => Some(drawn_by(Draw::Name)),
+        Selector::Closest(_) => Some("place"),
+        Selector::All | Selector::Empty | Selector::First => None,
     }
 }
 
@@ -361,6 +365,13 @@ fn effect(selector: Selector, candidates: usize) -> String {
         _ if candidates == 0 => "no candidate: an empty answer".to_owned(),
         Selector::Random => draw_text(Some(Draw::Chance), candidates),
         Selector::Hashed => draw_text(Some(Draw::Client), candidates),
+        Selector::WRandom => format!("{} and weight", draw_text(Some(Draw::Chance), candidates)),
+        Selector::WHashed => format!("{} and weight", draw_text(Some(Draw::Client), candidates)),
+        Selector::CHashed => format!("{} and weight, consistently", draw_text(Some(Draw::Client), candidates)),
+        Selector::NameHashed => format!("{} and weight", draw_text(Some(Draw::Name), candidates)),
+        Selector::Closest(1) => format!("the nearest of {candidates}"),
+        Selector::Closest(count) => format!("the {count} nearest of {candidates}"),
+        Selector::First => format!("the first of {candidates}"),
         Selector::All => draw_text(None, candidates),
         Selector::Empty => "an empty answer".to_owned(),
     }

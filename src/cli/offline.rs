@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
-use crate::answers::{Asked, Snapshot};
+use crate::answers::{Asked, Now, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
@@ -60,7 +60,8 @@ fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
     let rtype = args.rtype.parse().with_context(|| format!("TYPE {}", args.rtype))?;
     let subnet = args.subnet.as_deref().map(str::parse::<ClientSubnet>).transpose().context("--subnet")?;
     let client = args.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0) })
+    let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() as u32);
+    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0), now: Now { monotonic: 0, unix } })
 }
 
 /// An engine that has loaded every zone and had its probes answered as assumed, and what it published.

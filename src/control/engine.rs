@@ -292,7 +292,10 @@ impl Engine {
 
     fn settle_dirty(&mut self) {
         for id in std::mem::take(&mut self.publication.dirty) {
-            let set = self.programs.get(&id).map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses));
+            let set = self
+                .programs
+                .get(&id)
+                .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
             self.sets.set(id.0, set.map(Arc::new));
         }
     }

@@ -8,7 +8,7 @@ use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
 use super::native::{self, Native};
-use super::object::{Constructor, Object};
+use super::object::Constructor;
 use super::plan::{Function, Program, Test};
 use super::settle::Settled;
 use super::syntax::Binary;
@@ -28,7 +28,10 @@ pub(super) enum Step {
     /// Sets locals: all values first.
     Set(Box<[(u16, Node)]>),
     /// The block of the first condition that holds.
-    If { arms: Box<[(Node, Box<[Self]>)]>, otherwise: Box<[Self]> },
+    If {
+        arms: Box<[(Node, Box<[Self]>)]>,
+        otherwise: Box<[Self]>,
+    },
     Do(Box<[Self]>),
     /// A call for its effect, such as a log line.
     Call(Node),
@@ -50,7 +53,11 @@ pub(super) enum Node {
     Construct(&'static Constructor, Box<[Self]>),
     /// A call of what does not exist, or cannot work.
     Unknown(Box<str>),
-    Method { object: Box<Self>, name: Box<str>, arguments: Box<[Self]> },
+    Method {
+        object: Box<Self>,
+        name: Box<str>,
+        arguments: Box<[Self]>,
+    },
     Index(Box<Self>, Box<Self>),
     /// Keys (none: the next position) and values.
     Table(Box<[(Option<Self>, Self)]>),
@@ -66,7 +73,11 @@ pub(super) enum Node {
 pub(super) enum Item {
     Value(Value),
     /// Members, in the row of picks.
-    Picked { from: usize, count: usize, list: bool },
+    Picked {
+        from: usize,
+        count: usize,
+        list: bool,
+    },
 }
 
 /// Memory that runs share, so that most need none of their own.
@@ -213,13 +224,7 @@ impl Run<'_> {
     }
 
     pub(super) fn native(&mut self) -> Native<'_> {
-        Native {
-            facts: self.facts,
-            world: self.world,
-            random: self.random,
-            reach: &mut self.reach,
-            unknown: &mut self.unknown,
-        }
+        Native { facts: self.facts, world: self.world, random: self.random, reach: &mut self.reach, unknown: &mut self.unknown }
     }
 
     fn values(&mut self, nodes: &[Node]) -> Eval<Vec<Value>> {

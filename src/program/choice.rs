@@ -122,12 +122,7 @@ impl Choice {
     ///
     /// # Errors
     /// A [`FailReason`] where there is no answer; `EmptyList` for a draw from nothing.
-    pub fn pick(
-        &self,
-        facts: &Facts<'_>,
-        random: &mut fastrand::Rng,
-        picks: &mut Vec<u16>,
-    ) -> (Result<(), FailReason>, Reach) {
+    pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng, picks: &mut Vec<u16>) -> (Result<(), FailReason>, Reach) {
         let one = |member: Option<&u16>, picks: &mut Vec<u16>| match member {
             Some(&member) => {
                 picks.push(member);

@@ -58,7 +58,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "latlon", depends: GEO, call: |native, values| native.latlon(values) },
     Function { name: "latlonloc", depends: GEO, call: |native, values| native.latlonloc(values) },
     Function { name: "latlonMagic", depends: NAME, call: |native, values| native.latlon_magic(values) },
-    Function { name: "closestMagic", depends: Depends { geo: true, ..NAME }, call: |native, values| native.closest_magic(values) },
+    Function {
+        name: "closestMagic",
+        depends: Depends { geo: true, ..NAME },
+        call: |native, values| native.closest_magic(values),
+    },
     Function { name: "createReverse", depends: NAME, call: |native, values| native.create_reverse(values) },
     Function { name: "createReverse6", depends: NAME, call: |native, values| native.create_reverse6(values) },
     Function { name: "createForward", depends: NAME, call: |native, values| native.create_forward(values) },

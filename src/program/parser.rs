@@ -640,7 +640,10 @@ mod tests {
             ("(f)(1)(2)", "return (f)(1)(2)"),
             ("function(a, ...) return ... end", "return (function(a, ...) return ... end)"),
             (";local a, b = 1 return a", "local a, b = 1; return a"),
-            (";if a then return 1 elseif b then return 2 else return 3 end", "if a then return 1 elseif b then return 2 else return 3 end"),
+            (
+                ";if a then return 1 elseif b then return 2 else return 3 end",
+                "if a then return 1 elseif b then return 2 else return 3 end",
+            ),
             (";for i = 1, 3 do f(i) end", "for i = 1, 3 do f(i) end"),
             (";for k, v in pairs(t) do break end", "for k, v in pairs(t) do break end"),
             (";while a do b = 1 end", "while a do b = 1 end"),
@@ -695,8 +698,17 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         let cases = [
-            ("{", "}"), ("(", ")"), ("f(", ")"), ("{[1]=", "}"), ("f{", "}"), ("f{{", "}}"), ("a[", "]"), ("- ", ""), ("not ", ""),
-            ("1^", ""), ("function() return ", " end"),
+            ("{", "}"),
+            ("(", ")"),
+            ("f(", ")"),
+            ("{[1]=", "}"),
+            ("f{", "}"),
+            ("f{{", "}}"),
+            ("a[", "]"),
+            ("- ", ""),
+            ("not ", ""),
+            ("1^", ""),
+            ("function() return ", " end"),
         ];
         for (open, close) in cases {
             let nested = |depth: usize| parse(&(open.repeat(depth) + "1" + &close.repeat(depth)), Form::Program);

@@ -160,6 +160,15 @@ impl Program {
         &self.functions
     }
 
+    /// What of Lua it uses that plans have not, where Luau runs it.
+    #[must_use]
+    pub fn why_script(&self) -> Option<&str> {
+        match &self.form {
+            Form::Piece | Form::Body(_) => None,
+            Form::Script(script) => Some(script.why()),
+        }
+    }
+
     /// What runs it.
     #[must_use]
     pub const fn tier(&self) -> Tier {

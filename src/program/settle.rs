@@ -199,9 +199,7 @@ impl Walk<'_> {
                 self.note(|| Step::Picked { function: Function::PickCHashed, draw: Some(Draw::Client), members });
                 Choice::Ring(Arc::clone(points))
             }
-            Plan::Closest { candidates, .. } if candidates.is_empty() => {
-                self.fail(Function::PickClosest, FailReason::EmptyList)
-            }
+            Plan::Closest { candidates, .. } if candidates.is_empty() => self.fail(Function::PickClosest, FailReason::EmptyList),
             Plan::Closest { candidates, count, metric } => {
                 let members = candidates.iter().map(|candidate| candidate.member).collect();
                 self.note(|| Step::Picked { function: Function::PickClosest, draw: None, members });

@@ -148,17 +148,43 @@ pub(super) struct Statement {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    Local { names: Vec<String>, values: Vec<Expr> },
-    LocalFunction { name: String, function: Function },
-    Assign { targets: Vec<Expr>, values: Vec<Expr> },
+    Local {
+        names: Vec<String>,
+        values: Vec<Expr>,
+    },
+    LocalFunction {
+        name: String,
+        function: Function,
+    },
+    Assign {
+        targets: Vec<Expr>,
+        values: Vec<Expr>,
+    },
     Call(Expr),
     Do(Block),
-    While { condition: Expr, body: Block },
-    Repeat { body: Block, condition: Expr },
+    While {
+        condition: Expr,
+        body: Block,
+    },
+    Repeat {
+        body: Block,
+        condition: Expr,
+    },
     /// Conditions in order, and what is done where none holds.
-    If { arms: Vec<(Expr, Block)>, otherwise: Option<Block> },
-    For { name: String, range: Vec<Expr>, body: Block },
-    ForIn { names: Vec<String>, values: Vec<Expr>, body: Block },
+    If {
+        arms: Vec<(Expr, Block)>,
+        otherwise: Option<Block>,
+    },
+    For {
+        name: String,
+        range: Vec<Expr>,
+        body: Block,
+    },
+    ForIn {
+        names: Vec<String>,
+        values: Vec<Expr>,
+        body: Block,
+    },
     Return(Vec<Expr>),
     Break,
 }

@@ -155,9 +155,7 @@ pub(super) fn pdns() -> impl Iterator<Item = (&'static str, f64)> {
 
 /// The number that `table.name` or `pdns.table.name` stands for.
 pub(super) fn constant(path: &[&str]) -> Option<f64> {
-    let found = |table: &[(&str, f64)], wanted: &str| {
-        table.iter().find(|(name, _)| *name == wanted).map(|&(_, number)| number)
-    };
+    let found = |table: &[(&str, f64)], wanted: &str| table.iter().find(|(name, _)| *name == wanted).map(|&(_, number)| number);
     match path {
         ["GeoIPQueryAttribute", name] => found(&GEO_ATTRIBUTES, name),
         ["pdns", "place", name] => found(&PLACES, name),

@@ -123,9 +123,8 @@ impl<'a> Natively<'a> {
             Action::Call(call) => steps.push(Step::Call(self.expression(call, Use::Value)?)),
             Action::Do(block) => steps.push(Step::Do(self.block(block)?)),
             Action::If { arms, otherwise } => {
-                let arms = arms.iter().map(|(condition, block)| {
-                    Ok((self.expression(condition, Use::Value)?, self.block(block)?))
-                });
+                let arms =
+                    arms.iter().map(|(condition, block)| Ok((self.expression(condition, Use::Value)?, self.block(block)?)));
                 let arms = arms.collect::<Natural<_>>()?;
                 let otherwise = otherwise.as_ref().map_or_else(|| Ok(Box::default()), |block| self.block(block))?;
                 steps.push(Step::If { arms, otherwise });

@@ -307,9 +307,7 @@ fn is_group(expression: &Expr) -> bool {
     let Kind::Table(fields) = &expression.kind else { return false };
     let named = fields.iter().any(|field| matches!(field.key.as_ref().map(|key| &key.kind), Some(Kind::Text(_))));
     let weighted = match fields.as_slice() {
-        [first, second] => {
-            matches!(first.value.kind, Kind::Number(_)) && matches!(second.value.kind, Kind::Text(_))
-        }
+        [first, second] => matches!(first.value.kind, Kind::Number(_)) && matches!(second.value.kind, Kind::Text(_)),
         _ => false,
     };
     !named && !weighted

@@ -31,7 +31,7 @@ use super::compile::Defaults;
 use super::finding::Finding;
 use super::number;
 use super::plan::{Function, Gives, List, Picker, Piece, Plan, Test};
-use super::syntax::{Expr, Field, Kind};
+use super::syntax::{Expr, Kind};
 use super::value::Value;
 use crate::geo::Attribute;
 use crate::target::{CheckRequest, CheckSpec, Judgement};
@@ -94,13 +94,7 @@ fn called(expression: &Expr) -> Option<(&str, &[Expr])> {
 
 impl<'a> Lowering<'a> {
     fn new(defaults: &'a Defaults, findings: &'a mut Vec<Finding>) -> Self {
-        Self {
-            defaults,
-            findings,
-            members: Interner::default(),
-            checks: Interner::default(),
-            functions: BTreeSet::new(),
-        }
+        Self { defaults, findings, members: Interner::default(), checks: Interner::default(), functions: BTreeSet::new() }
     }
 
     /// A constant answer: text, or a table of texts.

@@ -26,8 +26,8 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::super::compile::Defaults;
 use super::super::number;
-use super::super::syntax::{Expr, Field, Kind};
 use super::super::plan::Function;
+use super::super::syntax::{Expr, Field, Kind};
 use super::names::closest;
 use super::{Lowering, describe};
 use crate::target::{CheckKind, CheckSpec, Content, HttpCheck, Judgement, Pattern, Scheme};

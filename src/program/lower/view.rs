@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::syntax::Expr;
 use super::super::plan::Plan;
+use super::super::syntax::Expr;
 use super::{Call, Lowering};
 use crate::geo::{Net, NetError, NetMap};
 

@@ -48,7 +48,7 @@ const TRIPS_MAX: u32 = 10;
 const TRIPS_TIME: u64 = 1000;
 
 /// A Luau VM with PowerDNS's functions.
-pub struct Machine {
+pub(in crate::program) struct Machine {
     limits: Limits,
     lua: Lua,
     desk: Rc<Desk>,
@@ -70,13 +70,13 @@ struct Loaded {
 }
 
 /// What a run came to.
-pub struct Ran {
+pub(in crate::program) struct Ran {
     /// What the program returned.
-    pub value: Value,
+    pub(in crate::program) value: Value,
     /// Which clients that holds for.
-    pub reach: Reach,
+    pub(in crate::program) reach: Reach,
     /// Whether a status that was consulted is not known.
-    pub unknown: bool,
+    pub(in crate::program) unknown: bool,
 }
 
 /// What natives share.
@@ -130,7 +130,7 @@ impl Machine {
     ///
     /// # Errors
     /// Luau's, when there is no memory.
-    pub fn new(limits: Limits) -> mlua::Result<Self> {
+    pub(in crate::program) fn new(limits: Limits) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
         let desk = Rc::new(Desk {
             meter: Meter::new(limits.memory),
@@ -156,7 +156,7 @@ impl Machine {
 
     /// The limits of runs.
     #[must_use]
-    pub const fn limits(&self) -> &Limits {
+    pub(in crate::program) const fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -164,7 +164,7 @@ impl Machine {
     ///
     /// # Errors
     /// Whatever Lua raises, and limits.
-    pub(crate) fn run(
+    pub(in crate::program) fn run(
         &mut self,
         program: &Snippet,
         facts: &Facts<'_>,
@@ -447,16 +447,8 @@ impl Desk {
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
             let facts = query.facts(&**world);
             scratch.picks.clear();
-            let mut run = Run {
-                program,
-                settled,
-                facts: &facts,
-                world: &**world,
-                random,
-                scratch,
-                reach: *reach,
-                unknown: *unknown,
-            };
+            let mut run =
+                Run { program, settled, facts: &facts, world: &**world, random, scratch, reach: *reach, unknown: *unknown };
             let acted = act(&mut run, program);
             (*reach, *unknown) = (run.reach, run.unknown);
             running.raise(acted)

@@ -20,13 +20,13 @@ mod random;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use machine::Machine;
+pub(super) use machine::Machine;
 
 use super::variables::Variable;
 
 /// A program as Luau bytecode.
 #[derive(Debug)]
-pub struct Script {
+pub(super) struct Script {
     /// Tells it from all others of this process.
     number: u64,
     bytecode: Box<[u8]>,
@@ -64,7 +64,7 @@ impl Script {
 
     /// Why the program is no plan: what Lua has that plans have not.
     #[must_use]
-    pub fn why(&self) -> &str {
+    pub(super) fn why(&self) -> &str {
         &self.why
     }
 }

@@ -1,6 +1,8 @@
 //! Values and PowerDNS's objects, as Luau sees them.
 
-use mlua::{AnyUserData, IntoLua, Lua, LuaString, MetaMethod, MultiValue, UserData, UserDataMethods, UserDataRef, UserDataRefMut};
+use mlua::{
+    AnyUserData, IntoLua, Lua, LuaString, MetaMethod, MultiValue, UserData, UserDataMethods, UserDataRef, UserDataRefMut,
+};
 
 use crate::program::object::{self, Object};
 use crate::program::value::{Misuse, Value};
