@@ -425,6 +425,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_request_carries_is_not_shown() {
+        let shown = |options: &str| {
+            let code = format!("ifurlup('http://x/hush', {{'192.0.2.1'}}, {options})");
+            let compiled = crate::program::compile(&code, &crate::program::Defaults::default());
+            let (rtype, ttl) = ("A".parse().unwrap(), crate::wire::Ttl::new(30).unwrap());
+            shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program))
+        };
+        let plain = shown("{headers={['X-Token']='t0ken'}, method='POST', body='b0dy', useragent='me'}");
+        let wanted = "{headers={['X-Token']='…'}, method='POST', body='…', useragent='me'})";
+        assert!(plain.ends_with(wanted), "{plain}");
+        assert_eq!(shown("{headers={a='\\116oken'}}"), "…", "spelled with an escape");
+    }
+
+    #[test]
     fn names_that_lead_nowhere_are_told_too() {
         let missing = explained("nope.gslb.example", "A");
         assert_eq!(missing.rcode, "NXDOMAIN");
