@@ -93,6 +93,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
         zones: vec![version.load],
         removed: Vec::new(),
         health,
+        places: Arc::clone(&empty.places),
         options,
         publish_interval: Duration::ZERO,
     };

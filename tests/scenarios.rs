@@ -27,6 +27,7 @@ use std::time::Duration;
 use harness::Answer;
 use leeward::answers::{Ctx, Now, Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
+use leeward::geo::Places;
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::Defaults;
@@ -177,6 +178,7 @@ impl Story {
             zones,
             removed: Vec::new(),
             health,
+            places: Arc::new(Places::empty()),
             options,
             publish_interval: Duration::from_millis(10),
         };

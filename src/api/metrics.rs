@@ -192,6 +192,7 @@ impl Scrape<'_> {
             self.connections();
             self.zones();
             self.checks();
+            self.databases();
         });
         recorder.handle().render() + &self.meters.handle.render()
     }
@@ -243,6 +244,13 @@ impl Scrape<'_> {
             gauge!("leeward_zone_broken_programs", "zone" => zone.apex.to_string()).set(zone.broken as f64);
         }
         counter!("leeward_queries_dropped_total").absolute(dropped);
+    }
+
+    fn databases(&self) {
+        for source in self.snapshot.places.sources() {
+            let labels = [("database", source.name.to_string())];
+            gauge!("leeward_geo_database_build_timestamp_seconds", &labels).set(source.built as f64);
+        }
     }
 
     fn checks(&self) {
@@ -334,6 +342,10 @@ fn describe_state() {
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
+    describe_gauge!(
+        "leeward_geo_database_build_timestamp_seconds",
+        "When the database of places that is in use was made, in seconds since 1970."
+    );
     describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
     describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");

@@ -15,6 +15,7 @@ use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
 use crate::health::{CheckView, Finished, Moment};
+use crate::node::Databases;
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
 use crate::wire::ClientSubnet;
@@ -65,6 +66,7 @@ fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
 /// An engine that has loaded every zone and had its probes answered as assumed, and what it published.
 fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
     let down = targets(&args.down)?;
+    let places = Databases::read(&config.databases)?.places();
     let options = Arc::new(config.answering.clone());
     let mut slots = Slots::default();
     let empty = Snapshot::empty(Arc::clone(&options), 1);
@@ -92,6 +94,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         zones,
         removed: Vec::new(),
         health: health.clone(),
+        places,
         options,
         publish_interval: Duration::ZERO,
     };

@@ -22,7 +22,7 @@ use crate::{api, health, prober};
 
 /// Keys of the contract whose parts this release does not have, by section.
 mod later {
-    pub(super) const ROOT: &[&str] = &["geo", "peers", "peer", "pool", "service"];
+    pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
     pub(super) const LUA: &[&str] = &["state", "step_limit", "time_limit", "memory_limit", "resolver"];
     pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
@@ -75,6 +75,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let health = health(root.section("health"));
     let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));
+    let databases = geo(root.section("geo"));
     let (admin, tokens) = admin(root.section("admin"));
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
@@ -85,6 +86,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         answering,
         health,
         publish_interval,
+        databases,
         insert_whitespace,
         prober,
         deny,
@@ -169,6 +171,14 @@ fn publish(mut section: Section<'_>) -> Duration {
     let per_second = section.number("max_per_second", 100, RANGE);
     section.finish(&[]);
     SECOND / u32::try_from(per_second).unwrap_or(1)
+}
+
+/// The databases of places.
+fn geo(mut section: Section<'_>) -> Vec<PathBuf> {
+    const DATABASES: &str = "write paths such as [\"GeoLite2-City.mmdb\", \"GeoLite2-ASN.mmdb\"]";
+    let databases = section.paths("databases", DATABASES);
+    section.finish(&[]);
+    databases.into_iter().map(|(_, path)| path).collect()
 }
 
 /// The listeners and tokens, and a digest of all the tokens.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answers::{Generation, Options, Prepared};
+use crate::geo::Places;
 use crate::health::{self, Checks, Moment};
 use crate::target::{CheckId, CheckRequest, StatusTable, Value};
 use crate::wire::Name;
@@ -27,6 +28,8 @@ pub struct Load {
     pub removed: Vec<Name>,
     /// `[health]`, which takes effect with the load.
     pub health: health::Config,
+    /// Where addresses are, likewise.
+    pub places: Arc<Places>,
     /// What the configuration says about answering, likewise.
     pub options: Arc<Options>,
     /// The least time from one publish to the next, likewise.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::parser::{Expr, Kind};
+use super::super::choice::Metric;
 use super::super::plan::{Function, Selector};
+use super::super::syntax::{Expr, Kind};
 use super::names::closest;
 use super::probing::{self, Probing};
 use super::{Lowering, describe};
@@ -12,22 +13,42 @@ use super::{Lowering, describe};
 pub(super) struct Options {
     pub(super) selector: Selector,
     pub(super) backup: Selector,
+    pub(super) metric: Metric,
     /// Whether there is no answer as long as nothing is known of any address.
-    pub(super) fail_on_incomplete: bool,
+    pub(super) fail_incomplete: bool,
     pub(super) probing: Probing,
 }
+
+/// The options that are not of the probe.
+const NAMES: [&str; 5] = ["selector", "backupSelector", "failOnIncompleteCheck", "distance", "unknown"];
 
 impl Lowering<'_> {
     /// The options in `table`, if it is given and not nil.
     pub(super) fn options(&mut self, function: Function, table: Option<&Expr>) -> Option<Options> {
         let probing = Probing::new(self.defaults);
-        let (selector, backup) = (Selector::Random, Selector::Random);
-        let mut options = Options { selector, backup, fail_on_incomplete: false, probing };
-        let Some(table) = table.filter(|table| table.kind != Kind::Nil) else { return Some(options) };
+        let (selector, backup, metric) = (Selector::Random, Selector::Random, Metric::default());
+        let mut options = Options { selector, backup, metric, fail_incomplete: false, probing };
+        let mut sound = true;
+        for (offset, name, value) in self.named_fields(function, table)? {
+            sound &= self.option(function, offset, &name, value, &mut options).is_some();
+        }
+        if let Some(table) = table {
+            sound &= self.check_probing(&options.probing, table.offset).is_some();
+        }
+        sound.then_some(options)
+    }
+
+    /// The fields of a table of options: places, names and values.
+    pub(super) fn named_fields<'e>(
+        &mut self,
+        function: Function,
+        table: Option<&'e Expr>,
+    ) -> Option<Vec<(usize, String, &'e Expr)>> {
+        let Some(table) = table.filter(|table| table.kind != Kind::Nil) else { return Some(Vec::new()) };
         let Kind::Table(fields) = &table.kind else {
-            return self.misplaced(table, &format!("the third argument of `{function}`"), "a table of options");
+            return self.misplaced(table, &format!("the options of `{function}`"), "a table of options");
         };
-        let (mut seen, mut sound, mut position) = (BTreeSet::new(), true, 0u32);
+        let (mut named, mut seen, mut sound, mut position) = (Vec::new(), BTreeSet::new(), true, 0u32);
         for field in fields.iter().filter(|field| field.value.kind != Kind::Nil) {
             let (offset, name) = match &field.key {
                 Some(key) => (key.offset, self.text(key, "the name of an option")),
@@ -40,18 +61,13 @@ impl Lowering<'_> {
                 sound = false;
                 continue;
             };
-            sound &= self.option(function, offset, &name, &field.value, &mut options).is_some();
-            if seen.contains(&name) {
-                self.warn(
-                    offset,
-                    format!("the option `{}` is given twice", name.escape_debug()),
-                    "remove one, the last one counts",
-                );
+            if !seen.insert(name.clone()) {
+                let message = format!("the option `{}` is given twice", name.escape_debug());
+                self.warn(offset, message, "remove one, the last one counts");
             }
-            seen.insert(name);
+            named.push((offset, name, &field.value));
         }
-        sound &= self.check_probing(&options.probing, table.offset).is_some();
-        sound.then_some(options)
+        sound.then_some(named)
     }
 
     fn option(&mut self, function: Function, offset: usize, name: &str, value: &Expr, options: &mut Options) -> Option<()> {
@@ -62,7 +78,8 @@ impl Lowering<'_> {
         match name {
             "selector" => options.selector = self.selector(name, value.offset, &text)?,
             "backupSelector" => options.backup = self.selector(name, value.offset, &text)?,
-            "failOnIncompleteCheck" => options.fail_on_incomplete = self.truth(name, value.offset, &text),
+            "failOnIncompleteCheck" => options.fail_incomplete = self.truth(name, value.offset, &text),
+            "distance" | "unknown" => self.set_metric(name, value.offset, &text, &mut options.metric)?,
             _ => self.unknown_option(offset, name),
         }
         Some(())
@@ -77,9 +94,8 @@ impl Lowering<'_> {
         self.text(value, &format!("the option `{name}`"))
     }
 
-    fn unknown_option(&mut self, offset: usize, name: &str) {
-        let known =
-            probing::NAMES.map(|(known, _)| known).into_iter().chain(["selector", "backupSelector", "failOnIncompleteCheck"]);
+    pub(super) fn unknown_option(&mut self, offset: usize, name: &str) {
+        let known = probing::NAMES.iter().map(|(known, _)| *known).chain(NAMES);
         let remedy = match closest(name, known) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "remove it".to_owned(),
@@ -87,19 +103,19 @@ impl Lowering<'_> {
         self.warn(offset, format!("the unknown option `{}` is ignored", name.escape_debug()), remedy);
     }
 
+    /// A selector; `pickclosest:3` is the three nearest.
     fn selector(&mut self, name: &str, offset: usize, text: &str) -> Option<Selector> {
-        if text == "pickclosest" {
-            return self.error(
-                offset,
-                format!("the {name} `pickclosest` is not in this release"),
-                "use `random`, `all` or `hashed`",
-            );
+        if let Some(count) = text.strip_prefix("pickclosest:") {
+            return match count.parse() {
+                Ok(count @ 1..=64) => Some(Selector::Closest(count)),
+                _ => self.error(offset, format!("the {name} `{}`", text.escape_debug()), "write a number from 1 to 64 after it"),
+            };
         }
         let known = Selector::ALL.into_iter().find(|selector| selector.as_str() == text);
         if known.is_none() {
             let remedy = match closest(text, Selector::ALL.map(Selector::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => "use `random`, `all`, `hashed` or `empty`".to_owned(),
+                None => format!("use one of {}", Selector::ALL.map(Selector::as_str).join(", ")),
             };
             self.warn(offset, format!("the unknown {name} `{}` counts as `random`", text.escape_debug()), remedy);
         }

@@ -26,7 +26,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::super::compile::Defaults;
 use super::super::number;
-use super::super::parser::{Expr, Field, Kind};
+use super::super::syntax::{Expr, Field, Kind};
 use super::super::plan::Function;
 use super::names::closest;
 use super::{Lowering, describe};
@@ -116,10 +116,10 @@ pub(super) struct Location {
 
 /// An option's value that has been read as text.
 #[derive(Clone, Copy)]
-struct Given<'a> {
-    name: &'a str,
-    offset: usize,
-    text: &'a str,
+pub(super) struct Given<'a> {
+    pub(super) name: &'a str,
+    pub(super) offset: usize,
+    pub(super) text: &'a str,
 }
 
 impl Probing {
@@ -261,7 +261,7 @@ impl Lowering<'_> {
     }
 
     /// The integer at the front of the text, which must be in `range`.
-    fn whole(&mut self, given: Given<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn whole(&mut self, given: Given<'_>, range: RangeInclusive<u64>) -> Option<u64> {
         let Given { name, offset, text } = given;
         let Some(prefix) = number::integer_prefix(text) else {
             return self.bad(given, "not a number", "write a whole number");
