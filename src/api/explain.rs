@@ -384,6 +384,7 @@ fn fallback_text(group: usize, backup: Selector, candidates: usize, excluded: us
 mod tests {
     use super::super::tests as testing;
     use super::*;
+    use crate::program::{Defaults, Settings, compile};
 
     fn explained(name: &str, rtype: &str) -> ExplainForm {
         let node = testing::fake();
@@ -428,7 +429,8 @@ mod tests {
     fn what_a_request_carries_is_not_shown() {
         let shown = |options: &str| {
             let code = format!("ifurlup('http://x/hush', {{'192.0.2.1'}}, {options})");
-            let compiled = crate::program::compile(&code, &crate::program::Defaults::default());
+            let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
+            let compiled = compile(&code, &settings);
             let (rtype, ttl) = ("A".parse().unwrap(), crate::wire::Ttl::new(30).unwrap());
             shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program))
         };

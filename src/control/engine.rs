@@ -472,7 +472,7 @@ mod tests {
     use super::*;
     use crate::answers::Prepared;
     use crate::control::NewProgram;
-    use crate::program::{Defaults, compile};
+    use crate::program::{Defaults, Settings, compile};
     use crate::target::Outcome as Found;
     use crate::zone::{self, Zone};
 
@@ -491,7 +491,8 @@ mod tests {
         let contents = zone::load(&Text, Path::new("zone"), apex.as_ref()).contents.unwrap();
         let mut added = Vec::new();
         let zone = Zone::build(&contents, &mut |record| {
-            let program = compile(CODE, &Defaults::default()).program;
+            let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
+            let program = compile(CODE, &settings).program;
             let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, CODE.into(), program));
             added.push(NewProgram { id: ProgramId(0), prepared, replaces: Vec::new() });
             ProgramId(0)
