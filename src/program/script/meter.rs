@@ -15,6 +15,10 @@ const OCTETS_PER_TICK: usize = 4;
 /// Ticks for one table element that is read or compared.
 const TICKS_PER_ELEMENT: u64 = 16;
 
+/// Longest string that a program may build. Comparing strings and reading numbers out of them has no safepoint inside and
+/// costs by the octet, so what one such operation costs is bounded here; no answer is longer either.
+const STRING_MAX: usize = 64 * 1024;
+
 /// Which limit a run has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Limit {
@@ -24,9 +28,9 @@ pub(super) enum Limit {
     /// `time_limit`.
     #[error("the program takes too long")]
     Time,
-    /// `memory_limit`, by one string alone.
-    #[error("not enough memory")]
-    Memory,
+    /// A string longer than any may be.
+    #[error("not enough memory: a string is longer than 65536 octets")]
+    String,
 }
 
 /// What is left to the run in progress.
@@ -35,15 +39,13 @@ pub(super) struct Meter {
     ticks: Cell<u64>,
     ended: Cell<Option<Limit>>,
     runs: Cell<u64>,
-    string_max: usize,
 }
 
 impl Meter {
-    /// A meter that allows nothing until [`Meter::begin`]. `string_max` is the memory limit, in octets: no native
-    /// builds a longer string.
+    /// A meter that allows nothing until [`Meter::begin`].
     #[must_use]
-    pub(super) fn new(string_max: usize) -> Self {
-        Self { ticks: Cell::new(0), ended: Cell::new(None), runs: Cell::new(0), string_max }
+    pub(super) fn new() -> Self {
+        Self { ticks: Cell::new(0), ended: Cell::new(None), runs: Cell::new(0) }
     }
 
     /// Begins a run of at most `steps`.
@@ -84,9 +86,9 @@ impl Meter {
         self.spend(elements.saturating_mul(TICKS_PER_ELEMENT))
     }
 
-    /// Whether a string of `octets` may be built. Where it may not, the run goes on, as after Lua's own error.
+    /// Whether a string of `octets` may be. Where it may not, the run goes on, as after an error of Lua's own.
     pub(super) fn check_string(&self, octets: usize) -> Result<(), Limit> {
-        if octets > self.string_max { Err(Limit::Memory) } else { Ok(()) }
+        if octets > STRING_MAX { Err(Limit::String) } else { Ok(()) }
     }
 
     /// Runs `matching` with the pattern steps that are left, and spends those it uses.
@@ -117,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_run_spends_until_it_is_over() {
-        let meter = Meter::new(10_000);
+        let meter = Meter::new();
         assert_eq!(meter.charge(1), Err(Limit::Steps));
         meter.begin(10);
         assert_eq!((meter.charge(8), meter.charge_octets(1024), meter.charge_elements(15)), (Ok(()), Ok(()), Ok(())));
-        assert_eq!((meter.check_string(10_000), meter.check_string(10_001)), (Ok(()), Err(Limit::Memory)));
+        assert_eq!((meter.check_string(STRING_MAX), meter.check_string(STRING_MAX + 1)), (Ok(()), Err(Limit::String)));
         assert_eq!(meter.matching(|ticks| std::mem::replace(ticks, 0)), Ok(16));
         assert_eq!((meter.charge(0), meter.ended()), (Ok(()), None));
         assert_eq!((meter.charge_octets(4), meter.ended()), (Err(Limit::Steps), Some(Limit::Steps)));

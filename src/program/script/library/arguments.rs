@@ -103,6 +103,7 @@ impl Call<'_> {
 
     /// A new string, paid for.
     pub(super) fn string(&self, octets: &[u8]) -> Result<Value, Fault> {
+        self.meter().check_string(octets.len())?;
         self.meter().charge_octets(octets.len())?;
         Ok(Value::String(self.lua.create_string(octets)?))
     }
