@@ -24,7 +24,7 @@ pub(super) fn refuse(call: &Call<'_>) -> Result<(), Fault> {
 /// What the program sees of an error: a native's as text, its own as they are. A limit's is raised again.
 pub(super) fn message(call: &Call<'_>) -> Result<Value, Fault> {
     let Value::Error(error) = call.value(0) else { return Ok(call.value(0).clone()) };
-    call.meter().charge(0)?;
+    call.meter().charge_octets(0)?;
     let mut error = &**error;
     while let mlua::Error::CallbackError { cause, .. } = error {
         error = cause;

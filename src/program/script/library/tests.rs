@@ -9,7 +9,7 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table};
 use super::{Host, Library, install};
 use crate::program::number;
 
-use super::super::meter::{Limit, Meter};
+use super::super::meter::Meter;
 
 struct Desk {
     meter: Meter,
@@ -206,7 +206,7 @@ fn a_limit_cannot_be_caught() {
     for code in programs {
         let bench = Bench::new();
         assert!(bench.run(code, 1000).is_err(), "{code}");
-        assert_eq!(bench.desk.meter.ended(), Some(Limit::Steps), "{code}");
+        assert!(bench.desk.meter.ended().is_some(), "{code}");
     }
 }
 
