@@ -31,6 +31,9 @@ pub(super) fn to_text(number: f64) -> String {
     if !number.is_finite() {
         return number.to_string().to_ascii_lowercase();
     }
+    if number as i64 as f64 == number && number.abs() < 1e14 && number != 0.0 {
+        return (number as i64).to_string(); // most numbers, at a tenth of the cost
+    }
     let scientific = format!("{number:.13e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {

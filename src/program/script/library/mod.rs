@@ -57,6 +57,7 @@ use mlua::chunk::Compiler;
 use mlua::{Function, IntoLuaMulti, Lua, LuaString, Table, Value};
 
 use self::arguments::{Call, Fault, native};
+use self::bits::{Binary, Shift, Unary};
 use super::meter::Meter;
 use super::random::Seeded;
 
@@ -227,16 +228,16 @@ impl Builder<'_> {
 
     fn bit(&self) -> mlua::Result<()> {
         let bit = self.table("bit")?;
-        let unary: [(_, fn(i32) -> i32); 3] = [("tobit", |bits| bits), ("bnot", |bits| !bits), ("bswap", i32::swap_bytes)];
+        let unary: [(_, Unary); 3] = [("tobit", |bits| bits), ("bnot", |bits| !bits), ("bswap", i32::swap_bytes)];
         for (name, operation) in unary {
             self.add(&bit, name, move |call| bits::unary(call, operation))?;
         }
-        let folded: [(_, fn(i32, i32) -> i32); 3] =
+        let folded: [(_, Binary); 3] =
             [("band", |left, right| left & right), ("bor", |left, right| left | right), ("bxor", |left, right| left ^ right)];
         for (name, operation) in folded {
             self.add(&bit, name, move |call| bits::folded(call, operation))?;
         }
-        let shifted: [(_, fn(i32, u32) -> i32); 5] = [
+        let shifted: [(_, Shift); 5] = [
             ("lshift", |bits, by| bits << by),
             ("rshift", |bits, by| ((bits as u32) >> by) as i32),
             ("arshift", |bits, by| bits >> by),
