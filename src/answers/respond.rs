@@ -113,6 +113,9 @@ pub(super) fn respond_traced<'s>(
             };
             let Worker { runner, made, chain, .. } = worker;
             made.clear();
+            if trace.is_some() {
+                runner.listen();
+            }
             let head = request.first_chunk().copied().unwrap_or_default();
             Answering::new(snapshot, (runner, made), ctx, (&query, head), writer, trace).run(chain)
         }

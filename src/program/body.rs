@@ -95,8 +95,19 @@ pub(super) struct Run<'r> {
     pub(super) world: &'r dyn World,
     pub(super) random: &'r mut fastrand::Rng,
     pub(super) scratch: &'r mut Scratch,
+    /// What was come by, where somebody listens.
+    pub(super) trail: &'r mut Option<Vec<Visit>>,
     pub(super) reach: Reach,
     pub(super) unknown: bool,
+}
+
+/// Something that a run came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// The piece of this number was asked.
+    Piece(u16),
+    /// The test of this number, and whether it held.
+    Test(u16, bool),
 }
 
 /// How a block ends.
@@ -206,6 +217,9 @@ impl Run<'_> {
 
     /// Picks from a piece.
     pub(super) fn piece(&mut self, number: u16, list: bool) -> Eval<Item> {
+        if let Some(trail) = self.trail {
+            trail.push(Visit::Piece(number));
+        }
         let from = self.scratch.picks.len();
         let settled = self.settled.get(usize::from(number)).ok_or_else(|| Failure::raised("no such piece"))?;
         let (picked, reach) = settled.choice.pick(self.facts, self.random, &mut self.scratch.picks);
@@ -220,6 +234,9 @@ impl Run<'_> {
         let Some(test) = self.program.tests.get(usize::from(number)) else { return false };
         let (holds, reach) = test.holds(self.facts);
         self.reach = self.reach.join(reach);
+        if let Some(trail) = self.trail {
+            trail.push(Visit::Test(number, holds));
+        }
         holds
     }
 

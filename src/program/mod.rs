@@ -49,6 +49,7 @@ mod value;
 mod variables;
 mod world;
 
+pub use body::Visit;
 pub use choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
 pub use compile::{Compiled, Defaults, compile, compile_snippet};
 pub use facts::{Facts, Reach};
