@@ -408,7 +408,8 @@ fn keep_lines(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) ->
 
 // -------- nginx
 
-/// nginx from the distribution on one address, serving `ok` everywhere.
+/// nginx from the distribution on one address, serving `ok` everywhere, 503 at `/bad`, a redirect at `/moved`, and what the
+/// client called the host and itself at `/host` and `/agent`.
 pub struct Nginx {
     dir: tempfile::TempDir,
     address: SocketAddr,
@@ -426,7 +427,9 @@ impl Nginx {
             "{user} pid {path}/pid; daemon off; error_log stderr; worker_processes 1;
             events {{ worker_connections 256; }}
             http {{ access_log off; {temp}
-                server {{ listen {address}; location / {{ default_type text/plain; return 200 \"ok\\n\"; }} location /bad {{ return 503; }} }} }}"
+                server {{ listen {address}; location / {{ default_type text/plain; return 200 \"ok\\n\"; }} location /bad {{ return 503; }}
+                    location /host {{ default_type text/plain; return 200 $host; }} location /moved {{ return 302 /; }}
+                    location /agent {{ default_type text/plain; return 200 $http_user_agent; }} }} }}"
         );
         std::fs::write(dir.path().join("nginx.conf"), config).expect("written");
         let mut nginx = Self { dir, address, child: None };

@@ -1,0 +1,178 @@
+//! Side by side with PowerDNS 4.7: the same zones, the same clients, every difference told.
+//!
+//! `programs/` is the corpus; [`compare`] has the rule of judgement, [`differences`] what is meant. What leeward refuses to
+//! load must be what PowerDNS answers with SERVFAIL, whoever asks: an error at load is an error of every query. Health is
+//! compared once both know: until then the questions are asked again.
+
+mod chance;
+mod compare;
+mod differences;
+mod exchange;
+mod programs;
+mod servers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use compare::{Case, Said};
+use differences::DIFFERENCES;
+use exchange::ask_all;
+use programs::{CLIENTS, Program, Question, Zone};
+use servers::{NEEDED, Servers};
+
+use crate::harness;
+
+/// How long both may take to know what is up: PowerDNS begins when it is asked, and probes once a second.
+const SETTLING: Duration = Duration::from_secs(20);
+/// How often a program that draws is asked of each server.
+const DRAWS: usize = 1000;
+const SERVFAIL: u16 = 2;
+
+#[test]
+fn answers_of_record_programs_are_those_of_powerdns() {
+    if !NEEDED.iter().all(|program| harness::has(program)) || !servers::has_backends() {
+        return;
+    }
+    let databases = servers::databases();
+    let zones = programs::zones(!databases.is_empty());
+    let servers = Servers::start(&zones, &databases);
+    let all: Vec<&Program> = zones.iter().flat_map(|zone| &zone.programs).collect();
+    assert!(all.len() >= 400, "{} programs", all.len());
+    let refused = Refusals::of(&zones, &servers);
+
+    let mut faults = refused.faults(&servers);
+    let asked: Vec<&Program> = all.iter().copied().filter(|program| !refused.concerns(program)).collect();
+    let (drawing, certain): (Vec<&Program>, Vec<&Program>) = asked.iter().partition(|program| program.draws);
+    let cases = settled(&servers, &certain);
+    faults.extend(judged(&cases));
+    faults.extend(drawing.iter().filter_map(|program| drawn_otherwise(&servers, program)));
+
+    let summary = format!(
+        "{} programs: {} certain, {} drawing, {} refused at load; {} answers compared",
+        all.len(),
+        certain.len(),
+        drawing.len(),
+        refused.programs.len(),
+        cases.len()
+    );
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("powerdns-report.txt");
+    std::fs::write(&path, format!("{summary}\n\n{}", faults.join("\n"))).expect("written");
+    println!("{summary}\nthe whole report: {}", path.display());
+    assert!(faults.is_empty(), "{}\n{summary}\nthe whole report: {}", faults.join("\n"), path.display());
+}
+
+/// All questions of all clients to both servers, again and again until they agree or have had time enough.
+fn settled<'p>(servers: &Servers, programs: &[&'p Program]) -> Vec<Case<'p>> {
+    let questions = || programs.iter().flat_map(|program| program.questions.iter().map(move |question| (*program, question)));
+    let asked: Vec<(&Program, &Question, &'static str)> =
+        questions().flat_map(|(program, question)| CLIENTS.map(|client| (program, question, client))).collect();
+    let mut cases = ask_both(servers, &asked);
+    let deadline = Instant::now() + SETTLING;
+    while Instant::now() < deadline {
+        let open: Vec<usize> = (0..cases.len()).filter(|&at| is_health(&cases[at]) && differs(&cases[at])).collect();
+        if open.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100)); // between two looks, not instead of one
+        let again: Vec<_> = open.iter().map(|&at| asked[at]).collect();
+        for (at, case) in open.into_iter().zip(ask_both(servers, &again)) {
+            cases[at] = case;
+        }
+    }
+    cases
+}
+
+fn is_health(case: &Case<'_>) -> bool {
+    case.program.zone.starts_with("health")
+}
+
+fn differs(case: &Case<'_>) -> bool {
+    case.leeward != case.powerdns
+}
+
+fn ask_both<'p>(servers: &Servers, asked: &[(&'p Program, &'p Question, &'static str)]) -> Vec<Case<'p>> {
+    let packets: Vec<Vec<u8>> = asked.iter().map(|(_, question, client)| question.packet(client)).collect();
+    let [ours, theirs] = replies(servers, &packets);
+    let cases = asked.iter().zip(ours.into_iter().zip(theirs));
+    cases.map(|(&(program, question, client), (leeward, powerdns))| Case { program, question, client, leeward, powerdns }).collect()
+}
+
+/// What leeward says, and what PowerDNS says; both are asked at once.
+fn replies(servers: &Servers, packets: &[Vec<u8>]) -> [Vec<Said>; 2] {
+    std::thread::scope(|scope| {
+        let asking = [servers.leeward.dns, servers.powerdns].map(|server| scope.spawn(move || ask_all(server, packets)));
+        asking.map(|asking| asking.join().expect("no panic").iter().map(|reply| Said::of(reply)).collect())
+    })
+}
+
+/// The differences that nothing explains, one for each question, and the explanations without a difference.
+fn judged(cases: &[Case<'_>]) -> Vec<String> {
+    let mut used = BTreeSet::new();
+    let mut faults: BTreeMap<&str, (usize, &Case<'_>)> = BTreeMap::new();
+    for case in cases.iter().filter(|case| differs(case)) {
+        match DIFFERENCES.iter().position(|difference| (difference.covers)(case)) {
+            Some(at) => _ = used.insert(at),
+            None => faults.entry(&case.question.name).or_insert((0, case)).0 += 1,
+        }
+    }
+    let stale = DIFFERENCES.iter().zip(0..).filter(|(_, at)| !used.contains(at));
+    let stale = stale.map(|(it, _)| format!(";; no case of section {}: {}\n", it.section, it.reason));
+    faults.values().map(|(clients, case)| format!("{case};  and {} more clients\n", clients - 1)).chain(stale).collect()
+}
+
+/// Where the draws of the two servers are not of one kind.
+fn drawn_otherwise(servers: &Servers, program: &Program) -> Option<String> {
+    let packets = vec![program.questions[0].packet(CLIENTS[0]); DRAWS];
+    let [ours, theirs] = replies(servers, &packets);
+    let probability = chance::probability(&ours, &theirs);
+    (probability <= chance::BELIEVED).then(|| {
+        let counted = [("leeward", ours), ("PowerDNS", theirs)].map(|(name, said)| format!(";  {name}\n{}", counts(&said)));
+        format!(";; {}: {}\n;  p = {probability:e}\n{}", program.zone, program.text, counted.concat())
+    })
+}
+
+fn counts(said: &[Said]) -> String {
+    let mut counts: BTreeMap<&Said, usize> = BTreeMap::new();
+    said.iter().for_each(|said| *counts.entry(said).or_default() += 1);
+    counts.iter().map(|(said, count)| format!(";    {count:5} {said}\n")).collect()
+}
+
+/// The programs that leeward would not load.
+struct Refusals<'z> {
+    programs: Vec<(&'z Program, String)>,
+    /// Errors that belong to no program.
+    elsewhere: Vec<String>,
+}
+
+impl<'z> Refusals<'z> {
+    fn of(zones: &'z [Zone], servers: &Servers) -> Self {
+        let mut refusals = Self { programs: Vec::new(), elsewhere: Vec::new() };
+        for refused in &servers.refused {
+            let zone = zones.iter().find(|zone| zone.name == refused.zone);
+            let program = zone.and_then(|zone| zone.programs.iter().find(|program| program.lines.contains(&refused.line)));
+            match program {
+                Some(program) => refusals.programs.push((program, refused.why.clone())),
+                None => refusals.elsewhere.push(format!(";; {refused:?}\n")),
+            }
+        }
+        refusals.programs.dedup_by_key(|(program, _)| program.lines.clone());
+        refusals
+    }
+
+    /// Whether a program, or one at its name, is not loaded.
+    fn concerns(&self, program: &Program) -> bool {
+        self.programs.iter().any(|(refused, _)| (&refused.zone, &refused.owner) == (&program.zone, &program.owner))
+    }
+
+    /// What is refused though PowerDNS answers someone with it.
+    fn faults(&self, servers: &Servers) -> Vec<String> {
+        let answered = self.programs.iter().filter_map(|(program, why)| {
+            let questions = program.questions.iter().filter(|question| question.rtype == program.rtype);
+            let packets: Vec<Vec<u8>> = questions.flat_map(|it| CLIENTS.map(|client| it.packet(client))).collect();
+            let said = ask_all(servers.powerdns, &packets).iter().map(|it| Said::of(it)).find(|it| it.rcode != SERVFAIL)?;
+            Some(format!(";; {}: {}\n;  leeward  refuses it: {why}\n;  PowerDNS {said}\n", program.zone, program.text))
+        });
+        answered.chain(self.elsewhere.iter().cloned()).collect()
+    }
+}
