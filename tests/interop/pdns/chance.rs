@@ -61,8 +61,14 @@ fn upper_tail(value: f64, degrees: usize) -> f64 {
 #[test]
 fn the_tail_of_chi_square_is_that_of_the_tables() {
     // value, degrees of freedom, probability (Abramowitz and Stegun, table 26.8; the last from e^-x, exact for 2)
-    let rows =
-        [(3.841_46, 1, 0.05), (10.827_6, 1, 0.001), (5.991_46, 2, 0.05), (11.070_5, 5, 0.05), (29.588_3, 10, 0.001), (41.446_5, 2, 1e-9)];
+    let rows = [
+        (3.841_46, 1, 0.05),
+        (10.827_6, 1, 0.001),
+        (5.991_46, 2, 0.05),
+        (11.070_5, 5, 0.05),
+        (29.588_3, 10, 0.001),
+        (41.446_5, 2, 1e-9),
+    ];
     for (value, degrees, probability) in rows {
         let found = upper_tail(value, degrees);
         assert!((found / probability - 1.0).abs() < 1e-3, "{value} {degrees}: {found}");

@@ -8,6 +8,7 @@ mod chance;
 mod compare;
 mod differences;
 mod exchange;
+mod pinned;
 mod programs;
 mod servers;
 
@@ -95,13 +96,15 @@ fn ask_both<'p>(servers: &Servers, asked: &[(&'p Program, &'p Question, &'static
     let packets: Vec<Vec<u8>> = asked.iter().map(|(_, question, client)| question.packet(client)).collect();
     let [ours, theirs] = replies(servers, &packets);
     let cases = asked.iter().zip(ours.into_iter().zip(theirs));
-    cases.map(|(&(program, question, client), (leeward, powerdns))| Case { program, question, client, leeward, powerdns }).collect()
+    cases
+        .map(|(&(program, question, client), (leeward, powerdns))| Case { program, question, client, leeward, powerdns })
+        .collect()
 }
 
 /// What leeward says, and what PowerDNS says; both are asked at once.
 fn replies(servers: &Servers, packets: &[Vec<u8>]) -> [Vec<Said>; 2] {
     std::thread::scope(|scope| {
-        let asking = [servers.leeward.dns, servers.powerdns].map(|server| scope.spawn(move || ask_all(server, packets)));
+        let asking = servers.addresses().map(|server| scope.spawn(move || ask_all(server, packets)));
         asking.map(|asking| asking.join().expect("no panic").iter().map(|reply| Said::of(reply)).collect())
     })
 }
@@ -170,7 +173,7 @@ impl<'z> Refusals<'z> {
         let answered = self.programs.iter().filter_map(|(program, why)| {
             let questions = program.questions.iter().filter(|question| question.rtype == program.rtype);
             let packets: Vec<Vec<u8>> = questions.flat_map(|it| CLIENTS.map(|client| it.packet(client))).collect();
-            let said = ask_all(servers.powerdns, &packets).iter().map(|it| Said::of(it)).find(|it| it.rcode != SERVFAIL)?;
+            let said = ask_all(servers.addresses()[1], &packets).iter().map(|it| Said::of(it)).find(|it| it.rcode != SERVFAIL)?;
             Some(format!(";; {}: {}\n;  leeward  refuses it: {why}\n;  PowerDNS {said}\n", program.zone, program.text))
         });
         answered.chain(self.elsewhere.iter().cloned()).collect()

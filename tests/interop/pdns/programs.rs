@@ -55,6 +55,8 @@ pub struct Program {
     pub rtype: RecordType,
     /// Its first line.
     pub text: String,
+    /// What stands between the quotes, escapes as they are.
+    pub strings: Vec<String>,
     /// Its lines in the file, from 1.
     pub lines: Range<usize>,
     pub draws: bool,
@@ -96,8 +98,9 @@ fn programs(zone: &str, text: &str) -> Vec<Program> {
     for (line, number) in text.lines().zip(1..) {
         if depth > 0 {
             depth += parentheses(line);
-            if open {
-                programs.last_mut().expect("an open entry").lines.end = number + 1;
+            if let Some(program) = programs.last_mut().filter(|_| open) {
+                program.lines.end = number + 1;
+                program.strings.extend(strings(line));
             }
             continue;
         }
@@ -126,6 +129,7 @@ fn program(zone: &str, line: &str, number: usize, note: &str) -> Option<Program>
         owner: words[0].to_owned(),
         rtype: rtype(kind),
         text: line.to_owned(),
+        strings: if line.contains('"') { strings(line) } else { words.last().map(|&word| word.to_owned()).into_iter().collect() },
         lines: number..number + 1,
         draws: note.split_whitespace().any(|word| word == "draws"),
         questions: Vec::new(),
@@ -144,6 +148,24 @@ fn question(zone: &str, asked: &str, made: RecordType) -> Question {
 fn rtype(text: &str) -> RecordType {
     let text = if text == "LUA" { "TYPE65402" } else { text };
     text.parse().unwrap_or_else(|_| panic!("no type: {text}"))
+}
+
+/// What stands between quotes on a line.
+fn strings(line: &str) -> Vec<String> {
+    let (mut strings, mut open, mut escaped) = (Vec::new(), false, false);
+    for letter in line.chars() {
+        match letter {
+            '"' if !escaped => {
+                open = !open;
+                strings.extend(open.then(String::new));
+            }
+            ';' if !open => break,
+            _ if open => strings.last_mut().expect("an open string").push(letter),
+            _ => {}
+        }
+        escaped = !escaped && letter == '\\';
+    }
+    strings
 }
 
 /// How many more parentheses a line opens than it closes, outside of strings and comments.

@@ -12,8 +12,9 @@ use leeward::wire::RecordType;
 
 use super::exchange::{ask_all, try_ask};
 use super::programs::Zone;
-use crate::harness::{Leeward, Nginx, Program, Site, command, free_port, own_address, query, wait_for};
+use crate::harness::{Leeward, Nginx, Site, free_port, own_address, query, wait_for};
 use crate::message::Message;
+use crate::servers::{Reference, launch};
 
 /// The packages' files: the server, and its backends.
 pub const NEEDED: [&str; 2] = ["pdns_server", "nginx"];
@@ -21,11 +22,10 @@ const BACKENDS: [&str; 2] = ["libbindbackend.so", "libgeoipbackend.so"];
 
 /// Both servers.
 pub struct Servers {
-    pub leeward: Leeward,
-    pub powerdns: SocketAddr,
+    leeward: Leeward,
     /// What leeward would not load.
     pub refused: Vec<Refused>,
-    _process: Program,
+    powerdns: Reference,
     _targets: Targets,
     _site: Site,
 }
@@ -64,22 +64,27 @@ impl Servers {
     pub fn start(zones: &[Zone], databases: &[PathBuf]) -> Self {
         let (site, targets) = (Site::new(), Targets::new());
         let texts: Vec<(&Zone, String)> = zones.iter().map(|zone| (zone, zone.with(&targets.words()))).collect();
-        let (process, powerdns) = start_powerdns(&site, &texts, databases);
+        let powerdns = start_powerdns(&site, &texts, databases);
         let (leeward, refused) = start_leeward(&site, &texts, databases);
         for zone in zones {
             let packet = query(&zone.name, RecordType::SOA, None);
             wait_for("PowerDNS to serve", || {
-                let reply = Message::read(&try_ask(powerdns, &packet)?)?;
+                let reply = Message::read(&try_ask(powerdns.address, &packet)?)?;
                 (reply.answer.len() == 1).then_some(())
             });
             let reply = Message::read(&ask_all(leeward.dns, std::slice::from_ref(&packet))[0]).expect("a reply");
             assert_eq!(reply.answer.len(), 1, "leeward does not serve {}", zone.name);
         }
-        Self { leeward, powerdns, refused, _process: process, _targets: targets, _site: site }
+        Self { leeward, refused, powerdns, _targets: targets, _site: site }
+    }
+
+    /// leeward's address, and PowerDNS's.
+    pub fn addresses(&self) -> [SocketAddr; 2] {
+        [self.leeward.dns, self.powerdns.address]
     }
 }
 
-fn start_powerdns(site: &Site, zones: &[(&Zone, String)], databases: &[PathBuf]) -> (Program, SocketAddr) {
+fn start_powerdns(site: &Site, zones: &[(&Zone, String)], databases: &[PathBuf]) -> Reference {
     let address = own_address();
     let port = free_port(&[address]);
     let dir = site.dir.path().display();
@@ -90,20 +95,19 @@ fn start_powerdns(site: &Site, zones: &[(&Zone, String)], databases: &[PathBuf])
     }
     let list = site.write("zones.powerdns", &list);
     let files: Vec<String> = databases.iter().map(|file| file.display().to_string()).collect();
-    let launch = if files.is_empty() { "bind" } else { "bind,geoip" };
+    let backends = if files.is_empty() { "bind" } else { "bind,geoip" };
     let places = if files.is_empty() { String::new() } else { format!("geoip-database-files={}\n", files.join(" ")) };
     site.write(
         "pdns.conf",
         &format!(
-            "launch={launch}\nbind-config={}\n{places}local-address={address}\nlocal-port={port}\nsocket-dir={dir}\n\
+            "launch={backends}\nbind-config={}\n{places}local-address={address}\nlocal-port={port}\nsocket-dir={dir}\n\
              enable-lua-records=yes\nedns-subnet-processing=yes\nlua-health-checks-interval=1\nany-to-tcp=no\n\
              cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nsecurity-poll-suffix=\nsetuid=\nsetgid=\n\
              daemon=no\nguardian=no\nwebserver=no\napi=no\nloglevel=3\n",
             list.display()
         ),
     );
-    let process = Program::start(command("pdns_server").arg(format!("--config-dir={dir}")));
-    (process, (address, port).into())
+    launch(Command::new("pdns_server").arg(format!("--config-dir={dir}")), site.dir.path(), (address, port).into())
 }
 
 /// Starts leeward on what it loads of the zones; the rest is told.
@@ -136,7 +140,8 @@ fn start_leeward(site: &Site, zones: &[(&Zone, String)], databases: &[PathBuf]) 
 
 /// What leeward calls errors.
 fn refused(config: &Path) -> Vec<Refused> {
-    let output = Command::new(env!("CARGO_BIN_EXE_leeward")).args(["checkconf", "--format", "json", "--config"]).arg(config).output();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_leeward")).args(["checkconf", "--format", "json", "--config"]).arg(config).output();
     let output = output.expect("it runs");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let findings = report["findings"].as_array().expect("findings").iter().filter(|it| it["severity"] == "error");
