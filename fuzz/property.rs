@@ -93,6 +93,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
         zones: vec![version.load],
         removed: Vec::new(),
         health,
+        places: Arc::clone(&empty.places),
         options,
         publish_interval: Duration::ZERO,
     };
@@ -100,7 +101,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
     loop {
         match engine.poll_effect().expect("it is published in the end") {
             Effect::Probe { run, .. } => {
-                let result = Finished { outcome: Outcome::Pass, started: now, elapsed: Duration::from_millis(1) };
+                let result = Finished { outcome: Outcome::PASS, started: now, elapsed: Duration::from_millis(1) };
                 engine.handle(Event::Probed { run, result }, now);
             }
             Effect::Publish { snapshot, .. } => return snapshot,

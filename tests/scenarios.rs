@@ -27,6 +27,7 @@ use std::time::Duration;
 use harness::Answer;
 use leeward::answers::{Ctx, Now, Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
+use leeward::geo::Places;
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::Defaults;
@@ -177,6 +178,7 @@ impl Story {
             zones,
             removed: Vec::new(),
             health,
+            places: Arc::new(Places::empty()),
             options,
             publish_interval: Duration::from_millis(10),
         };
@@ -244,9 +246,9 @@ impl Story {
     }
 
     fn run_probe(&mut self, run: RunId, spec: &target::CheckSpec) {
-        let result = self.results.get(&spec.socket_address()).unwrap_or(&self.everyone);
+        let result = spec.socket_address().and_then(|to| self.results.get(&to)).unwrap_or(&self.everyone);
         let (outcome, elapsed) = match result.as_str() {
-            "pass" => (target::Outcome::Pass, PROBE),
+            "pass" => (target::Outcome::PASS, PROBE),
             "fail" => (target::Outcome::Fail(Failure::Refused), PROBE),
             "silent" => (target::Outcome::Fail(Failure::Timeout), spec.timeout),
             "inconclusive" => (target::Outcome::Inconclusive(Inconclusive::Resources), PROBE),
@@ -322,7 +324,7 @@ impl Story {
 
     fn status(&self, what: &str, expected: &str) {
         let target: SocketAddr = what.parse().expect("ADDRESS:PORT");
-        let view = self.engine.checks().find(|view| view.spec.socket_address() == target);
+        let view = self.engine.checks().find(|view| view.spec.socket_address() == Some(target));
         let seen = view.map_or_else(|| "none".to_owned(), |view| format!("{} {}", view.status.value, view.status.basis));
         assert_eq!(seen, expected, "{}", self.place);
     }

@@ -3,6 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 
 mod harness;
+#[path = "../src/geo/testing.rs"]
+#[allow(dead_code, reason = "these tests need less of it than those that it belongs to")]
+mod mmdb;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -249,6 +252,62 @@ fn settings_that_need_a_restart_are_named() {
     server.signal(Signal::HUP);
     wait_for("the zone to be gone", || (server.ask("www.s.test", RecordType::A).rcode == "REFUSED").then_some(()));
     assert_eq!(server.ask("www.t.test", RecordType::A).data, ["192.0.2.7"]);
+}
+
+// -------- databases of places
+
+/// A database that was made at `built`.
+fn places(built: u64) -> Vec<u8> {
+    let country = mmdb::Value::Map(vec![("iso_code", mmdb::Value::Text("AT"))]);
+    let mut database = mmdb::Mmdb::v6().built(built);
+    database.insert("192.0.2.0/24", &mmdb::Value::Map(vec![("country", country)]));
+    database.write(24)
+}
+
+#[test]
+fn databases_of_places_are_replaced_by_a_reload_and_a_bad_one_is_refused() {
+    const METRIC: &str = "leeward_geo_database_build_timestamp_seconds{database=\"Country.mmdb\"}";
+    let site = Site::new();
+    // As it should be done: a new file by the old name.
+    let replace = |bytes: &[u8]| {
+        fs::write(site.path("new"), bytes).expect("written");
+        fs::rename(site.path("new"), site.path("Country.mmdb")).expect("renamed");
+    };
+    replace(&places(1_700_000_000));
+    site.write("p.test.zone", &zone("www A 192.0.2.1"));
+    let config = site.config(&["p.test"], "[geo]\ndatabases = [\"Country.mmdb\"]\n");
+    let server = Leeward::start(&config);
+    assert_eq!(server.metric(METRIC), Some(1_700_000_000.0));
+    let generation = || server.get_json("/api/v1/status")["generation"].as_u64().expect("a number");
+    let first = generation();
+
+    assert_eq!(server.post("/api/v1/reload").0, 200);
+    assert_eq!((generation(), server.log_count("Country.mmdb read")), (first, 1), "nothing has changed");
+
+    replace(&places(1_800_000_000));
+    assert_eq!(server.post("/api/v1/reload?dry_run=true").0, 200);
+    assert_eq!(server.metric(METRIC), Some(1_700_000_000.0));
+    assert_eq!(server.post("/api/v1/reload").0, 200);
+    assert_eq!(server.metric(METRIC), Some(1_800_000_000.0));
+    assert_eq!(generation(), first + 1);
+
+    site.write("p.test.zone", &zone("www A 192.0.2.2"));
+    replace(&places(1_900_000_000)[..100]);
+    let (status, problem) = server.post("/api/v1/reload");
+    assert_eq!(status, 422, "{problem}");
+    let finding = problem.to_string();
+    assert!(finding.contains("Country.mmdb") && finding.contains("no sound MaxMind database"), "{problem}");
+    assert_eq!((generation(), server.metric(METRIC)), (first + 1, Some(1_800_000_000.0)));
+    assert_eq!(server.ask("www.p.test", RecordType::A).data, ["192.0.2.1"], "nothing of such a reload is served");
+
+    let checked = leeward(&["checkconf", "--config", config.to_str().expect("UTF-8")]);
+    let text = String::from_utf8_lossy(&checked.stdout);
+    assert!(!checked.status.success() && text.contains("Country.mmdb: error: it is no sound MaxMind database"), "{text}");
+
+    fs::remove_file(site.path("Country.mmdb")).expect("removed");
+    let refused = leeward(&["serve", "--config", config.to_str().expect("UTF-8")]);
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("Country.mmdb: cannot read the database"), "{text}");
 }
 
 // -------- bad disks

@@ -3,10 +3,12 @@
 //! Nothing is computed a second way, so an explanation cannot differ from the answer. What the engine knows beyond the
 //! snapshot (last results, thresholds) is joined by whoever shows it, by [`CheckId`](crate::target::CheckId).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use crate::program::Step;
-use crate::target::StatusTable;
+use crate::geo::Places;
+use crate::program::{Step, Under};
+use crate::target::{Status, StatusTable};
 use crate::wire::{Class, ClientSubnet, Name, NameRef, QueryBuilder, RecordType};
 
 use super::counters::Transport;
@@ -27,6 +29,8 @@ pub struct Asked {
     pub subnet: Option<ClientSubnet>,
     /// Decides every draw by chance.
     pub seed: u64,
+    /// When it is asked.
+    pub now: Now,
 }
 
 /// An answer and how it came about.
@@ -71,10 +75,12 @@ pub enum Trace<'s> {
 /// Answers `asked` from `snapshot` as a query over TCP would be, and says how. Counts as a query of its zone in no
 /// counter: its worker has no slot.
 #[must_use]
-pub fn explain<'s>(snapshot: &'s Snapshot, asked: &Asked) -> Explanation<'s> {
+pub fn explain<'s>(snapshot: &'s Arc<Snapshot>, asked: &Asked) -> Explanation<'s> {
     let request = QueryBuilder::new(&asked.name, asked.rtype, Class::IN).client_subnet(asked.subnet).build();
     let mut worker = Worker::new(usize::MAX, fastrand::Rng::with_seed(asked.seed));
-    let ctx = Ctx { client: asked.client, transport: Transport::Tcp, now: Now::default() };
+    let client = SocketAddr::new(asked.client, 0);
+    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+    let ctx = Ctx { client, local, transport: Transport::Tcp, now: asked.now };
     let mut reply = vec![0; usize::from(u16::MAX)];
     let mut traces = Vec::new();
     match respond_traced(snapshot, &mut worker, &ctx, &request, &mut reply, Some(&mut traces)) {
@@ -87,8 +93,9 @@ pub fn explain<'s>(snapshot: &'s Snapshot, asked: &Asked) -> Explanation<'s> {
 impl AnswerSet {
     /// Why the program offers what it offers under `statuses`. Empty for code that could not be compiled.
     #[must_use]
-    pub fn steps(&self, statuses: &StatusTable) -> Vec<Step> {
+    pub fn steps(&self, statuses: &StatusTable, places: &Places) -> Vec<Step> {
         let Some(program) = self.prepared().program() else { return Vec::new() };
-        program.explain(&|at| self.checks().get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)))
+        let status = |at: usize| self.checks().get(at).map_or(Status::NEVER, |&id| statuses.get(id));
+        program.explain(&Under { status: &status, places })
     }
 }

@@ -26,6 +26,7 @@ mod rate;
 mod resolve;
 mod respond;
 mod snapshot;
+mod world;
 
 pub use cookies::{Cookies, Secret};
 pub use counters::{Counted, QueryCounters, RCODES, Transport};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::program::{Defaults, Limits};
+
 use super::cookies::{Cookies, Secret};
 use super::rate::{RateLimiter, RateLimits};
 
@@ -23,6 +25,10 @@ pub struct Options {
     pub cookies: Option<Cookies>,
     /// Response rate limiting.
     pub rate: Option<RateLimits>,
+    /// What holds for checks that a program makes up while it runs.
+    pub checks: Defaults,
+    /// What a run of a record program may use.
+    pub programs: Limits,
 }
 
 impl Options {
@@ -64,6 +70,8 @@ impl Default for Options {
             tcp_idle: Duration::from_secs(10),
             cookies: Some(Cookies::default()),
             rate: None,
+            checks: Defaults::default(),
+            programs: Limits::default(),
         }
     }
 }

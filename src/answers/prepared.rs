@@ -1,23 +1,26 @@
 //! Record programs as prepared records, and answer sets over them.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::program::{Choice, Facts, Program, Reach};
-use crate::target::{CheckId, StatusTable};
-use crate::wire::{Class, NameRef, RecordType, Ttl};
+use crate::geo::Places;
+use crate::program::{self, Choice, Facts, Failure, Limits, Program, Reach, Runner, Said, Settled, Snippet, Under, World};
+use crate::target::{CheckId, Status, StatusTable};
+use crate::wire::{Class, Rcode, RecordType, Ttl};
 use crate::zone::{RdataError, rdata_from_text};
 
 /// Octets of a prepared record before its RDATA: pointer to the question, type, class, TTL, length.
 const RECORD_HEAD: usize = 12;
 
-/// A record program with each record that it can give, encoded once at load.
+/// A record program with each record that its pieces can give, encoded once at load.
 #[derive(Debug)]
 pub struct Prepared {
     rtype: RecordType,
     ttl: Ttl,
     code: Box<str>,
-    program: Option<Program>,
+    program: Option<Arc<Program>>,
     /// One per member of the program; `None` where the text is not RDATA of the type.
     records: Box<[Option<Box<[u8]>>]>,
 }
@@ -29,19 +32,24 @@ impl Prepared {
         let members = program.as_ref().map_or(&[][..], Program::members);
         let records =
             members.iter().map(|text| rdata_from_text(rtype, text).ok().map(|rdata| record(rtype, ttl, &rdata))).collect();
-        Self { rtype, ttl, code, program, records }
+        Self { rtype, ttl, code, program: program.map(Arc::new), records }
     }
 
-    /// The members that are not RDATA of the record's type, and why: an answer with one of them is SERVFAIL.
+    /// The members that may be answers and are not RDATA of the record's type, and why: an answer with one of them is
+    /// SERVFAIL.
     pub fn bad_members(&self) -> impl Iterator<Item = (&str, RdataError)> {
-        let members = self.program.iter().flat_map(Program::members);
-        members.filter_map(|text| rdata_from_text(self.rtype, text).err().map(|error| (&**text, error)))
+        let answers = self.program.iter().flat_map(|program| program.answers().into_iter().map(move |at| (program, at)));
+        answers.filter_map(|(program, at)| {
+            let text = program.members().get(usize::from(at))?;
+            rdata_from_text(self.rtype, text).err().map(|error| (&**text, error))
+        })
     }
 
     /// Whether every answer would be SERVFAIL for want of a usable member.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
-        !self.records.is_empty() && self.records.iter().all(Option::is_none)
+        let closed = self.program.as_ref().is_some_and(|program| program.is_closed());
+        closed && !self.records.is_empty() && self.records.iter().all(Option::is_none)
     }
 
     /// The target type.
@@ -64,8 +72,8 @@ impl Prepared {
 
     /// The program, where the code could be compiled.
     #[must_use]
-    pub const fn program(&self) -> Option<&Program> {
-        self.program.as_ref()
+    pub fn program(&self) -> Option<&Program> {
+        self.program.as_deref()
     }
 }
 
@@ -85,53 +93,100 @@ fn record(rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> Box<[u8]> {
 pub struct AnswerSet {
     prepared: Arc<Prepared>,
     checks: Arc<[CheckId]>,
-    /// What is offered; `None`: the code could not be compiled.
-    choice: Option<Choice>,
-    /// For [`Choice::Every`]: all records in a row, without duplicates, and how many. `None` where a member is bad.
+    /// The program's pieces; none where the code could not be compiled.
+    settled: Arc<[Settled]>,
+    /// Where every query gets the same: all records in a row, without duplicates, and how many.
     every: Option<(Box<[u8]>, u16)>,
-    unknown: bool,
+}
+
+/// What one query gets of a program, beside records.
+#[derive(Debug)]
+pub(super) struct Drawn<'s> {
+    pub(super) records: Records<'s>,
+    /// Another TTL than the program's.
+    pub(super) ttl: Option<Ttl>,
+    /// An rcode, instead of records.
+    pub(super) rcode: Option<Rcode>,
+    /// For whom it is the same.
+    pub(super) reach: Reach,
+    /// Whether it rests on a status that is not known.
+    pub(super) unknown: bool,
 }
 
 /// Records of one RRset that are ready to be copied, from one source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Records<'s> {
     /// So many, in a row.
     Row(&'s [u8], u16),
-    /// Of these records, the ones with these numbers; each is there.
-    Members(&'s [Option<Box<[u8]>>], &'s [u16]),
+    /// Of these records, the ones whose numbers stand there in [`Made`]; each is there.
+    Picked(&'s [Option<Box<[u8]>>], Range<usize>),
+    /// What stands there in [`Made`], in a row, and how many.
+    Made(Range<usize>, u16),
+}
+
+/// What programs give for one answer that is not prepared. Kept per thread, so that it allocates rarely.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Made {
+    picks: Vec<u16>,
+    records: Vec<u8>,
+}
+
+impl Made {
+    /// Forgets the answer before.
+    pub(super) fn clear(&mut self) {
+        self.picks.clear();
+        self.records.clear();
+    }
 }
 
 impl<'s> Records<'s> {
     /// The records, in rows, and how many each row has.
-    pub(super) fn rows(self) -> impl Iterator<Item = (&'s [u8], u16)> {
-        let (row, (records, members)) = match self {
-            Self::Row(records, count) => (Some((records, count)), (&[][..], &[][..])),
-            Self::Members(records, members) => (None, (records, members)),
+    pub(super) fn rows<'m>(&'m self, made: &'m Made) -> impl Iterator<Item = (&'m [u8], u16)>
+    where
+        's: 'm,
+    {
+        let (row, (records, members)): (_, (&[Option<Box<[u8]>>], &[u16])) = match self {
+            Self::Row(records, count) => (Some((*records, *count)), (&[], &[])),
+            Self::Made(range, count) => (Some((made.records.get(range.clone()).unwrap_or_default(), *count)), (&[], &[])),
+            Self::Picked(records, range) => (None, (records, made.picks.get(range.clone()).unwrap_or_default())),
         };
         let member = |&member: &u16| Some((records.get(usize::from(member))?.as_deref()?, 1));
         row.into_iter().chain(members.iter().filter_map(member))
     }
 
     /// The RDATA of each.
-    pub(super) fn rdata(self) -> impl Iterator<Item = &'s [u8]> {
-        self.rows().flat_map(|(row, _)| each_rdata(row))
+    pub(super) fn rdata<'m>(&'m self, made: &'m Made) -> impl Iterator<Item = &'m [u8]>
+    where
+        's: 'm,
+    {
+        self.rows(made).flat_map(|(row, _)| each_rdata(row))
     }
+}
+
+/// What a program needs of whoever runs it.
+pub(super) struct With<'w> {
+    pub(super) runner: &'w mut Runner,
+    pub(super) made: &'w mut Made,
+    /// Gives the data beyond the query, for the programs that look at it.
+    pub(super) world: &'w dyn Fn() -> Arc<dyn World>,
+    pub(super) limits: &'w Limits,
 }
 
 impl AnswerSet {
     /// Settles `prepared` under `statuses`; `checks` are the numbers of the program's checks, in its order.
     #[must_use]
-    pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable) -> Self {
+    pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable, places: &Places) -> Self {
         let (prepared, checks) = (Arc::clone(prepared), Arc::clone(checks));
         let Some(program) = prepared.program() else {
-            return Self { prepared, checks, choice: None, every: None, unknown: false };
+            return Self { prepared, checks, settled: Arc::new([]), every: None };
         };
-        let settled = program.settle(&|at| checks.get(at).map_or(crate::target::Status::NEVER, |&id| statuses.get(id)));
-        let every = match &settled.choice {
-            Choice::Every(members) => concatenate(&prepared.records, members),
-            Choice::Fail(_) | Choice::One { .. } | Choice::Weighted { .. } | Choice::ByNetwork { .. } => None,
+        let status = |at: usize| checks.get(at).map_or(Status::NEVER, |&id| statuses.get(id));
+        let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places }).into();
+        let every = match &*settled {
+            [Settled { choice: Choice::Every(members), .. }] if program.is_closed() => concatenate(&prepared.records, members),
+            _ => None,
         };
-        Self { prepared, checks, choice: Some(settled.choice), every, unknown: settled.unknown }
+        Self { prepared, checks, settled, every }
     }
 
     /// The program behind the set.
@@ -146,30 +201,82 @@ impl AnswerSet {
         &self.checks
     }
 
-    /// What is offered; `None`: the code could not be compiled.
+    /// The program's pieces, settled; none where the code could not be compiled.
     #[must_use]
-    pub const fn choice(&self) -> Option<&Choice> {
-        self.choice.as_ref()
+    pub fn settled(&self) -> &[Settled] {
+        &self.settled
     }
 
-    /// Whether the set rests on a status that is not known yet.
-    #[must_use]
-    pub const fn rests_on_unknown(&self) -> bool {
-        self.unknown
+    /// The program and its settled pieces, for `include`.
+    pub(super) fn snippet(&self) -> Option<Snippet> {
+        Some((Arc::clone(self.prepared.program.as_ref()?), Arc::clone(&self.settled)))
     }
 
-    /// One query's records, none is NODATA, and for whom they are the same. No records: the program fails, SERVFAIL.
-    pub(super) fn draw(&self, client: IpAddr, qname: NameRef<'_>, random: &mut fastrand::Rng) -> (Option<Records<'_>>, Reach) {
-        if let Some((records, count)) = &self.every {
-            return (Some(Records::Row(records, *count)), Reach::EVERYONE);
+    /// One query's records, none is NODATA.
+    pub(super) fn draw(&self, facts: &Facts<'_>, with: &mut With<'_>) -> Result<Drawn<'_>, Failure> {
+        if let (Some((records, count)), [settled]) = (&self.every, &*self.settled) {
+            let (records, unknown) = (Records::Row(records, *count), settled.unknown);
+            return Ok(Drawn { records, ttl: None, rcode: None, reach: Reach::EVERYONE, unknown });
         }
-        let Some(choice) = &self.choice else { return (None, Reach::EVERYONE) };
-        let (picked, reach) = choice.pick(&Facts { client, qname }, random);
+        let Some(program) = &self.prepared.program else { return Err(Failure::raised("the program could not be compiled")) };
+        let answer = with.runner.answer((program, &self.settled), facts, with.world, with.limits);
+        let (reach, unknown) = (answer.reach, answer.unknown);
+        let Said { records, ttl, rcode } = answer.said?;
+        let records = match records {
+            program::Records::Members(members) => self.picked(members, with.made)?,
+            program::Records::Texts(texts) => self.made(&texts, with.made)?,
+        };
+        Ok(Drawn { records, ttl, rcode, reach, unknown })
+    }
+
+    fn picked(&self, members: &[u16], made: &mut Made) -> Result<Records<'_>, Failure> {
         let records = &self.prepared.records;
         let usable = |&member: &u16| records.get(usize::from(member)).is_some_and(Option::is_some);
-        let members = picked.ok().filter(|members| members.iter().all(usable));
-        (members.map(|members| Records::Members(records, members)), reach)
+        if !members.iter().all(usable) {
+            return Err(Failure::raised("a value that is no data of the record's type"));
+        }
+        let start = made.picks.len();
+        for (at, member) in members.iter().enumerate() {
+            if !members[..at].contains(member) {
+                made.picks.push(*member);
+            }
+        }
+        Ok(Records::Picked(records, start..made.picks.len()))
     }
+
+    /// Records of texts that were made for this answer, each once.
+    fn made(&self, texts: &[Arc<[u8]>], made: &mut Made) -> Result<Records<'_>, Failure> {
+        let start = made.records.len();
+        let mut count = 0;
+        for text in texts {
+            let shown = presentable(text);
+            let rdata = rdata_from_text(self.prepared.rtype, &shown);
+            let rdata =
+                rdata.map_err(|error| Failure::raised(format!("{shown:?} is not {} data: {error}", self.prepared.rtype)))?;
+            let record = record(self.prepared.rtype, self.prepared.ttl, &rdata);
+            let known = each_rdata(made.records.get(start..).unwrap_or_default()).any(|earlier| earlier == &*rdata);
+            if !known {
+                made.records.extend_from_slice(&record);
+                count += 1;
+            }
+        }
+        Ok(Records::Made(start..made.records.len(), count))
+    }
+}
+
+/// Octets as text; what is not ASCII escaped as in zone files (RFC 1035 5.1).
+fn presentable(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(2 * text.len());
+    for &octet in text {
+        match octet {
+            0..0x80 => shown.push(octet as char),
+            _ => _ = write!(shown, "\\{octet:03}"),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// The records of `members` in a row, each once (the spec's 1.4: identical records are merged).

@@ -10,13 +10,13 @@
 
 use std::sync::Arc;
 
-use crate::program::Reach;
+use crate::program::{Facts, Failure, Reach, World};
 use crate::wire::{Class, ExtendedError, Field, Full, NameBuf, NameRef, Owner, Query, Rcode, RecordType, Section, Ttl, layout};
-use crate::zone::{self, Node, RRset, Zone};
+use crate::zone::{self, Node, ProgramRef, RRset, Zone};
 
 use super::explain::{Found, Trace};
 use super::options::Any;
-use super::prepared::{AnswerSet, Records};
+use super::prepared::{Drawn, Records, With};
 use super::rate::Subject;
 use super::respond::Answering;
 use super::snapshot::{ZoneEntry, ZoneState};
@@ -29,7 +29,9 @@ pub(super) enum Stop {
     /// It does not fit.
     Full,
     /// A record program failed.
-    ProgramFailed,
+    ProgramFailed(Failure),
+    /// A record program gives an rcode and no records.
+    Said(Rcode),
 }
 
 impl From<Full> for Stop {
@@ -72,10 +74,15 @@ impl<'s> Answering<'s, '_, '_, '_> {
                 self.writer.truncate(self.whole);
                 (self.rcode, None)
             }
-            Err(Stop::ProgramFailed) => {
+            Err(Stop::ProgramFailed(failure)) => {
                 self.writer.rewind(start);
                 self.writer.set_authoritative(false);
-                (Rcode::SERVFAIL, Some(ExtendedError::other("the record program failed")))
+                (Rcode::SERVFAIL, Some(self.explained(&failure)))
+            }
+            Err(Stop::Said(rcode)) => {
+                self.writer.rewind(start);
+                self.writer.set_authoritative(false);
+                (rcode, None)
             }
         }
     }
@@ -147,13 +154,22 @@ impl<'s> Answering<'s, '_, '_, '_> {
         if matches!(owner, Owner::Question) {
             self.subject = Subject::Node(node.name(), qtype);
         }
-        if qtype != RecordType::CNAME && qtype != RecordType::ANY && self.alias(owner, name, node, next)? {
-            return Ok(Step::Follow);
-        }
         let before = self.writer.count(Section::Answer);
-        match qtype {
-            RecordType::ANY => self.any(owner, name, node)?,
-            _ => self.records(owner, name, node, qtype)?,
+        let mark = self.writer.mark();
+        match self.data(zone, owner, name, node, next) {
+            Ok(true) => return Ok(Step::Follow),
+            Ok(false) => {}
+            Err(Stop::Said(Rcode::NXDOMAIN)) => {
+                self.writer.rewind(mark);
+                self.rcode = Rcode::NXDOMAIN;
+                if matches!(owner, Owner::Question) {
+                    self.subject = Subject::Nonexistent(zone.apex());
+                }
+                self.negative(zone)?;
+                return Ok(Step::Done(Rcode::NXDOMAIN));
+            }
+            Err(Stop::Said(Rcode::NOERROR)) => self.writer.rewind(mark),
+            Err(stop) => return Err(stop),
         }
         if self.writer.count(Section::Answer) == before {
             if matches!(owner, Owner::Question) {
@@ -166,18 +182,52 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Ok(Step::Done(Rcode::NOERROR))
     }
 
+    /// Writes what the node has of the type asked for, or its alias; whether that leads on.
+    fn data(
+        &mut self,
+        zone: &'s Zone,
+        owner: Owner<'_>,
+        name: NameRef<'_>,
+        node: Node<'s>,
+        next: &mut NameBuf,
+    ) -> Result<bool, Stop> {
+        let qtype = self.query.qtype;
+        match qtype {
+            RecordType::ANY => self.any(zone, owner, name, node)?,
+            RecordType::CNAME => self.records(zone, owner, name, node, qtype)?,
+            _ => {
+                if self.alias(zone, owner, name, node, next)? {
+                    return Ok(true);
+                }
+                self.records(zone, owner, name, node, qtype)?;
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes the node's CNAME, if it has one or a program gives one, and notes where it leads. Of several, the first
     /// counts.
-    fn alias(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, next: &mut NameBuf) -> Result<bool, Stop> {
+    fn alias(
+        &mut self,
+        zone: &'s Zone,
+        owner: Owner<'_>,
+        name: NameRef<'_>,
+        node: Node<'s>,
+        next: &mut NameBuf,
+    ) -> Result<bool, Stop> {
         if let Some(rrset) = node.rrset(RecordType::CNAME)
             && let Some(rdata) = rrset.rdata().next()
         {
             return Ok(self.cname(owner, rrset.ttl, rdata, next)?);
         }
         for program in node.programs().iter().filter(|program| program.rtype == RecordType::CNAME) {
-            let records = self.draw(self.snapshot.set(program.id), name)?;
-            if let Some(rdata) = records.rdata().next() {
-                return Ok(self.cname(owner, program.ttl, rdata, next)?);
+            let (records, ttl) = self.draw(program, zone, name, node)?;
+            let target = records.rdata(self.made).next().and_then(|rdata| NameRef::parse(rdata).ok());
+            if let Some(target) = target {
+                next.set(target);
+                self.writer.record(owner, RecordType::CNAME, ttl, next.as_ref().as_wire())?;
+                self.whole = self.writer.mark();
+                return Ok(true);
             }
         }
         Ok(false)
@@ -223,7 +273,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// Writes the node's records of one type, stored and drawn.
-    fn records(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, rtype: RecordType) -> Result<(), Stop> {
+    fn records(
+        &mut self,
+        zone: &'s Zone,
+        owner: Owner<'_>,
+        name: NameRef<'_>,
+        node: Node<'s>,
+        rtype: RecordType,
+    ) -> Result<(), Stop> {
         if rtype == RecordType::LUA {
             return Ok(());
         }
@@ -233,17 +290,24 @@ impl<'s> Answering<'s, '_, '_, '_> {
             (None, None, _) => Ok(()),
             (Some(rrset), None, _) => Ok(self.stored(owner, &rrset)?),
             (None, Some(program), None) => {
-                let records = self.draw(self.snapshot.set(program.id), name)?;
-                Ok(self.write(owner, rtype, program.ttl, records)?)
+                let (records, ttl) = self.draw(program, zone, name, node)?;
+                Ok(self.write(owner, rtype, (ttl, ttl == program.ttl), &records)?)
             }
-            _ => self.merged(owner, name, node, rtype),
+            _ => self.merged(zone, owner, name, node, rtype),
         }
     }
 
     /// An RRset that has several sources: each record once (spec 1.4, RFC 2181 5), all with the lowest TTL of those that
     /// gave any (RFC 2181 5.2).
-    fn merged(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>, rtype: RecordType) -> Result<(), Stop> {
-        let mut sources: [Option<Records<'s>>; 1 + zone::PROGRAMS_MAX] = [None; 1 + zone::PROGRAMS_MAX];
+    fn merged(
+        &mut self,
+        zone: &'s Zone,
+        owner: Owner<'_>,
+        name: NameRef<'_>,
+        node: Node<'s>,
+        rtype: RecordType,
+    ) -> Result<(), Stop> {
+        let mut sources: [Option<Records<'s>>; 1 + zone::PROGRAMS_MAX] = [const { None }; 1 + zone::PROGRAMS_MAX];
         let mut lowest = Ttl::MAX;
         let stored = node.rrset(rtype);
         if let Some(rrset) = stored {
@@ -252,16 +316,16 @@ impl<'s> Answering<'s, '_, '_, '_> {
         }
         let programs = node.programs().iter().filter(|program| program.rtype == rtype);
         for (source, program) in sources[1..].iter_mut().zip(programs) {
-            let records = self.draw(self.snapshot.set(program.id), name)?;
-            if records.rdata().next().is_some() {
+            let (records, ttl) = self.draw(program, zone, name, node)?;
+            if records.rdata(self.made).next().is_some() {
                 *source = Some(records);
-                lowest = lowest.min(program.ttl);
+                lowest = lowest.min(ttl);
             }
         }
         for (at, source) in sources.iter().enumerate() {
-            for rdata in source.iter().flat_map(|records| records.rdata()) {
+            for rdata in source.iter().flat_map(|records| records.rdata(self.made)) {
                 let before = sources[..at].iter().flatten();
-                if !before.flat_map(|records| records.rdata()).any(|earlier| earlier == rdata) {
+                if !before.flat_map(|records| records.rdata(self.made)).any(|earlier| earlier == rdata) {
                     self.writer.record(owner, rtype, lowest, rdata)?;
                 }
             }
@@ -270,7 +334,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
     }
 
     /// All RRsets of the node, or the first that has records (RFC 8482 4.1).
-    fn any(&mut self, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<(), Stop> {
+    fn any(&mut self, zone: &'s Zone, owner: Owner<'_>, name: NameRef<'_>, node: Node<'s>) -> Result<(), Stop> {
         let stored = node.rrsets().map(|rrset| rrset.rtype);
         let drawn = node.programs().iter().map(|program| program.rtype).enumerate();
         // A type that is both stored and drawn, or drawn twice, is written once, whole.
@@ -279,7 +343,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         });
         let before = self.writer.count(Section::Answer);
         for rtype in stored.chain(drawn.map(|(_, rtype)| rtype)).filter(|&rtype| rtype != RecordType::LUA) {
-            self.records(owner, name, node, rtype)?;
+            self.records(zone, owner, name, node, rtype)?;
             if self.snapshot.options.any == Any::Minimal && self.writer.count(Section::Answer) > before {
                 break;
             }
@@ -287,29 +351,52 @@ impl<'s> Answering<'s, '_, '_, '_> {
         Ok(())
     }
 
-    fn draw(&mut self, set: Option<&'s Arc<AnswerSet>>, name: NameRef<'_>) -> Result<Records<'s>, Stop> {
-        let set = set.ok_or(Stop::ProgramFailed)?;
-        self.unknown |= set.rests_on_unknown();
-        let (records, Reach { network, client }) = set.draw(self.client, name, self.random);
+    /// What a program of `node` gives for `name`, and its TTL.
+    fn draw(
+        &mut self,
+        program: &ProgramRef,
+        zone: &'s Zone,
+        name: NameRef<'_>,
+        node: Node<'s>,
+    ) -> Result<(Records<'s>, Ttl), Stop> {
+        let snapshot = self.snapshot;
+        let missing = || Stop::ProgramFailed(Failure::raised("no such program"));
+        let set = snapshot.set(program.id).ok_or_else(missing)?;
+        self.tell(|| Trace::Program(set));
+        let facts = Facts { qname: name, zone: zone.apex(), owner: node.name(), ..self.facts() };
+        let world = || Arc::clone(snapshot) as Arc<dyn World>;
+        let limits = &snapshot.options.programs;
+        let mut with = With { runner: self.runner, made: self.made, world: &world, limits };
+        let drawn = set.draw(&facts, &mut with).map_err(Stop::ProgramFailed)?;
+        let Drawn { records, ttl, rcode, reach: Reach { network, client }, unknown } = drawn;
+        self.unknown |= unknown;
         let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);
         self.scope = self.scope.max(network).max(source);
-        self.tell(|| Trace::Program(set));
-        records.ok_or(Stop::ProgramFailed)
+        match rcode {
+            Some(rcode) => Err(Stop::Said(rcode)),
+            None => Ok((records, ttl.unwrap_or(program.ttl))),
+        }
     }
 
     fn stored(&mut self, owner: Owner<'_>, rrset: &RRset<'s>) -> Result<(), Full> {
-        self.write(owner, rrset.rtype, rrset.ttl, Records::Row(rrset.prepared(), rrset.count))
+        self.write(owner, rrset.rtype, (rrset.ttl, true), &Records::Row(rrset.prepared(), rrset.count))
     }
 
-    /// Writes records of one source: as they are, where they are the question's and hold no names to compress.
-    fn write(&mut self, owner: Owner<'_>, rtype: RecordType, ttl: Ttl, records: Records<'s>) -> Result<(), Full> {
+    /// Writes records of one source: as they are, where they are the question's, hold no names to compress and have the TTL
+    /// that they were prepared with.
+    fn write(
+        &mut self,
+        owner: Owner<'_>,
+        rtype: RecordType,
+        (ttl, as_prepared): (Ttl, bool),
+        records: &Records<'s>,
+    ) -> Result<(), Full> {
+        let Self { writer, made, .. } = self;
         match owner {
-            Owner::Question if has_no_names(rtype) => {
-                records.rows().try_for_each(|(row, count)| self.writer.prepared(row, count))
+            Owner::Question if as_prepared && has_no_names(rtype) => {
+                records.rows(made).try_for_each(|(row, count)| writer.prepared(row, count))
             }
-            Owner::Question | Owner::Name(_) => {
-                records.rdata().try_for_each(|rdata| self.writer.record(owner, rtype, ttl, rdata))
-            }
+            Owner::Question | Owner::Name(_) => records.rdata(made).try_for_each(|rdata| writer.record(owner, rtype, ttl, rdata)),
         }
     }
 

@@ -20,7 +20,11 @@
 //!
 //! Nothing here panics on what a client sends, allocates, or looks at a clock.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use crate::geo::Net;
+use crate::program::{Facts, FailReason, Failure, Runner};
 
 use crate::wire::{
     Class, ClientSubnet, Edns, ExtendedError, Mark, NameRef, OptReply, Owner, Query, RESPONDER_PAYLOAD, Rcode, RecordType,
@@ -32,6 +36,7 @@ use super::cookies::{Judged, ServerCookie};
 use super::counters::{QueryCounters, Transport};
 use super::explain::Trace;
 use super::options::Options;
+use super::prepared::Made;
 use super::rate::{Subject, Verdict};
 use super::resolve::{CHAIN_MAX, Chain};
 use super::snapshot::{Snapshot, ZoneEntry};
@@ -40,10 +45,11 @@ use super::snapshot::{Snapshot, ZoneEntry};
 const PLAIN_UDP_PAYLOAD: usize = 512;
 
 /// What is per thread.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Worker {
     slot: usize,
-    random: fastrand::Rng,
+    runner: Runner,
+    made: Made,
     chain: Chain,
 }
 
@@ -51,7 +57,7 @@ impl Worker {
     /// The worker that counts in `slot` and draws from `random`.
     #[must_use]
     pub fn new(slot: usize, random: fastrand::Rng) -> Self {
-        Self { slot, random, chain: Chain::new() }
+        Self { slot, runner: Runner::new(random), made: Made::default(), chain: Chain::new() }
     }
 }
 
@@ -59,7 +65,9 @@ impl Worker {
 #[derive(Clone, Copy, Debug)]
 pub struct Ctx {
     /// From where.
-    pub client: IpAddr,
+    pub client: SocketAddr,
+    /// To where.
+    pub local: SocketAddr,
     /// Over what.
     pub transport: Transport,
     /// When.
@@ -85,13 +93,13 @@ pub enum Response {
 }
 
 /// Answers `request` from `snapshot` into `reply`, which should be 65,535 octets for TCP and at least 1,232 for UDP.
-pub fn respond(snapshot: &Snapshot, worker: &mut Worker, ctx: &Ctx, request: &[u8], reply: &mut [u8]) -> Response {
+pub fn respond(snapshot: &Arc<Snapshot>, worker: &mut Worker, ctx: &Ctx, request: &[u8], reply: &mut [u8]) -> Response {
     respond_traced(snapshot, worker, ctx, request, reply, None)
 }
 
 /// As [`respond`], telling `trace` what it does.
 pub(super) fn respond_traced<'s>(
-    snapshot: &'s Snapshot,
+    snapshot: &'s Arc<Snapshot>,
     worker: &mut Worker,
     ctx: &Ctx,
     request: &[u8],
@@ -103,12 +111,14 @@ pub(super) fn respond_traced<'s>(
             let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query) else {
                 return drop_it(snapshot, worker);
             };
-            let Worker { random, chain, .. } = worker;
-            Answering::new(snapshot, random, ctx, &query, writer, trace).run(chain)
+            let Worker { runner, made, chain, .. } = worker;
+            made.clear();
+            let head = request.first_chunk().copied().unwrap_or_default();
+            Answering::new(snapshot, (runner, made), ctx, (&query, head), writer, trace).run(chain)
         }
         Err(Rejected::Ignored) => return drop_it(snapshot, worker),
         Err(Rejected::Refused(header, rcode)) => {
-            let verdict = rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.random);
+            let verdict = rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.runner.random);
             match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
                 None => return drop_it(snapshot, worker),
                 Some(writer) if verdict == Verdict::Send => Outcome::unserved(writer.finish(rcode, None, None), rcode),
@@ -117,7 +127,7 @@ pub(super) fn respond_traced<'s>(
         }
         Err(Rejected::NoQuestion(header, edns)) => {
             let (rcode, opt, proven) = without_question(&snapshot.options, ctx, &edns);
-            let limited = !proven && rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.random) != Verdict::Send;
+            let limited = !proven && rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.runner.random) != Verdict::Send;
             match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
                 None => return drop_it(snapshot, worker),
                 Some(_) if limited => Outcome { len: None, rcode, limited, counters: None },
@@ -153,7 +163,7 @@ fn limit(query: &Query<'_>, transport: Transport) -> usize {
 fn rate(snapshot: &Snapshot, ctx: &Ctx, subject: &Subject<'_>, random: &mut fastrand::Rng) -> Verdict {
     match &snapshot.limiter {
         Some(limiter) if ctx.transport == Transport::Udp => {
-            limiter.judge(unmapped(ctx.client), subject, ctx.now.monotonic, random)
+            limiter.judge(unmapped(ctx.client.ip()), subject, ctx.now.monotonic, random)
         }
         _ => Verdict::Send,
     }
@@ -173,7 +183,7 @@ fn without_question<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> (Rc
 /// The client's cookie and what it is worth; `None` without one that can be read, or where cookies are off.
 fn judged(options: &Options, ctx: &Ctx, edns: &Edns<'_>) -> Option<([u8; 8], Judged)> {
     let cookie = edns.cookie?.ok()?;
-    let judged = options.cookies.as_ref()?.judge(&cookie, unmapped(ctx.client), ctx.now.unix)?;
+    let judged = options.cookies.as_ref()?.judge(&cookie, unmapped(ctx.client.ip()), ctx.now.unix)?;
     Some((cookie.client, judged))
 }
 
@@ -193,10 +203,13 @@ fn opt<'o>(options: &'o Options, ctx: &Ctx, edns: &Edns<'_>) -> OptReply<'o> {
 
 /// One query on its way to an answer.
 pub(super) struct Answering<'s, 'q, 'b, 't> {
-    pub(super) snapshot: &'s Snapshot,
-    pub(super) random: &'q mut fastrand::Rng,
+    pub(super) snapshot: &'s Arc<Snapshot>,
+    pub(super) runner: &'q mut Runner,
+    pub(super) made: &'q mut Made,
     ctx: &'q Ctx,
     pub(super) query: &'q Query<'q>,
+    /// The query's header as it came.
+    head: [u8; 12],
     pub(super) writer: Writer<'b>,
     /// The address that the answer is made for: the client subnet's network, else the sender.
     pub(super) client: IpAddr,
@@ -256,10 +269,10 @@ impl Refusal<'_> {
 
 impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     fn new(
-        snapshot: &'s Snapshot,
-        random: &'q mut fastrand::Rng,
+        snapshot: &'s Arc<Snapshot>,
+        (runner, made): (&'q mut Runner, &'q mut Made),
         ctx: &'q Ctx,
-        query: &'q Query<'q>,
+        (query, head): (&'q Query<'q>, [u8; 12]),
         writer: Writer<'b>,
         trace: Option<&'t mut Vec<Trace<'s>>>,
     ) -> Self {
@@ -269,11 +282,13 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         let whole = writer.mark();
         Self {
             snapshot,
-            random,
+            runner,
+            made,
             ctx,
             query,
+            head,
             writer,
-            client: subnet.map_or_else(|| unmapped(ctx.client), |subnet| subnet.network),
+            client: subnet.map_or_else(|| unmapped(ctx.client.ip()), |subnet| subnet.network),
             subnet,
             scope: 0,
             unknown: false,
@@ -284,6 +299,40 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             cookie: judged.map(|(client, judged)| (client, judged.server)),
             proven: ctx.transport != Transport::Udp || judged.is_some_and(|(_, judged)| judged.proven),
             trace,
+        }
+    }
+
+    /// The query, as programs see it, but for the names.
+    pub(super) fn facts<'f>(&self) -> Facts<'f>
+    where
+        's: 'f,
+    {
+        let edns = self.query.edns;
+        Facts {
+            client: self.client,
+            subnet: self.subnet.and_then(|subnet| Net::new(subnet.network, subnet.source)),
+            resolver: SocketAddr::new(unmapped(self.ctx.client.ip()), self.ctx.client.port()),
+            local: SocketAddr::new(unmapped(self.ctx.local.ip()), self.ctx.local.port()),
+            qname: NameRef::ROOT,
+            zone: NameRef::ROOT,
+            owner: NameRef::ROOT,
+            tcp: self.ctx.transport != Transport::Udp,
+            dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
+            payload: edns.map_or(0, |edns| edns.payload),
+            header: self.head,
+            places: &self.snapshot.places,
+            unix: self.ctx.now.unix,
+            monotonic: self.ctx.now.monotonic,
+        }
+    }
+
+    /// Why a program failed, for the client (RFC 8914) .
+    pub(super) fn explained(&self, failure: &Failure) -> ExtendedError {
+        match failure {
+            Failure::NotReady | Failure::Call(FailReason::Pending) => {
+                ExtendedError::not_ready("the record program waits for data")
+            }
+            _ => ExtendedError::other("the record program failed"),
         }
     }
 
@@ -309,7 +358,8 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         if !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) {
             self.subject = Subject::Error(rcode);
         }
-        let verdict = if self.proven { Verdict::Send } else { rate(self.snapshot, self.ctx, &self.subject, self.random) };
+        let verdict =
+            if self.proven { Verdict::Send } else { rate(self.snapshot, self.ctx, &self.subject, &mut self.runner.random) };
         match verdict {
             Verdict::Send => {}
             Verdict::Drop => return Outcome { len: None, rcode, limited: true, counters },

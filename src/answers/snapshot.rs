@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 
+use crate::geo::Places;
 use crate::target::{ChunkTable, StatusTable};
 use crate::wire::NameRef;
 use crate::zone::{ProgramId, Zone};
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub sets: ChunkTable<Option<Arc<AnswerSet>>>,
     /// What is believed about each check.
     pub statuses: StatusTable,
+    /// Where addresses are.
+    pub places: Arc<Places>,
     /// From the configuration.
     pub options: Arc<Options>,
     /// Who got what when; there where the options have limits, and the same in every snapshot while they stay the same.
@@ -62,6 +65,7 @@ impl Snapshot {
             zones: Arc::new(ZoneTable::new([])),
             sets: ChunkTable::new(None),
             statuses: StatusTable::new(),
+            places: Arc::new(Places::empty()),
             limiter: options.limiter(None),
             options,
             unserved: Arc::new(QueryCounters::new(workers)),
@@ -144,6 +148,12 @@ impl ZoneTable {
     pub fn get(&self, apex: NameRef<'_>) -> Option<&ZoneEntry> {
         let found = self.index.find(self.hasher.hash_one(apex), |&at| self.entries[at as usize].apex() == apex);
         found.map(|&at| &self.entries[at as usize])
+    }
+
+    /// The number of the zone with exactly this apex.
+    #[must_use]
+    pub(super) fn number(&self, apex: NameRef<'_>) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(apex), |&at| self.entries[at as usize].apex() == apex).copied()
     }
 
     /// Every zone.

@@ -5,17 +5,18 @@
 //! and its parts. Nothing is decided here a second time: what was drawn is read from the reply itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::serialize::binary::BinEncodable;
 
-use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Snapshot, Trace, ZoneEntry, ZoneState};
+use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Program, Selector, Step};
-use crate::target::{CheckId, Outcome};
+use crate::target::{CheckId, CheckKind, Outcome};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -23,9 +24,12 @@ use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionFo
 /// The option code of an extended error (RFC 8914 2).
 const EXTENDED_ERROR: u16 = 15;
 
+/// What stands for something that is not shown.
+const DOTS: &str = "…";
+
 /// Answers `asked` from `snapshot` and says why; `checks` tell what is known of the targets beyond their status.
 #[must_use]
-pub fn explain_form(snapshot: &Snapshot, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
+pub fn explain_form(snapshot: &Arc<Snapshot>, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
     let explanation = answers::explain(snapshot, asked);
     let teller = Teller { snapshot, asked, checks: checks.iter().map(|check| (check.id, check)).collect(), clock };
     let form = ExplainForm {
@@ -144,17 +148,18 @@ impl Teller<'_> {
     fn program(&self, set: &AnswerSet) -> Vec<StepForm> {
         let prepared = set.prepared();
         let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
+        let code = shown_code(prepared);
         let head = StepForm {
-            code: Some(prepared.code().to_owned()),
+            code: Some(code.clone()),
             tier: Some("plan".to_owned()),
             rtype: Some(rtype.to_string()),
             ttl: Some(ttl.seconds()),
-            ..step("program", format!("the record program for {rtype}, TTL {ttl}: {}", prepared.code()))
+            ..step("program", format!("the record program for {rtype}, TTL {ttl}: {code}"))
         };
         let mut steps = vec![head];
         match prepared.program() {
             Some(program) => {
-                let told = set.steps(&self.snapshot.statuses);
+                let told = set.steps(&self.snapshot.statuses, &self.snapshot.places);
                 steps.extend(told.iter().map(|told| self.program_step(set, program, told)));
             }
             None => steps.push(step("failure", "the program could not be compiled: SERVFAIL".to_owned())),
@@ -208,9 +213,10 @@ impl Teller<'_> {
                 ..step("pick", format!("{function}: {}, by weight", draw_text(Some(*draw), members.len())))
             },
             Step::Viewed { networks, pairs } => self.viewed(program, networks, pairs),
-            Step::Failed { function, reason } => {
+            Step::Failed { function: Some(function), reason } => {
                 StepForm { function: Some(function.to_string()), ..step("failure", format!("{function}: {reason}: SERVFAIL")) }
             }
+            Step::Failed { function: None, reason } => step("failure", format!("{reason}: SERVFAIL")),
         }
     }
 
@@ -242,7 +248,11 @@ impl Teller<'_> {
         let status = seen.status;
         let drained = if status.drain { ", drained" } else { "" };
         let probe = spec.map(ToString::to_string);
+        let reported = Some(status.reported).filter(|&weight| weight > 0);
         let mut text = format!("{member} is {} ({}{drained})", status.value, status.basis);
+        if let Some(weight) = reported {
+            text += &format!(", reports the weight {weight}");
+        }
         if let Some(probe) = &probe {
             text += &format!(": {probe}");
         }
@@ -253,7 +263,7 @@ impl Teller<'_> {
         MemberForm {
             member,
             text,
-            weight: None,
+            weight: reported,
             status: Some(status.value.to_string()),
             basis: Some(status.basis.to_string()),
             check: spec.map(|spec| spec.key().to_string()),
@@ -261,6 +271,23 @@ impl Teller<'_> {
             last: last.map(|last| ResultForm::new(last, self.clock)),
         }
     }
+}
+
+/// A program's code without what its checks send in headers and bodies, which may be secret: dots stand for it. Where that
+/// is not found as it stands, being spelled with escapes, the dots stand for all.
+fn shown_code(prepared: &Prepared) -> String {
+    let mut code = prepared.code().to_owned();
+    for request in prepared.program().iter().flat_map(|program| program.checks()) {
+        let CheckKind::Http(http) = &request.spec.kind else { continue };
+        let values = http.headers.iter().map(|(_, value)| value.to_str().unwrap_or_default()).chain([&*http.content.0]);
+        for secret in values.filter(|value| !value.is_empty()) {
+            if !prepared.code().contains(secret) {
+                return DOTS.to_owned();
+            }
+            code = code.replace(secret, DOTS);
+        }
+    }
+    code
 }
 
 fn zone(entry: &ZoneEntry) -> StepForm {
@@ -309,7 +336,7 @@ fn weighed(program: &Program, members: &[(u32, u16)]) -> Vec<MemberForm> {
 
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Pass => "passed".to_owned(),
+        Outcome::Pass { .. } => "passed".to_owned(),
         Outcome::Fail(failure) => format!("failed ({failure})"),
         Outcome::Inconclusive(reason) => format!("inconclusive ({reason})"),
     }
@@ -325,9 +352,11 @@ const fn drawn_by(draw: Draw) -> &'static str {
 
 const fn selected_by(selector: Selector) -> Option<&'static str> {
     match selector {
-        Selector::Random => Some(drawn_by(Draw::Chance)),
-        Selector::Hashed => Some(drawn_by(Draw::Client)),
-        Selector::All | Selector::Empty => None,
+        Selector::Random | Selector::WRandom => Some(drawn_by(Draw::Chance)),
+        Selector::Hashed | Selector::WHashed | Selector::CHashed => Some(drawn_by(Draw::Client)),
+        Selector::NameHashed => Some(drawn_by(Draw::Name)),
+        Selector::Closest(_) => Some("place"),
+        Selector::All | Selector::Empty | Selector::First => None,
     }
 }
 
@@ -336,6 +365,13 @@ fn effect(selector: Selector, candidates: usize) -> String {
         _ if candidates == 0 => "no candidate: an empty answer".to_owned(),
         Selector::Random => draw_text(Some(Draw::Chance), candidates),
         Selector::Hashed => draw_text(Some(Draw::Client), candidates),
+        Selector::WRandom => format!("{} and weight", draw_text(Some(Draw::Chance), candidates)),
+        Selector::WHashed => format!("{} and weight", draw_text(Some(Draw::Client), candidates)),
+        Selector::CHashed => format!("{} and weight, consistently", draw_text(Some(Draw::Client), candidates)),
+        Selector::NameHashed => format!("{} and weight", draw_text(Some(Draw::Name), candidates)),
+        Selector::Closest(1) => format!("the nearest of {candidates}"),
+        Selector::Closest(count) => format!("the {count} nearest of {candidates}"),
+        Selector::First => format!("the first of {candidates}"),
         Selector::All => draw_text(None, candidates),
         Selector::Empty => "an empty answer".to_owned(),
     }

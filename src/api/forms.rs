@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
 use crate::health::{CheckView, LastResult, Moment};
-use crate::target::{CheckKind, CheckSpec, Outcome, Value};
+use crate::target::{CheckKind, CheckSpec, Outcome, Scheme, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
 
@@ -184,17 +184,23 @@ pub struct ChecksForm {
 pub struct CheckForm {
     /// The identity of its probe; checks that differ only in `fall` and `rise` share one.
     pub key: String,
-    /// `address:port`.
+    /// `address:port`; `host:port` where the host is looked up at each probe.
     pub target: String,
+    /// The address that probes come from, where the check says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// `tcp`, `http` or `https`.
     pub kind: String,
-    /// What is asked for over HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
+    /// What is asked for over HTTP, and what is expected.
+    #[serde(default, flatten)]
+    pub request: RequestForm,
     /// `up`, `down` or `unknown`.
     pub status: String,
     /// What that rests on: `never`, `restored`, `inherited`, `held`, `measured` or `forced`.
     pub basis: String,
+    /// The weight that the target gives itself while it is up; absent: it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_weight: Option<u32>,
     /// When it became so.
     pub since: String,
     /// How often it has changed.
@@ -215,6 +221,35 @@ pub struct CheckForm {
     pub fall: u16,
     /// Passes in a row that bring it up.
     pub rise: u16,
+}
+
+/// The request of a check over HTTP. What headers and body hold is not shown: it may be secret.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct RequestForm {
+    /// The URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The names of the headers that the check adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Over HTTPS: whether the certificate must be valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_verify: Option<bool>,
+    /// The status that is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_status: Option<u16>,
+    /// The text that the body must contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_text: Option<String>,
+    /// The pattern that the body must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_pattern: Option<String>,
+    /// Octets of the body that are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_limit: Option<u32>,
 }
 
 /// What a probe found.
@@ -247,11 +282,13 @@ impl CheckForm {
     fn new(check: &CheckView, clock: &Clock) -> Self {
         Self {
             key: check.key.to_string(),
-            target: check.spec.socket_address().to_string(),
+            target: check.spec.target(),
+            source: check.spec.source.map(|source| source.to_string()),
             kind: kind(&check.spec.kind).to_owned(),
-            url: url(&check.spec),
+            request: RequestForm::new(&check.spec),
             status: check.status.value.to_string(),
             basis: check.status.basis.to_string(),
+            reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
             since: clock.text(check.since),
             transitions: check.transitions,
             against: check.against,
@@ -261,6 +298,22 @@ impl CheckForm {
             timeout_seconds: seconds(check.spec.timeout),
             fall: check.judgement.fall,
             rise: check.judgement.rise,
+        }
+    }
+}
+
+impl RequestForm {
+    fn new(spec: &CheckSpec) -> Self {
+        let CheckKind::Http(http) = &spec.kind else { return Self::default() };
+        Self {
+            url: Some(http.url(spec.port)),
+            method: Some(http.method.to_string()),
+            headers: http.headers.iter().map(|(name, _)| name.to_string()).collect(),
+            tls_verify: (http.scheme == Scheme::Https).then_some(http.verify),
+            expected_status: Some(http.status),
+            expected_text: http.body.as_deref().map(str::to_owned),
+            expected_pattern: http.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()),
+            bytes_limit: http.limit,
         }
     }
 }
@@ -277,24 +330,17 @@ impl ResultForm {
 /// `pass`, `fail` or `inconclusive`; the reason in a word; the reason in full.
 fn outcome_words(outcome: &Outcome) -> (&'static str, Option<&'static str>, Option<String>) {
     match outcome {
-        Outcome::Pass => ("pass", None, None),
+        Outcome::Pass { .. } => ("pass", None, None),
         Outcome::Fail(failure) => ("fail", Some(failure.reason()), Some(failure.to_string())),
         Outcome::Inconclusive(reason) => ("inconclusive", Some(reason.reason()), Some(reason.to_string())),
     }
 }
 
 /// `tcp`, `http` or `https`.
-pub(super) const fn kind(kind: &CheckKind) -> &'static str {
+pub(super) fn kind(kind: &CheckKind) -> &'static str {
     match kind {
         CheckKind::Tcp => "tcp",
         CheckKind::Http(http) => http.scheme.as_str(),
-    }
-}
-
-fn url(spec: &CheckSpec) -> Option<String> {
-    match &spec.kind {
-        CheckKind::Tcp => None,
-        CheckKind::Http(http) => Some(http.url(spec.port)),
     }
 }
 
@@ -333,7 +379,7 @@ pub struct EventForm {
     /// The key of the check that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
-    /// The check's target, `address:port`.
+    /// The check's target, `address:port` or `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// The check's status before.
@@ -366,7 +412,7 @@ impl EventForm {
             Happening::Transition { key, spec, from, to, cause } => Self {
                 kind: "transition".to_owned(),
                 check: Some(key.to_string()),
-                target: Some(spec.socket_address().to_string()),
+                target: Some(spec.target()),
                 from: Some(from.value.to_string()),
                 to: Some(to.value.to_string()),
                 reason: cause.as_ref().and_then(|outcome| outcome_words(outcome).1).map(str::to_owned),

@@ -192,6 +192,7 @@ impl Scrape<'_> {
             self.connections();
             self.zones();
             self.checks();
+            self.databases();
         });
         recorder.handle().render() + &self.meters.handle.render()
     }
@@ -245,6 +246,13 @@ impl Scrape<'_> {
         counter!("leeward_queries_dropped_total").absolute(dropped);
     }
 
+    fn databases(&self) {
+        for source in self.snapshot.places.sources() {
+            let labels = [("database", source.name.to_string())];
+            gauge!("leeward_geo_database_build_timestamp_seconds", &labels).set(source.built as f64);
+        }
+    }
+
     fn checks(&self) {
         for (key, probe) in probes(self.checks, self.clock) {
             let labels = || [("check", key.to_string()), ("target", probe.target.clone())];
@@ -254,6 +262,9 @@ impl Scrape<'_> {
                 gauge!("leeward_check_status", &labels).set(flag(probe.value == value));
             }
             counter!("leeward_check_transitions_total", &labels()).absolute(probe.transitions);
+            if probe.weighs {
+                gauge!("leeward_check_reported_weight", &labels()).set(f64::from(probe.reported));
+            }
             if let Some(at) = probe.last_run {
                 let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 gauge!("leeward_check_last_run_timestamp_seconds", &labels()).set(since_epoch.as_millis() as f64 / 1e3);
@@ -266,19 +277,24 @@ impl Scrape<'_> {
 struct Probe {
     target: String,
     value: Value,
+    /// Whether the target is asked for its weight.
+    weighs: bool,
+    reported: u32,
     transitions: u64,
     last_run: Option<SystemTime>,
 }
 
-/// Checks by their probe: of several judgements the worst value, and all transitions.
+/// Checks by their probe: of several judgements the worst value, the lowest weight, and all transitions.
 fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
     let mut probes = BTreeMap::new();
     for check in checks {
         let last_run = check.last.as_ref().map(|last| clock.wall_at(last.at));
-        let target = || check.spec.socket_address().to_string();
-        let probe =
-            probes.entry(check.key).or_insert_with(|| Probe { target: target(), value: Value::Up, transitions: 0, last_run });
+        let target = || check.spec.target();
+        let weighs = matches!(&check.spec.kind, CheckKind::Http(http) if http.weighs);
+        let new = || Probe { target: target(), value: Value::Up, weighs, reported: u32::MAX, transitions: 0, last_run };
+        let probe = probes.entry(check.key).or_insert_with(new);
         probe.value = probe.value.min(check.status.value);
+        probe.reported = probe.reported.min(check.status.reported);
         probe.transitions += check.transitions;
     }
     probes
@@ -326,11 +342,16 @@ fn describe_state() {
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
+    describe_gauge!(
+        "leeward_geo_database_build_timestamp_seconds",
+        "When the database of places that is in use was made, in seconds since 1970."
+    );
     describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
     describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");
     describe_counter!("leeward_rate_limited_total", "Replies that rate limiting held back or sent empty with TC.");
     describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");
+    describe_gauge!("leeward_check_reported_weight", "The weight that a target gives itself; 0: it is not up.");
     describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
     describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");
 }
@@ -348,7 +369,7 @@ mod tests {
         let (meters, clock) = (&fake.node.meters, testing::clock_reading());
         meters.reload(true, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         meters.reload(false, SystemTime::UNIX_EPOCH);
-        meters.probe_finished(&CheckKind::Tcp, Duration::from_millis(3), &Outcome::Pass);
+        meters.probe_finished(&CheckKind::Tcp, Duration::from_millis(3), &Outcome::PASS);
         meters.probe_finished(&CheckKind::Tcp, Duration::from_secs(2), &Outcome::Inconclusive(Inconclusive::NoRoute));
         meters.failover(Duration::from_millis(40));
         meters.store_error();

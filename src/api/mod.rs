@@ -54,6 +54,7 @@ mod tests {
 
     use crate::answers::{Options, Prepared, Published, Snapshot};
     use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, ZoneLoad};
+    use crate::geo::Places;
     use crate::health::{self, CheckView, Finished, Moment};
     use crate::program::{Defaults, compile, join};
     use crate::target::{Failure, Outcome};
@@ -93,8 +94,8 @@ mod tests {
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Probe { run, spec } => {
-                    let outcome = if spec.address == IpAddr::from([192, 0, 2, 1]) {
-                        Outcome::Pass
+                    let outcome = if spec.address == Some(IpAddr::from([192, 0, 2, 1])) {
+                        Outcome::PASS
                     } else {
                         Outcome::Fail(Failure::Refused)
                     };
@@ -188,6 +189,7 @@ mod tests {
             zones,
             removed: Vec::new(),
             health: health::Config::default(),
+            places: Arc::new(Places::empty()),
             options,
             publish_interval: Duration::ZERO,
         }

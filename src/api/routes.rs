@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::answers::{Asked, Generation};
+use crate::answers::{Asked, Generation, Now};
 use crate::control::{Entry, Overview};
 use crate::health::CheckView;
 use crate::wire::{Name, NameRef, RecordType};
@@ -348,6 +348,10 @@ fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
         subnet,
         // Any number does; the reply says which, so that the same answer can be had again.
         seed: seed.unwrap_or_else(|| u64::from(clock.now.since_origin().subsec_nanos())),
+        now: Now {
+            monotonic: u64::try_from(clock.now.since_origin().as_millis()).unwrap_or(u64::MAX),
+            unix: clock.wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32),
+        },
     })
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::{self, Config};
 use crate::node::compile::{self, Settings};
+use crate::node::{BadDatabase, Databases};
 use crate::wire::Name;
 use crate::zone::{self, Contents, Files, Severity};
 
@@ -41,6 +42,7 @@ pub(super) fn run_checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
     let config = read_config(args, &mut findings)?;
     let defaults = || Config::without_file(BTreeMap::new());
+    check_databases(config.as_ref(), &mut findings);
     let settings = Settings::of(&config.clone().unwrap_or_else(defaults));
     for (apex, file) in zones(args, config.as_ref())? {
         check_zone(&apex, &file, &settings, &mut findings);
@@ -69,6 +71,18 @@ fn read_config(args: &CheckconfArgs, findings: &mut Vec<FindingForm>) -> anyhow:
         remedy: finding.remedy.clone(),
     }));
     Ok(loaded.draft)
+}
+
+fn check_databases(config: Option<&Config>, findings: &mut Vec<FindingForm>) {
+    let bad = config.and_then(|config| Databases::read(&config.databases).err());
+    findings.extend(bad.iter().flat_map(|bad| &bad.0).map(|BadDatabase { path, cause }| FindingForm {
+        severity: "error",
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        message: cause.to_string(),
+        remedy: cause.remedy().into(),
+    }));
 }
 
 /// The zones to check, by name.

@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
-use crate::answers::{Asked, Snapshot};
+use crate::answers::{Asked, Now, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
 use crate::health::{CheckView, Finished, Moment};
+use crate::node::Databases;
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
 use crate::wire::ClientSubnet;
@@ -59,12 +60,14 @@ fn asked(args: &ExplainArgs) -> anyhow::Result<Asked> {
     let rtype = args.rtype.parse().with_context(|| format!("TYPE {}", args.rtype))?;
     let subnet = args.subnet.as_deref().map(str::parse::<ClientSubnet>).transpose().context("--subnet")?;
     let client = args.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0) })
+    let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() as u32);
+    Ok(Asked { name, rtype, client, subnet, seed: args.seed.unwrap_or(0), now: Now { monotonic: 0, unix } })
 }
 
 /// An engine that has loaded every zone and had its probes answered as assumed, and what it published.
 fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Snapshot>, Moment)> {
     let down = targets(&args.down)?;
+    let places = Databases::read(&config.databases)?.places();
     let options = Arc::new(config.answering.clone());
     let mut slots = Slots::default();
     let empty = Snapshot::empty(Arc::clone(&options), 1);
@@ -92,6 +95,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         zones,
         removed: Vec::new(),
         health: health.clone(),
+        places,
         options,
         publish_interval: Duration::ZERO,
     };
@@ -116,7 +120,8 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         }
     }
     for (address, port) in &down {
-        let named = |view: &CheckView| view.spec.address == *address && port.is_none_or(|port| port == view.spec.port);
+        let named =
+            |view: &CheckView| view.spec.named_address() == Some(*address) && port.is_none_or(|port| port == view.spec.port);
         anyhow::ensure!(engine.checks().any(|view| named(&view)), "--down {address}: no check of these zones probes that target");
     }
     let snapshot = published.context("nothing was published")?;
@@ -125,11 +130,12 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
 
 /// What a probe finds; nothing, where health is to stay unknown.
 fn outcome(spec: &CheckSpec, rest: Assume, down: &BTreeSet<(IpAddr, Option<u16>)>) -> Option<Outcome> {
-    if down.contains(&(spec.address, None)) || down.contains(&(spec.address, Some(spec.port))) {
+    let is_down = |address| down.contains(&(address, None)) || down.contains(&(address, Some(spec.port)));
+    if spec.named_address().is_some_and(is_down) {
         return Some(Outcome::Fail(Failure::Refused));
     }
     match rest {
-        Assume::Up => Some(Outcome::Pass),
+        Assume::Up => Some(Outcome::PASS),
         Assume::Down => Some(Outcome::Fail(Failure::Refused)),
         Assume::Unknown => None,
     }

@@ -66,12 +66,13 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
     let rows = checks.into_iter().map(|check| {
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
+        let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
         let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
         let last = check.last.as_ref();
         vec![
-            format!("{}{basis}{pending}", check.status),
+            format!("{}{weight}{basis}{pending}", check.status),
             check.target.clone(),
-            check.url.clone().unwrap_or_else(|| check.kind.clone()),
+            check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
             last.map_or_else(|| "-".to_owned(), |last| span(last.age_seconds)),
             without_fraction(&check.since),
@@ -178,7 +179,7 @@ fn step_lines(step: &StepForm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::forms::{CheckCounts, MemberForm, QuestionForm, ResultForm, ZoneCounts, ZoneForm};
+    use crate::api::forms::{CheckCounts, MemberForm, QuestionForm, RequestForm, ResultForm, ZoneCounts, ZoneForm};
 
     fn check(target: &str, status: &str, reason: Option<&str>) -> CheckForm {
         let outcome = if reason.is_some() { "fail" } else { "pass" }.to_owned();
@@ -193,10 +194,12 @@ mod tests {
         CheckForm {
             key: "00".into(),
             target: target.into(),
+            source: None,
             kind: "tcp".into(),
-            url: None,
+            request: RequestForm::default(),
             status: status.into(),
             basis: "measured".into(),
+            reported_weight: None,
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,

@@ -16,15 +16,17 @@ use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
 use super::{Config, Node};
+use crate::answers::Options;
 use crate::geo::Net;
+use crate::program::{Defaults, Limits};
 use crate::wire::Name;
 use crate::{api, health, prober};
 
 /// Keys of the contract whose parts this release does not have, by section.
 mod later {
-    pub(super) const ROOT: &[&str] = &["geo", "peers", "peer", "pool", "service"];
+    pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const LUA: &[&str] = &["state", "step_limit", "time_limit", "memory_limit", "resolver"];
+    pub(super) const LUA: &[&str] = &["resolver"];
     pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
@@ -71,10 +73,13 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let mut root = Section::root(tree, findings);
     let node = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
-    let insert_whitespace = lua(root.section("lua"));
+    let (insert_whitespace, programs) = lua(root.section("lua"));
     let health = health(root.section("health"));
+    let checks = Defaults { interval: health.interval, timeout: health.timeout };
+    let answering = Options { programs, checks, ..answering };
     let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));
+    let databases = geo(root.section("geo"));
     let (admin, tokens) = admin(root.section("admin"));
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
@@ -85,6 +90,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         answering,
         health,
         publish_interval,
+        databases,
         insert_whitespace,
         prober,
         deny,
@@ -127,10 +133,35 @@ fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<Path
     path
 }
 
-fn lua(mut section: Section<'_>) -> bool {
+/// How strings are joined, and what a run of a program may use.
+fn lua(mut section: Section<'_>) -> (bool, Limits) {
+    const STATE: &str = "write \"fresh\" or \"shared\"";
+    const MEMORY: &str = "write a size from 64KiB to 1GiB, such as \"1MiB\"";
+    let default = Limits::default();
     let insert_whitespace = section.flag("insert_whitespace", false);
+    let shared = section.parsed("state", STATE, |text| match text {
+        "fresh" => Ok(false),
+        "shared" => Ok(true),
+        _ => Err("neither"),
+    });
+    let memory = section.parsed("memory_limit", MEMORY, |text| {
+        octets(text).filter(|size| (1 << 16..=1 << 30).contains(size)).ok_or("no such size")
+    });
+    let programs = Limits {
+        shared: shared.map_or(default.shared, |(_, shared)| shared),
+        steps: section.number("step_limit", default.steps as usize, 1..=10_000_000) as u32,
+        time: section.duration("time_limit", default.time, MILLISECOND..=SECOND).1,
+        memory: memory.map_or(default.memory, |(_, memory)| memory),
+    };
     section.finish(later::LUA);
-    insert_whitespace
+    (insert_whitespace, programs)
+}
+
+/// A size with a unit of IEC 80000-13, in octets.
+fn octets(text: &str) -> Option<usize> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (digits, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
+    digits.trim_end().parse::<usize>().ok()?.checked_shl(*shift)
 }
 
 fn health(mut section: Section<'_>) -> health::Config {
@@ -169,6 +200,14 @@ fn publish(mut section: Section<'_>) -> Duration {
     let per_second = section.number("max_per_second", 100, RANGE);
     section.finish(&[]);
     SECOND / u32::try_from(per_second).unwrap_or(1)
+}
+
+/// The databases of places.
+fn geo(mut section: Section<'_>) -> Vec<PathBuf> {
+    const DATABASES: &str = "write paths such as [\"GeoLite2-City.mmdb\", \"GeoLite2-ASN.mmdb\"]";
+    let databases = section.paths("databases", DATABASES);
+    section.finish(&[]);
+    databases.into_iter().map(|(_, path)| path).collect()
 }
 
 /// The listeners and tokens, and a digest of all the tokens.

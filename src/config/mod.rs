@@ -12,7 +12,7 @@
 //!
 //! | Setting | A reload |
 //! | --- | --- |
-//! | `[zone.*]`, `[health]`, `[lua]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
+//! | `[zone.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
@@ -57,6 +57,8 @@ pub struct Config {
     pub health: health::Config,
     /// `[publish] max_per_second`, as the shortest time between two publications.
     pub publish_interval: Duration,
+    /// `[geo] databases`: where addresses are; of each attribute the first that knows it counts.
+    pub databases: Vec<PathBuf>,
     /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
     pub insert_whitespace: bool,
     /// `[prober]`, without `deny`.
@@ -139,6 +141,7 @@ impl Config {
             answering: _,
             health: _,
             publish_interval: _,
+            databases: _,
             insert_whitespace: _,
             zones: _,
             files: _,

@@ -85,6 +85,7 @@ fn answering(section: &mut Section<'_>, tcp_idle: Duration) -> Options {
         tcp_idle,
         cookies,
         rate,
+        ..Options::default()
     }
 }
 

@@ -103,6 +103,8 @@ fn every_key() {
         proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
         [lua]
         insert_whitespace = true
+        [geo]
+        databases = ["City.mmdb", "/srv/ASN.mmdb"]
         [health]
         interval = "1m30s"
         timeout = "1s"
@@ -151,6 +153,7 @@ fn every_key() {
     assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
     assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
     assert!(config.insert_whitespace);
+    assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
     assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
     assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
@@ -171,7 +174,7 @@ fn unknown_keys() {
     finds(
         "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
         r#"
-        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, geo, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
         leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
@@ -183,11 +186,12 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[geo]\ndatabases = []\n[lua]\nstate = \"shared\"\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[lua]\nstate = \"shared\"\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:3: error: `[server] pin` is not in this release; remove it, or use a release that has it
-        leeward.toml:5:2: error: `geo` is not in this release; remove it, or use a release that has it
+        leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
+        leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
         leeward.toml:8:1: error: `[lua] state` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
@@ -270,6 +274,19 @@ fn wrong_types() {
         leeward.toml:9:22: error: `[prober] deny` holds an integer, not a string; write prefixes such as ["169.254.0.0/16", "fe80::/10"]
         leeward.toml:11:11: error: `[admin.token] x` is a float, not a table; write [admin.token.x]
         leeward.toml:13:5: error: `[zone] x` is a date, not a table; write [zone.x]
+        "#,
+    );
+}
+
+#[test]
+fn databases() {
+    finds(
+        "[geo]\ndatabases = [\"a.mmdb\", 5, \"\", \"a.mmdb\"]\ndatabase = \"b.mmdb\"\n",
+        r#"
+        leeward.toml:2:24: error: `[geo] databases` holds an integer, not a string; write paths such as ["GeoLite2-City.mmdb", "GeoLite2-ASN.mmdb"]
+        leeward.toml:2:27: error: `[geo] databases` holds "": no path; write paths such as ["GeoLite2-City.mmdb", "GeoLite2-ASN.mmdb"]
+        leeward.toml:2:31: error: `[geo] databases` holds "a.mmdb" twice; remove one
+        leeward.toml:3:1: error: unknown key `[geo] database`; did you mean `databases`?
         "#,
     );
 }
@@ -487,7 +504,7 @@ fn findings_of_all_files_come_at_once() {
     ]);
     let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
 z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
-z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, prober, publish, admin, zone
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, prober, publish, geo, admin, zone
 z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
 a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
 a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year
@@ -532,6 +549,7 @@ fn what_needs_a_restart() {
         ("health = { interval = \"9s\", timeout = \"1s\", startup_wait = \"1s\", hold = \"1h\" }", ""),
         ("lua.insert_whitespace = true", ""),
         ("publish.max_per_second = 1", ""),
+        ("geo.databases = [\"x.mmdb\"]", ""),
         ("[zone.x]\nfile = \"x\"", ""),
         ("server.listen = [\"[::1]:5300\"]", "[server] listen"),
         ("server = { udp_threads = 9, rcvbuf = \"1MiB\" }", "[server] udp_threads, [server] rcvbuf"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answers::{AnswerSet, Generation, Options, QueryCounters, RateLimiter, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+use crate::geo::Places;
 use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
 use crate::target::{self, CheckId, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
@@ -123,6 +124,7 @@ pub struct Engine {
     random: fastrand::Rng,
     checks: Checks,
     statuses: StatusTable,
+    places: Arc<Places>,
     sets: ChunkTable<Option<Arc<AnswerSet>>>,
     zones: BTreeMap<Name, ZoneEntry>,
     table: Arc<ZoneTable>,
@@ -176,6 +178,7 @@ impl Engine {
             random,
             checks: Checks::new(config.health.hold),
             statuses: StatusTable::new(),
+            places: Arc::new(Places::empty()),
             sets: ChunkTable::new(None),
             zones: BTreeMap::new(),
             table: Arc::new(ZoneTable::new([])),
@@ -263,8 +266,11 @@ impl Engine {
         for change in changes {
             self.statuses.set(change.check, change.to);
             // A check that is only on trial is nobody's news yet.
-            let Some(users) = self.users.get(&change.check).filter(|_| change.is_transition()) else { continue };
+            let Some(users) = self.users.get(&change.check).filter(|_| change.concerns_answers()) else { continue };
             self.publication.dirty.extend(users);
+            if !change.is_transition() {
+                continue;
+            }
             if change.to.value == Value::Down {
                 self.publication.first_signs.push(change.first_sign);
             }
@@ -286,7 +292,10 @@ impl Engine {
 
     fn settle_dirty(&mut self) {
         for id in std::mem::take(&mut self.publication.dirty) {
-            let set = self.programs.get(&id).map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses));
+            let set = self
+                .programs
+                .get(&id)
+                .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
             self.sets.set(id.0, set.map(Arc::new));
         }
     }
@@ -301,6 +310,7 @@ impl Engine {
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
             statuses: self.statuses.clone(),
+            places: Arc::clone(&self.places),
             options: Arc::clone(&self.config.options),
             limiter: self.limiter.clone(),
             unserved: Arc::clone(&self.unserved),
@@ -366,6 +376,10 @@ impl Engine {
         happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
         self.publication.dirty.extend(added);
+        if !Arc::ptr_eq(&self.places, &load.places) {
+            self.places = load.places;
+            self.publication.dirty.extend(self.programs.keys());
+        }
         self.settle_dirty();
         self.publish(now);
         if matches!(self.gate, Gate::Closed) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answers::{Generation, Options, Prepared};
+use crate::geo::Places;
 use crate::health::{self, Checks, Moment};
 use crate::target::{CheckId, CheckRequest, StatusTable, Value};
 use crate::wire::Name;
@@ -27,6 +28,8 @@ pub struct Load {
     pub removed: Vec<Name>,
     /// `[health]`, which takes effect with the load.
     pub health: health::Config,
+    /// Where addresses are, likewise.
+    pub places: Arc<Places>,
     /// What the configuration says about answering, likewise.
     pub options: Arc<Options>,
     /// The least time from one publish to the next, likewise.
@@ -215,14 +218,14 @@ impl Trial {
     }
 }
 
-/// The check of a replaced program whose verdict `request` takes over: on the same address, rather on the same port. None
+/// The check of a replaced program whose verdict `request` takes over: of the same target, rather on the same port. None
 /// where the same probe was there before: it is its own successor.
 fn predecessor(before: &[&Bound], request: &CheckRequest) -> Option<CheckId> {
     if before.iter().flat_map(|bound| bound.requests()).any(|old| old.spec == request.spec) {
         return None;
     }
     let all = || before.iter().flat_map(|bound| bound.checks.iter().zip(bound.requests()));
-    let same_address = |(_, old): &(&CheckId, &CheckRequest)| old.spec.address == request.spec.address;
+    let same_target = |(_, old): &(&CheckId, &CheckRequest)| old.spec.same_target(&request.spec);
     let same_port = |(_, old): &(&CheckId, &CheckRequest)| old.spec.port == request.spec.port;
-    all().filter(same_address).find(same_port).or_else(|| all().find(same_address)).map(|(&id, _)| id)
+    all().filter(same_target).find(same_port).or_else(|| all().find(same_target)).map(|(&id, _)| id)
 }

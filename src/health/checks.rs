@@ -108,10 +108,16 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether the change can change an answer (up, down or unknown became another).
+    /// Whether up, down or unknown became another.
     #[must_use]
     pub fn is_transition(&self) -> bool {
         self.from.value != self.to.value
+    }
+
+    /// Whether the change can change an answer: a transition, or another reported weight.
+    #[must_use]
+    pub fn concerns_answers(&self) -> bool {
+        self.is_transition() || self.from.reported != self.to.reported
     }
 }
 
@@ -445,7 +451,8 @@ mod tests {
     }
 
     fn request(host: u8, fall: u16, interval: u64) -> CheckRequest {
-        let spec = CheckSpec { address: [192, 0, 2, host].into(), port: 80, kind: CheckKind::Tcp, timeout: SECOND };
+        let spec =
+            CheckSpec { address: Some([192, 0, 2, host].into()), port: 80, source: None, kind: CheckKind::Tcp, timeout: SECOND };
         CheckRequest { spec, judgement: Judgement { fall, rise: 1 }, interval: Duration::from_secs(interval) }
     }
 
@@ -469,10 +476,22 @@ mod tests {
         let due = checks.start_due(at(0.0));
         assert_eq!(due.len(), 1);
         let mut random = fastrand::Rng::with_seed(1);
-        assert_eq!(checks.result(due[0].run, finished(&Outcome::Pass, at(0.0)), &mut random, at(0.5)).len(), 2);
+        assert_eq!(checks.result(due[0].run, finished(&Outcome::PASS, at(0.0)), &mut random, at(0.5)).len(), 2);
         let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
         let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
         assert_eq!(down, [hasty]);
+    }
+
+    #[test]
+    fn another_weight_is_a_change_and_no_transition() {
+        let mut checks = Checks::new(60 * SECOND);
+        let id = checks.acquire(&request(1, 1, 1), None, at(0.0));
+        run(&mut checks, &Outcome::Pass { weight: 3 }, at(0.0));
+        assert_eq!(run(&mut checks, &Outcome::Pass { weight: 3 }, at(2.0)), []);
+        let changes = run(&mut checks, &Outcome::Pass { weight: 4 }, at(4.0));
+        assert_eq!(changes.iter().map(|change| change.to.reported).collect::<Vec<_>>(), [4]);
+        assert!(changes[0].concerns_answers() && !changes[0].is_transition());
+        assert_eq!(checks.view(id).map(|view| view.transitions), Some(1));
     }
 
     #[test]
@@ -481,7 +500,7 @@ mod tests {
         for host in 0..200 {
             checks.acquire(&request(host, 1, 10), None, at(0.0));
         }
-        run(&mut checks, &Outcome::Pass, at(0.0));
+        run(&mut checks, &Outcome::PASS, at(0.0));
         let mut per_second = [0u32; 10];
         for view in checks.views() {
             let next = view.next.expect("waiting").since(at(0.0));
@@ -496,7 +515,7 @@ mod tests {
         let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
         let mut now = at(0.0);
         for _ in 0..100 {
-            run(&mut checks, &Outcome::Pass, now);
+            run(&mut checks, &Outcome::PASS, now);
             let next = checks.view(id).and_then(|view| view.next).expect("waiting");
             assert!(next.since(now) <= 5 * SECOND);
             now = next;
@@ -507,7 +526,7 @@ mod tests {
     fn a_changed_check_inherits_until_its_own_result() {
         let mut checks = Checks::new(60 * SECOND);
         let old = checks.acquire(&request(1, 1, 5), None, at(0.0));
-        run(&mut checks, &Outcome::Pass, at(0.0));
+        run(&mut checks, &Outcome::PASS, at(0.0));
         let mut edited = request(1, 1, 5);
         edited.spec.port = 81;
         let new = checks.acquire(&edited, Some(old), at(1.0));
@@ -523,7 +542,7 @@ mod tests {
     fn a_new_threshold_counts_from_the_state_that_is_known() {
         let mut checks = Checks::new(60 * SECOND);
         checks.acquire(&request(1, 1, 5), None, at(0.0));
-        run(&mut checks, &Outcome::Pass, at(0.0));
+        run(&mut checks, &Outcome::PASS, at(0.0));
         let patient = checks.acquire(&request(1, 3, 5), None, at(1.0));
         run(&mut checks, &Outcome::Fail(Failure::Refused), at(5.0));
         assert_eq!(checks.status(patient).value, Value::Up, "one failure of three");
@@ -533,7 +552,7 @@ mod tests {
     fn a_short_hold_forgets_nothing_that_is_probed_in_good_order() {
         let mut checks = Checks::new(SECOND);
         let id = checks.acquire(&request(1, 1, 60), None, at(0.0));
-        run(&mut checks, &Outcome::Pass, at(0.0));
+        run(&mut checks, &Outcome::PASS, at(0.0));
         assert_eq!(checks.expire(at(61.0)), []);
         assert_eq!(checks.status(id).value, Value::Up);
     }
@@ -545,7 +564,7 @@ mod tests {
         let running = checks.start_due(at(0.0));
         checks.release(id, &request(1, 1, 5));
         let mut random = fastrand::Rng::with_seed(1);
-        let late = finished(&Outcome::Pass, at(0.0));
+        let late = finished(&Outcome::PASS, at(0.0));
         assert!(checks.result(running[0].run, late.clone(), &mut random, at(1.0)).is_empty());
         assert_eq!((checks.next_timeout(), checks.len()), (None, 0));
         let again = checks.acquire(&request(1, 1, 5), None, at(2.0));
@@ -559,7 +578,7 @@ mod tests {
     fn evidence_that_stays_away_is_forgotten_after_hold() {
         let mut checks = Checks::new(60 * SECOND);
         let id = checks.acquire(&request(1, 1, 5), None, at(0.0));
-        run(&mut checks, &Outcome::Pass, at(0.0));
+        run(&mut checks, &Outcome::PASS, at(0.0));
         checks.start_due(at(5.0));
         assert_eq!(checks.expire(at(59.0)), []);
         assert_eq!(checks.expire(at(60.0)).len(), 1);

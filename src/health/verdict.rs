@@ -17,10 +17,14 @@ use super::moment::Moment;
 ///
 /// After Pass and Fail the basis is measured. A value that sees no Pass or Fail for `[health] hold` is forgotten: it
 /// becomes unknown ([`Verdict::expire`]).
+///
+/// The weight that a target reports is that of its last Pass, for as long as it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     value: Value,
     basis: Basis,
+    /// The weight of the last Pass; 0: none.
+    reported: u32,
     /// Results in a row that contradict `value`.
     against: u16,
     /// When the run of contradicting results began.
@@ -35,7 +39,15 @@ impl Verdict {
     /// Nothing known.
     #[must_use]
     pub const fn never(now: Moment) -> Self {
-        Self { value: Value::Unknown, basis: Basis::Never, against: 0, against_since: now, since: now, evidence: now }
+        Self {
+            value: Value::Unknown,
+            basis: Basis::Never,
+            reported: 0,
+            against: 0,
+            against_since: now,
+            since: now,
+            evidence: now,
+        }
     }
 
     /// The verdict of the check that this one replaces, until its own first result.
@@ -56,7 +68,10 @@ impl Verdict {
     /// Takes in the result of a probe that was started at `started`.
     pub fn result(&mut self, outcome: &Outcome, judgement: Judgement, started: Moment, now: Moment) {
         let seen = match outcome {
-            Outcome::Pass => Value::Up,
+            Outcome::Pass { weight } => {
+                self.reported = *weight;
+                Value::Up
+            }
             Outcome::Fail(_) => Value::Down,
             Outcome::Inconclusive(_) => return self.hold(),
         };
@@ -108,6 +123,7 @@ impl Verdict {
         Status {
             value: self.value,
             basis: self.basis,
+            reported: if self.value == Value::Up { self.reported } else { 0 },
             earliest_change: u32::try_from(earliest).unwrap_or(u32::MAX),
             ..Status::NEVER
         }
@@ -147,7 +163,7 @@ mod tests {
 
     fn outcome(letter: char) -> Outcome {
         match letter {
-            '+' => Outcome::Pass,
+            '+' => Outcome::PASS,
             '-' => Outcome::Fail(Failure::Refused),
             _ => Outcome::Inconclusive(Inconclusive::Resources),
         }
@@ -197,10 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn the_reported_weight_is_that_of_the_last_pass_while_up() {
+        let mut verdict = Verdict::never(at(0));
+        let mut reported = |outcome: &Outcome| {
+            verdict.result(outcome, JUDGE, at(1), at(1));
+            verdict.status(JUDGE, Duration::ZERO).reported
+        };
+        assert_eq!(reported(&Outcome::Pass { weight: 7 }), 7);
+        assert_eq!([outcome('-'), outcome('?'), outcome('-')].map(|outcome| reported(&outcome)), [7, 7, 7], "still up");
+        assert_eq!(reported(&outcome('-')), 0, "down");
+        assert_eq!([9, 5].map(|weight| reported(&Outcome::Pass { weight })), [0, 5], "up by the second pass");
+    }
+
+    #[test]
     fn a_held_value_is_forgotten_after_hold() {
         let hold = Duration::from_secs(60);
         let mut verdict = Verdict::never(at(0));
-        verdict.result(&Outcome::Pass, JUDGE, at(1), at(1));
+        verdict.result(&Outcome::PASS, JUDGE, at(1), at(1));
         verdict.result(&outcome('?'), JUDGE, at(50), at(50));
         verdict.expire(hold, at(60));
         assert_eq!(verdict.value, Value::Up);

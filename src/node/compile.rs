@@ -7,15 +7,15 @@ use crate::answers::{Prepared, Snapshot, ZoneState};
 use crate::config::Config;
 use crate::control::{NewProgram, ZoneLoad};
 use crate::geo::Net;
-use crate::program::{self, Defaults};
+use crate::program;
 use crate::wire::{NameRef, RecordType, Ttl};
 use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};
 
 /// What the configuration says about programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Interval and time limit of checks that do not say.
-    pub defaults: Defaults,
+    /// What holds for checks that do not say, and for what programs may do.
+    pub programs: program::Settings,
     /// `[lua] insert_whitespace`.
     pub insert_whitespace: bool,
     /// `[prober] deny`: addresses that no program may have probed.
@@ -26,8 +26,12 @@ impl Settings {
     /// From the configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let defaults = Defaults { interval: config.health.interval, timeout: config.health.timeout };
-        Self { defaults, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
+        let programs = program::Settings {
+            defaults: config.answering.checks,
+            step_limit: config.answering.programs.steps,
+            shared: config.answering.programs.shared,
+        };
+        Self { programs, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
     }
 }
 
@@ -40,7 +44,10 @@ const HEALTH_TTL_MAX: u32 = 300;
 pub fn record(record: &LuaRecord, settings: &Settings, negative: Option<Ttl>) -> (Prepared, Vec<Finding>) {
     let strings: Vec<&str> = record.segments.iter().map(|segment| &*segment.text).collect();
     let source = program::join(&strings, settings.insert_whitespace);
-    let compiled = program::compile(&source.code, &settings.defaults);
+    let compiled = match record.rtype {
+        RecordType::LUA => program::compile_snippet(&source.code, &settings.programs),
+        _ => program::compile(&source.code, &settings.programs),
+    };
     let place = |offset: usize| match source.locate(offset) {
         (segment, within) if segment < record.segments.len() => {
             let at = &record.segments[segment].at;
@@ -75,7 +82,8 @@ const fn severity(of: program::Severity) -> Severity {
 }
 
 fn denied(record: &LuaRecord, program: Option<&program::Program>, settings: &Settings) -> Vec<Finding> {
-    let addresses: BTreeSet<_> = program.iter().flat_map(|program| program.checks()).map(|check| check.spec.address).collect();
+    let addresses: BTreeSet<_> =
+        program.iter().flat_map(|program| program.checks()).filter_map(|check| check.spec.named_address()).collect();
     let denied = addresses.into_iter().filter(|&address| settings.deny.iter().any(|net| net.contains(address)));
     denied
         .map(|address| Finding {

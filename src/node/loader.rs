@@ -24,6 +24,7 @@ use crate::zone::{self, Contents, Files, Finding, LuaRecord, ProgramId, Severity
 
 use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
+use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
 
 /// What the loader is asked to do.
@@ -46,6 +47,7 @@ pub(super) struct Loader {
     pub(super) meters: Arc<Meters>,
     pub(super) slots: Slots,
     pub(super) loads: u64,
+    pub(super) databases: Databases,
     /// Makes cookies where none is configured; lives as long as the process.
     pub(super) cookie_secret: Secret,
     /// Zones whose file was bad when the settings of programs changed: what is served of them was compiled by the old ones.
@@ -151,14 +153,23 @@ impl Loader {
         if !request.dry_run {
             self.show_certificate(&config);
         }
+        let databases = match self.read_databases(&config, request) {
+            Ok(databases) => databases,
+            Err(errors) => {
+                self.tell_errors(errors.len());
+                findings.extend(errors);
+                return report(ReloadOutcome::Invalid, findings);
+            }
+        };
         let before = std::mem::replace(&mut self.config, config);
+        let databases_before = std::mem::replace(&mut self.databases, databases);
         let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
         let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
-            (self.config, self.behind) = (before, behind);
+            (self.config, self.behind, self.databases) = (before, behind, databases_before);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -170,9 +181,9 @@ impl Loader {
         report
     }
 
-    /// New connections see the certificate of a sound configuration, whatever becomes of its zones: a renewal comes once in
-    /// two months, and must not be lost to a zone file that is bad at that moment or to a check that regresses, which have
-    /// nothing to do with it. A configuration that needs a restart is another matter. It is refused as a whole, because its
+    /// New connections see the certificate of a sound configuration, whatever becomes of its zones and databases: a renewal
+    /// comes once in two months, and must not be lost to a file that is bad at that moment or to a check that regresses,
+    /// which have nothing to do with it. A configuration that needs a restart is another matter. It is refused as a whole, because its
     /// certificate may be for the names of what it changes; the refusal says so each time, and the restart that it asks for
     /// shows the certificate.
     fn show_certificate(&mut self, new: &Config) {
@@ -208,6 +219,17 @@ impl Loader {
         }
         let findings: Vec<_> = loaded.findings.iter().map(config_finding).collect();
         loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
+    }
+
+    /// The databases of places as they are now, unless one zone was asked for.
+    fn read_databases(&self, config: &Config, request: &ReloadRequest) -> Result<Databases, Vec<api::Finding>> {
+        if request.zone.is_some() {
+            return Ok(self.databases.clone());
+        }
+        self.databases.read_again(&config.databases).map_err(|bad| {
+            bad.0.iter().for_each(|bad| tracing::error!("{bad}"));
+            bad.0.iter().map(database_finding).collect()
+        })
     }
 
     /// The zones that changed, and whether any file is bad.
@@ -319,6 +341,7 @@ impl Loader {
         let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
         let quiet = zones.is_empty()
+            && Arc::ptr_eq(&snapshot.places, &self.databases.places())
             && before.health == self.config.health
             && before.answering == self.config.answering
             && before.publish_interval == self.config.publish_interval;
@@ -354,7 +377,8 @@ impl Loader {
         let Config { health, answering, publish_interval, .. } = &self.config;
         let (health, options, publish_interval) = (health.clone(), answering, *publish_interval);
         let options = Arc::new(options.clone().with_cookie_secret(&self.cookie_secret));
-        let load = Load { id, kind, zones, removed, health, options, publish_interval };
+        let places = self.databases.places();
+        let load = Load { id, kind, zones, removed, health, places, options, publish_interval };
         drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
         let outcome = loop {
             match self.decided.recv() {
@@ -418,6 +442,15 @@ fn zone_finding(finding: &Finding) -> api::Finding {
         place: finding.at.to_string(),
         message: finding.message.clone(),
         remedy: finding.remedy.clone(),
+    }
+}
+
+fn database_finding(bad: &BadDatabase) -> api::Finding {
+    api::Finding {
+        error: true,
+        place: bad.path.display().to_string(),
+        message: bad.cause.to_string(),
+        remedy: bad.cause.remedy().into(),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `dns-udp`, `dns-tcp`, `dns-quic` | answer from the published snapshot | the network |
 //! | `engine` | the one writer: events in, effects out | the next event |
 //! | `reaper` | frees retired snapshots | readers to let go |
-//! | `loader` | reads and compiles configuration and zones | files, the engine's decision |
+//! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
 //! | `control` (a runtime) | probes, admin API, signals | the network |
 //!
@@ -16,6 +16,7 @@
 
 pub mod clock;
 pub mod compile;
+mod databases;
 mod drive;
 mod loader;
 mod notify;
@@ -39,6 +40,7 @@ use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood};
 
+pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Outlets, drive};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -80,6 +82,9 @@ pub enum Error {
     /// The admin API could not be bound.
     #[error(transparent)]
     Admin(#[from] api::ListenError),
+    /// A database of places cannot be used.
+    #[error(transparent)]
+    Databases(#[from] BadDatabases),
     /// `--strict`, and a zone file has errors.
     #[error("a zone file has errors, and --strict was given; mend the file or start without --strict")]
     Strict,
@@ -94,6 +99,7 @@ pub enum Error {
 /// [`Error`] if it cannot start.
 pub fn run(start: Start) -> Result<(), Error> {
     server::trial_bind(&start.config.server)?;
+    let databases = Databases::read(&start.config.databases)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -104,7 +110,7 @@ pub fn run(start: Start) -> Result<(), Error> {
         let _context = runtime.enter();
         api::Listeners::bind(&start.config.admin)?
     };
-    let node = Node::assemble(start, &runtime)?;
+    let node = Node::assemble(start, databases, &runtime)?;
     let result = runtime.block_on(node.live(listeners));
     runtime.shutdown_timeout(SHUTDOWN_WAIT);
     result
@@ -135,7 +141,7 @@ struct Node {
 impl Node {
     /// Starts every thread but those of the DNS ports.
     #[expect(clippy::disallowed_methods, reason = "the one seed that all random sources come from")]
-    fn assemble(start: Start, runtime: &Runtime) -> io::Result<Self> {
+    fn assemble(start: Start, databases: Databases, runtime: &Runtime) -> io::Result<Self> {
         let Start { config, config_file, strict } = start;
         let mut seed = fastrand::Rng::new();
         let meters = Arc::new(Meters::new());
@@ -185,6 +191,7 @@ impl Node {
             meters: Arc::clone(&meters),
             slots: compile::Slots::default(),
             loads: 0,
+            databases,
             cookie_secret,
             behind: std::collections::BTreeSet::new(),
             certificates: dns.certificates.clone(),

@@ -10,6 +10,7 @@
 //!
 //! Never here: when to probe, thresholds, what a result means for a status (`health`), which targets may be probed.
 
+mod body;
 mod errors;
 mod http;
 mod pulse;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
 
 use crate::target::{CheckKind, CheckSpec, Failure, Inconclusive, Outcome};
 use errors::Unmet;
@@ -31,7 +33,8 @@ pub use pulse::Pulse;
 /// What the prober may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Probes that run at the same time, at least 1; each holds one descriptor. To be derived from RLIMIT_NOFILE.
+    /// Probes that run at the same time, at least 1; each holds one descriptor, while it races to the addresses of a
+    /// name up to four. To be derived from RLIMIT_NOFILE.
     pub max_in_flight: usize,
 }
 
@@ -59,8 +62,12 @@ pub struct Prober {
     allows: Arc<Allows>,
 }
 
-/// Whether a redirect may lead to an address.
+/// Whether a redirect or a look-up may lead to an address.
 type Allows = dyn Fn(IpAddr) -> bool + Send + Sync;
+
+/// How much later than half as long again a time limit may be noticed: below the [`Pulse`]'s gap for those under a second,
+/// which a shorter pause can use up.
+const LATE: Duration = Duration::from_millis(50);
 
 struct Shared {
     turns: Semaphore,
@@ -76,9 +83,9 @@ impl Prober {
         Self { shared: Arc::new(Shared { turns, client: http::Client::new(), pulse }), allows: Arc::new(|_| true) }
     }
 
-    /// The same prober, whose probes follow redirects only to addresses that `allows` (`[prober] deny`): a target must
-    /// not be able to send us where no zone may. A check's own address is for the loader of zones to judge. A
-    /// redirect elsewhere is `Inconclusive(Forbidden)`.
+    /// The same prober, whose probes go where a redirect or a look-up leads only if it `allows` that address (`[prober]
+    /// deny`): neither a target nor a name server must be able to send us where no zone may. An address that a check
+    /// names is for the loader of zones to judge. One that is not allowed is a failure of whoever led there.
     #[must_use]
     pub fn restricted(self, allows: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         Self { allows: Arc::new(allows), ..self }
@@ -89,38 +96,48 @@ impl Prober {
     pub async fn probe(&self, spec: &CheckSpec) -> Report {
         // The semaphore is never closed, so the error does not come.
         let _turn = self.shared.turns.acquire().await.ok();
+        let tls = self.shared.client.tls(&spec.kind).await;
         let started = pulse::now();
-        let outcome = self.excuse(self.run(spec).await, started);
-        Report { outcome, started, elapsed: pulse::now().saturating_sub(started) }
+        let outcome = match tls {
+            Ok(tls) => self.run(spec, tls).await,
+            Err(reason) => Outcome::Inconclusive(reason),
+        };
+        let elapsed = pulse::now().saturating_sub(started);
+        Report { outcome: self.excuse(outcome, spec, started, elapsed), started, elapsed }
     }
 
     /// One exchange within the time limit. Where that ends while we wait for a resolver, the target is not to blame.
-    async fn run(&self, spec: &CheckSpec) -> Outcome {
+    async fn run(&self, spec: &CheckSpec, tls: TlsConnector) -> Outcome {
         let resolving = AtomicBool::new(false);
-        match tokio::time::timeout(spec.timeout, self.exchange(spec, &resolving)).await {
-            Ok(Ok(())) => Outcome::Pass,
+        match tokio::time::timeout(spec.timeout, self.exchange(spec, tls, &resolving)).await {
+            Ok(Ok(weight)) => Outcome::Pass { weight },
             Ok(Err(unmet)) => unmet.into(),
             Err(_) if resolving.load(Ordering::Relaxed) => Outcome::Inconclusive(Inconclusive::Unresolved),
             Err(_) => Outcome::Fail(Failure::Timeout),
         }
     }
 
-    async fn exchange(&self, spec: &CheckSpec, resolving: &AtomicBool) -> Result<(), Unmet> {
-        let to = spec.socket_address();
-        match &spec.kind {
-            CheckKind::Tcp => tcp::probe(to).await,
-            CheckKind::Http(check) => {
-                http::Exchange { client: &self.shared.client, to, check, allows: &*self.allows, resolving }.run().await
+    /// The weight that the target gives itself, 0 where it is not asked.
+    async fn exchange(&self, spec: &CheckSpec, tls: TlsConnector, resolving: &AtomicBool) -> Result<u32, Unmet> {
+        match (&spec.kind, spec.socket_address()) {
+            (CheckKind::Tcp, Some(to)) => tcp::probe(spec.source, to).await.map(|()| 0),
+            (CheckKind::Tcp, None) => Err(Inconclusive::Internal.into()),
+            (CheckKind::Http(check), _) => {
+                let (client, allows) = (&self.shared.client, &*self.allows);
+                http::Exchange { client, tls, spec, check, allows, resolving }.run().await
             }
         }
     }
 
-    /// No failure is held against a target if we were not there to see.
-    fn excuse(&self, outcome: Outcome, started: Duration) -> Outcome {
-        match outcome {
-            Outcome::Fail(_) if self.shared.pulse.paused_since(started) => Outcome::Inconclusive(Inconclusive::Paused),
-            Outcome::Pass | Outcome::Fail(_) | Outcome::Inconclusive(_) => outcome,
-        }
+    /// No failure is held against a target if we were not there to see, nor a silence whose end we noticed so late that
+    /// we may have slept through its answer.
+    fn excuse(&self, outcome: Outcome, spec: &CheckSpec, started: Duration, elapsed: Duration) -> Outcome {
+        let paused = match &outcome {
+            Outcome::Fail(Failure::Timeout) if elapsed > spec.timeout + spec.timeout / 2 + LATE => true,
+            Outcome::Fail(_) => self.shared.pulse.paused_since(started),
+            Outcome::Pass { .. } | Outcome::Inconclusive(_) => false,
+        };
+        if paused { Outcome::Inconclusive(Inconclusive::Paused) } else { outcome }
     }
 }
 
@@ -134,6 +151,7 @@ impl fmt::Debug for Prober {
 mod tests {
     use super::*;
     use crate::target::{HttpCheck, Scheme};
+    use std::net::SocketAddr;
     use tokio::net::{TcpListener, TcpSocket};
 
     fn prober(max_in_flight: usize, pulse: Pulse) -> Prober {
@@ -143,16 +161,13 @@ mod tests {
     /// A target that accepts connections in its backlog and never says a word.
     async fn silent() -> (TcpListener, CheckSpec) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let kind = CheckKind::Http(HttpCheck {
-            scheme: Scheme::Http,
-            host: "www.example.test".into(),
-            path: "/".into(),
-            user_agent: "test".into(),
-            status: 200,
-            body: None,
-        });
+        let kind = CheckKind::Http(HttpCheck::get(Scheme::Http, "www.example.test", "/").into());
         let to = listener.local_addr().unwrap();
-        (listener, CheckSpec { address: to.ip(), port: to.port(), kind, timeout: Duration::from_millis(200) })
+        (listener, spec(to, kind, Duration::from_millis(200)))
+    }
+
+    fn spec(to: SocketAddr, kind: CheckKind, timeout: Duration) -> CheckSpec {
+        CheckSpec { address: Some(to.ip()), port: to.port(), source: None, kind, timeout }
     }
 
     #[tokio::test]
@@ -168,12 +183,24 @@ mod tests {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let to = socket.local_addr().unwrap();
-        let spec = CheckSpec { address: to.ip(), port: to.port(), kind: CheckKind::Tcp, timeout: Duration::from_secs(10) };
+        let spec = spec(to, CheckKind::Tcp, Duration::from_secs(10));
         assert_eq!(prober(1, Pulse::steady()).probe(&spec).await.outcome, Outcome::Fail(Failure::Refused));
         let paused = prober(1, Pulse::stopped());
         assert_eq!(paused.probe(&spec).await.outcome, Outcome::Inconclusive(Inconclusive::Paused));
         let _listener = socket.listen(1).unwrap();
-        assert_eq!(paused.probe(&spec).await.outcome, Outcome::Pass);
+        assert_eq!(paused.probe(&spec).await.outcome, Outcome::PASS);
+    }
+
+    #[tokio::test]
+    async fn a_time_limit_that_is_noticed_late_is_not_held_against_the_target() {
+        let (_listener, spec) = silent().await;
+        let stall = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            std::thread::sleep(2 * spec.timeout); // the runtime's only thread
+        };
+        let prober = prober(1, Pulse::steady());
+        let (report, ()) = tokio::join!(prober.probe(&spec), stall);
+        assert_eq!(report.outcome, Outcome::Inconclusive(Inconclusive::Paused));
     }
 
     #[tokio::test]

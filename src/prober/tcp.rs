@@ -6,7 +6,7 @@
 //! Never here: name resolution, time limits.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,27 +14,47 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
 use super::errors::{Source, Unmet, classify};
+use crate::target::Inconclusive;
 
 /// The TCP check: passes when a connection is established. Nothing is sent or read.
-pub(super) async fn probe(to: SocketAddr) -> Result<(), Unmet> {
-    let stream = connect(to).await?;
+pub(super) async fn probe(from: Option<IpAddr>, to: SocketAddr) -> Result<(), Unmet> {
+    let stream = connect(from, to).await?;
     // Closing then sends a reset and leaves no TIME_WAIT: at thousands of probes a second local ports would run out.
     // Where it cannot be set, only that is lost.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     Ok(())
 }
 
-/// An established connection to `to`. Dropping the future gives the attempt up.
-pub(super) async fn connect(to: SocketAddr) -> Result<TcpStream, Unmet> {
-    let stream = begin(to).map_err(|error| classify(Source::Host, &error))?;
+/// An established connection to `to`, from the address `from` of this host. Dropping the future gives the attempt up.
+pub(super) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, Unmet> {
+    let host = |error| classify(Source::Host, &error);
+    let socket = open(to).map_err(host)?;
+    if let Some(from) = from {
+        bind(&socket, from, to)?;
+    }
+    let stream = begin(socket, to).map_err(host)?;
     finish(&stream).await.map_err(|error| classify(Source::Network, &error))?;
     Ok(stream)
 }
 
-fn begin(to: SocketAddr) -> io::Result<TcpStream> {
+fn open(to: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+fn bind(socket: &Socket, from: IpAddr, to: SocketAddr) -> Result<(), Unmet> {
+    if from.is_ipv4() != to.is_ipv4() {
+        return Err(Inconclusive::NoRoute.into());
+    }
+    socket.bind(&SocketAddr::new(from, 0).into()).map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::ADDRNOTAVAIL) => Inconclusive::NoSource.into(),
+        _ => classify(Source::Host, &error),
+    })
+}
+
+fn begin(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {
     match socket.connect(&to.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
         Ok(()) | Err(_) => {}
@@ -50,7 +70,7 @@ async fn finish(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Failure, Inconclusive};
+    use crate::target::Failure;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
@@ -59,14 +79,14 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             // Some hosts have no IPv6.
             let Ok(listener) = TcpListener::bind(address).await else { continue };
-            assert_eq!(probe(listener.local_addr().unwrap()).await, Ok(()), "{address}");
+            assert_eq!(probe(None, listener.local_addr().unwrap()).await, Ok(()), "{address}");
         }
     }
 
     #[tokio::test]
     async fn closes_with_a_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        assert_eq!(probe(listener.local_addr().unwrap()).await, Ok(()));
+        assert_eq!(probe(None, listener.local_addr().unwrap()).await, Ok(()));
         let (mut accepted, _) = listener.accept().await.unwrap();
         let error = accepted.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -77,13 +97,31 @@ mod tests {
         // Bound and not listening: nobody else can take the port, and it refuses.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        assert_eq!(probe(socket.local_addr().unwrap()).await, Err(Failure::Refused.into()));
+        assert_eq!(probe(None, socket.local_addr().unwrap()).await, Err(Failure::Refused.into()));
     }
 
     #[tokio::test]
     async fn what_this_host_cannot_reach_is_no_failure() {
         // A link-local address without a zone: the connect call itself refuses.
         let to = "[fe80::1]:80".parse().unwrap();
-        assert_eq!(probe(to).await, Err(Inconclusive::NoRoute.into()));
+        assert_eq!(probe(None, to).await, Err(Inconclusive::NoRoute.into()));
+    }
+
+    #[tokio::test]
+    async fn comes_from_the_source_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (to, from) = (listener.local_addr().unwrap(), IpAddr::from([127, 1, 2, 3]));
+        let stream = connect(Some(from), to).await.unwrap();
+        assert_eq!((stream.local_addr().unwrap().ip(), listener.accept().await.unwrap().1.ip()), (from, from));
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_not_ours_is_no_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        // TEST-NET-1 is nobody's; and the other family reaches nothing.
+        for (from, reason) in [("192.0.2.1", Inconclusive::NoSource), ("::1", Inconclusive::NoRoute)] {
+            assert_eq!(probe(from.parse().ok(), to).await, Err(reason.into()), "{from}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! TLS for probes: any certificate will do, as PowerDNS has it.
+//! TLS for probes: any certificate will do, as PowerDNS has it, unless the check says that it must be valid.
 //!
 //! PowerDNS never verifies the certificate of a target (`ifurlup`), and zones that rely on it must load and answer
 //! unchanged: targets behind a private authority, or with a certificate for the public name only. So who the target
@@ -6,35 +6,82 @@
 //! and certificate do not belong together serves no client. TLS 1.2 and 1.3; no resumption, since a handshake that
 //! leans on an earlier one says less, and tickets of one target must not reach another of the same name.
 //!
-//! The provider is named explicitly (ring); the process default is neither set nor used.
+//! A check with `tlsVerify` is judged as a careful client would: the certificate must be valid for the URL's host by the
+//! system's trust store, to which a private authority is added as for every other program (or with SSL_CERT_FILE and
+//! SSL_CERT_DIR, as for OpenSSL). The store is [read again](Trust) while we run, so that it need not be told to us when
+//! it changes. A zone cannot name a store of its own: zones come from elsewhere, and files of this host are not theirs.
 //!
-//! Never here: anything to be used for a connection that carries a secret.
+//! The provider is named explicitly (ring); the process default is neither set nor used.
 
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
 use super::errors::{Source, Unmet, classify, is_early_end};
-use crate::target::Failure;
+use super::pulse;
+use crate::target::{Failure, Inconclusive};
 
-/// Makes the client side of handshakes. The cost of setting it up is paid once.
-pub(super) fn connector() -> TlsConnector {
+/// How long the trust store is believed to be what it was.
+const TRUST_AGE: Duration = Duration::from_secs(60);
+
+/// Makes the client side of handshakes with whomever. The cost of setting it up is paid once.
+pub(super) fn any() -> TlsConnector {
     let provider = Arc::new(ring::default_provider());
     let verifier = AnyCertificate(provider.signature_verification_algorithms);
-    let mut config = versions(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    connector(versions(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+/// The system's trust store, read when it is first asked for and again when it is older than [`TRUST_AGE`]. What was read
+/// is kept where that cannot be done.
+#[derive(Default)]
+pub(super) struct Trust(Mutex<Option<Trusted>>);
+
+struct Trusted {
+    read_at: Duration,
+    connector: TlsConnector,
+}
+
+impl Trust {
+    /// Makes the client side of handshakes with those whose certificates are valid.
+    pub(super) async fn connector(&self) -> Result<TlsConnector, Inconclusive> {
+        let mut trusted = self.0.lock().await;
+        let now = pulse::now();
+        if let Some(fresh) = trusted.as_ref().filter(|trusted| now.saturating_sub(trusted.read_at) < TRUST_AGE) {
+            return Ok(fresh.connector.clone());
+        }
+        if let Ok(Some(connector)) = tokio::task::spawn_blocking(read_store).await {
+            *trusted = Some(Trusted { read_at: now, connector });
+        }
+        trusted.as_ref().map(|trusted| trusted.connector.clone()).ok_or(Inconclusive::NoTrust)
+    }
+}
+
+fn read_store() -> Option<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    (!roots.is_empty()).then(|| verified(roots))
+}
+
+fn verified(roots: RootCertStore) -> TlsConnector {
+    connector(versions(Arc::new(ring::default_provider())).with_root_certificates(roots).with_no_client_auth())
+}
+
+fn connector(mut config: ClientConfig) -> TlsConnector {
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))

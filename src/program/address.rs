@@ -3,6 +3,10 @@
 //! IPv4 is what C's `inet_aton` takes (one to four parts, each decimal, octal or hexadecimal, the last one filling the
 //! rest: `1` is 0.0.0.1), optionally with `:port`; IPv6 is numeric, or `[v6]` with an optional `:port`.
 
+//!
+//! They are written as the C library writes them: in canonical form (RFC 5952), and with a dotted end where an IPv6
+//! address begins with 96 zero bits.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address with an optional port of its own. Port 0 is no port.
@@ -30,6 +34,16 @@ pub(super) fn parse(text: &str) -> Option<Target> {
     };
     let address = inet_aton(host)?;
     Some(Target { address: address.into(), port, unusual: host.parse::<Ipv4Addr>().is_err() })
+}
+
+/// The canonical text of `address`.
+pub(super) fn text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V6(v6) if v6.to_bits() >> 32 == 0 && v6.to_bits() >> 16 != 0 => {
+            format!("::{}", Ipv4Addr::from_bits(v6.to_bits() as u32))
+        }
+        _ => address.to_string(),
+    }
 }
 
 fn v6(address: Ipv6Addr, port: Option<u16>) -> Target {
@@ -96,6 +110,29 @@ mod tests {
             let wanted = Target { address: address.parse().unwrap(), port, unusual };
             assert_eq!(parse(text), Some(wanted), "{text}");
             assert_eq!(wanted.address.to_string(), address);
+        }
+    }
+
+    /// What PowerDNS 4.7.3 gives.
+    #[test]
+    fn addresses_are_written_as_by_the_c_library() {
+        for (read, written) in [
+            ("2001:DB8:0:0::1", "2001:db8::1"),
+            ("::", "::"),
+            ("::2", "::2"),
+            ("::ffff", "::ffff"),
+            ("::1:2", "::0.1.0.2"),
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::abcd:0", "::171.205.0.0"),
+            ("::1:0:0", "::1:0:0"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("::ffff:0:1.2.3.4", "::ffff:0:102:304"),
+            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+            ("1:0:0:2:0:0:3:4", "1::2:0:0:3:4"),
+            ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(text(read.parse().unwrap()), written, "{read}");
         }
     }
 

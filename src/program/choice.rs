@@ -1,20 +1,11 @@
-//! What is left to do per query once a program is settled: take all members, or draw one.
+//! What is left to do per query once a call is settled: take all members, or draw among them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::facts::{Facts, Reach};
 use super::hash::{hash_client, hash_name};
-use crate::geo::NetMap;
-use crate::wire::NameRef;
-
-/// What a draw may depend on.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// The client (PowerDNS `bestwho`): the masked network address of EDNS Client Subnet, or the resolver's address.
-    pub client: IpAddr,
-    /// The name being answered.
-    pub qname: NameRef<'a>,
-}
+use crate::geo::{Location, NetMap, Place};
 
 /// How one of several members is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,42 +18,29 @@ pub enum Draw {
     Name,
 }
 
-/// Which clients an answer holds for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// All in the network of so many bits around this client; 0: for all.
-    pub network: u8,
-    /// Nobody else, as far as is known: the answer was made from the whole address.
-    pub client: bool,
-}
-
-impl Reach {
-    /// Everyone.
-    pub const EVERYONE: Self = Self { network: 0, client: false };
-
-    /// For whom two decisions hold together.
-    #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        Self { network: self.network.max(other.network), client: self.client || other.client }
-    }
-}
-
-/// Why a program has no answer, not even an empty one: SERVFAIL.
+/// Why a call has no answer, not even an empty one: SERVFAIL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum FailReason {
-    /// `ifportup` or `ifurlup` without a single address.
+    /// `ifportup` and the like without a single address.
     #[error("no addresses to check")]
     NoTargets,
+    /// `failOnIncompleteCheck`: no check has a result yet.
+    #[error("no check has a result yet")]
+    Pending,
     /// `view` without a pair for the client's network, where all networks were thought of.
     #[error("no network holds the client")]
     NoNetwork,
     /// A picker, or `all`, with nothing to pick from.
     #[error("an empty list")]
     EmptyList,
+    /// What loading found wrong with the call.
+    #[error("a call that cannot work")]
+    BadCall,
 }
 
-/// A program under one set of statuses. Members are indices into [`Program::members`](super::Program::members).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A call of constant structure under one set of statuses. Members are indices into
+/// [`Program::members`](super::Program::members).
+#[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
     /// No answer.
     Fail(FailReason),
@@ -75,6 +53,13 @@ pub enum Choice {
         /// The list, in its order, duplicates kept.
         members: Box<[u16]>,
     },
+    /// So many of these at random, in random order.
+    Sample {
+        /// How many at most.
+        count: usize,
+        /// The list.
+        members: Box<[u16]>,
+    },
     /// One of these by weight.
     Weighted {
         /// How it is drawn.
@@ -83,6 +68,12 @@ pub enum Choice {
         /// whose sum exceeds the number drawn is picked.
         members: Box<[(u32, u16)]>,
     },
+    /// The owner of the first point of a ring at or after the hash of the client's address (spec 6.4).
+    Ring(Arc<[(u32, u16)]>),
+    /// One by weight and client, so that a member's clients scatter when it goes and nobody else's move.
+    Rendezvous(Box<[Contender]>),
+    /// Those nearest to the client.
+    Closest(Closest),
     /// What the first network that holds the client says.
     ByNetwork {
         /// Indices into `choices`.
@@ -94,30 +85,68 @@ pub enum Choice {
     },
 }
 
-/// What [`Program::settle`](super::Program::settle) gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// What remains to be done per query.
-    pub choice: Choice,
-    /// Whether a status that was consulted is not known: the answer is provisional.
-    pub unknown: bool,
-    /// Whether a `backupSelector` decided, because no target was up.
-    pub fallback: bool,
+/// Who takes part in a [`Choice::Rendezvous`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contender {
+    /// Who.
+    pub member: u16,
+    /// The hash of its text.
+    pub key: u64,
+    /// Its share, above 0.
+    pub weight: f64,
+}
+
+/// Candidates at places.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closest {
+    /// Members and where they are.
+    pub candidates: Box<[(u16, Option<Location>)]>,
+    /// How many are picked.
+    pub count: usize,
+    /// How far is measured.
+    pub metric: Metric,
+}
+
+/// How far one place is from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Metric {
+    /// Along the great circle, not in plain degrees as PowerDNS does.
+    pub sphere: bool,
+    /// Whether an unknown place is farther than all others; PowerDNS puts it at 0°, 0°.
+    pub unknown_is_far: bool,
 }
 
 impl Choice {
-    /// The members of one answer, none is NODATA; and which clients it holds for. Allocates nothing.
+    /// Appends the members of one answer to `picks`, none is NODATA; says which clients it holds for. Allocates nothing
+    /// once `picks` is long enough.
     ///
-    /// The answer is a [`FailReason`] where there is none; `EmptyList` for a draw from nothing, which
-    /// [`Program::settle`](super::Program::settle) never leaves.
-    pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng) -> (Result<&[u16], FailReason>, Reach) {
+    /// # Errors
+    /// A [`FailReason`] where there is no answer; `EmptyList` for a draw from nothing.
+    pub fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng, picks: &mut Vec<u16>) -> (Result<(), FailReason>, Reach) {
+        let one = |member: Option<&u16>, picks: &mut Vec<u16>| match member {
+            Some(&member) => {
+                picks.push(member);
+                Ok(())
+            }
+            None => Err(FailReason::EmptyList),
+        };
         match self {
             Self::Fail(reason) => (Err(*reason), Reach::EVERYONE),
-            Self::Every(members) => (Ok(members), Reach::EVERYONE),
+            Self::Every(members) => {
+                picks.extend_from_slice(members);
+                (Ok(()), Reach::EVERYONE)
+            }
             Self::One { draw, members } => {
                 let below = u32::try_from(members.len()).unwrap_or(u32::MAX);
                 let member = draw.below(below, facts, random).and_then(|place| members.get(place as usize));
-                (one(member), draw.reach(members.len()))
+                (one(member, picks), draw.reach(members.len()))
+            }
+            Self::Sample { count, members } => {
+                let start = picks.len();
+                picks.extend_from_slice(members);
+                shuffle(&mut picks[start..], *count, random);
+                picks.truncate(start + (*count).min(members.len()));
+                (Ok(()), Reach::EVERYONE)
             }
             Self::Weighted { draw, members } => {
                 let total = members.last().map_or(0, |&(sum, _)| sum);
@@ -125,20 +154,134 @@ impl Choice {
                     let place = members.partition_point(|&(sum, _)| sum <= number);
                     members.get(place).map(|(_, member)| member)
                 });
-                (one(member), draw.reach(members.len()))
+                (one(member, picks), draw.reach(members.len()))
+            }
+            Self::Ring(points) => {
+                let at = hash_client(facts.client);
+                let next = points.partition_point(|&(point, _)| point < at);
+                let member = points.get(next).or(points.first()).map(|(_, member)| member);
+                (one(member, picks), Reach::CLIENT)
+            }
+            Self::Rendezvous(contenders) => {
+                (one(winner(contenders, facts.client).as_ref(), picks), Draw::Client.reach(contenders.len()))
+            }
+            Self::Closest(closest) => {
+                closest.pick(facts, random, picks);
+                let empty = closest.candidates.is_empty().then_some(FailReason::EmptyList);
+                (empty.map_or(Ok(()), Err), closest.reach(facts))
             }
             Self::ByNetwork { networks, choices, otherwise } => {
                 let found = networks.find(facts.client);
                 let choice = found.value.and_then(|at| choices.get(usize::from(at))).unwrap_or(otherwise);
-                let (members, reach) = choice.pick(facts, random);
-                (members, reach.join(Reach { network: found.scope, client: false }))
+                let (picked, reach) = choice.pick(facts, random, picks);
+                (picked, reach.join(Reach::network(found.scope)))
             }
         }
     }
 }
 
-fn one(member: Option<&u16>) -> Result<&[u16], FailReason> {
-    member.map(std::slice::from_ref).ok_or(FailReason::EmptyList)
+/// Puts `count` of the items, drawn at random, in front.
+fn shuffle(items: &mut [u16], count: usize, random: &mut fastrand::Rng) {
+    for place in 0..count.min(items.len().saturating_sub(1)) {
+        let other = random.usize(place..items.len());
+        items.swap(place, other);
+    }
+}
+
+/// Weighted rendezvous hashing: everyone draws a number from the client's hash and its own, scaled by its weight; the lowest
+/// wins. Who goes leaves the order of the others as it was.
+fn winner(contenders: &[Contender], client: IpAddr) -> Option<u16> {
+    let client = client_key(client);
+    let score = |contender: &Contender| {
+        let uniform = (scatter(client ^ contender.key) >> 11) as f64 + 0.5; // 53 bits, never 0
+        -(uniform / (1u64 << 53) as f64).ln() / contender.weight
+    };
+    let scored = contenders.iter().map(|contender| (score(contender), contender.member));
+    scored.min_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, member)| member)
+}
+
+fn client_key(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(v4) => key(&v4.octets()),
+        IpAddr::V6(v6) => key(&v6.octets()),
+    }
+}
+
+fn key(octets: &[u8]) -> u64 {
+    octets.iter().fold(octets.len() as u64, |key, &octet| scatter(key ^ u64::from(octet)).wrapping_add(0x9E37_79B9_7F4A_7C15))
+}
+
+impl Contender {
+    /// `member`, whose text is `text`.
+    #[must_use]
+    pub fn new(member: u16, text: &str, weight: u32) -> Self {
+        Self { member, key: key(text.as_bytes()), weight: f64::from(weight.max(1)) }
+    }
+}
+
+/// Makes all bits depend on all bits (the finalizer of SplitMix64).
+const fn scatter(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
+impl Closest {
+    /// The nearest first; among equally near ones chance decides.
+    fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng, picks: &mut Vec<u16>) {
+        let here = facts.places.find(facts.client);
+        let distance = |at: u16| self.distance(here, usize::from(at));
+        let start = picks.len();
+        picks.extend((0u16..).take(self.candidates.len()));
+        let count = self.count.min(self.candidates.len());
+        for place in start..start + count {
+            let rest = &picks[place..];
+            let Some(nearest) = rest.iter().map(|&at| distance(at)).min_by(f64::total_cmp) else { break };
+            let ties = rest.iter().filter(|&&at| distance(at) == nearest).count();
+            let drawn = if ties > 1 { random.usize(..ties) } else { 0 };
+            let found = rest.iter().enumerate().filter(|&(_, &at)| distance(at) == nearest).nth(drawn);
+            let found = found.map_or(place, |(offset, _)| place + offset);
+            picks.swap(place, found);
+        }
+        picks.truncate(start + count);
+        for pick in &mut picks[start..] {
+            *pick = self.candidates.get(usize::from(*pick)).map_or(u16::MAX, |&(member, _)| member);
+        }
+    }
+
+    fn distance(&self, here: &Place, at: usize) -> f64 {
+        let there = self.candidates.get(at).and_then(|&(_, location)| location);
+        self.metric.distance(here.location, there)
+    }
+
+    /// Where the same candidates may be picked.
+    fn reach(&self, facts: &Facts<'_>) -> Reach {
+        if self.candidates.len() < 2 {
+            return Reach::EVERYONE;
+        }
+        facts.reach(|place| {
+            let all = || (0..self.candidates.len()).map(|at| self.distance(place, at));
+            let mut limit = f64::NEG_INFINITY;
+            let mut within = 0;
+            while within < self.count.min(self.candidates.len()) {
+                limit = all().filter(|&distance| distance > limit).min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+                within = all().filter(|&distance| distance <= limit).count();
+            }
+            let picked = all().map(|distance| (distance < limit, distance == limit));
+            picked.fold(0u64, |key, (inside, edge)| scatter(key ^ (u64::from(inside) | u64::from(edge) << 1)))
+        })
+    }
+}
+
+impl Metric {
+    fn distance(self, here: Option<Location>, there: Option<Location>) -> f64 {
+        let (here, there) = match (here, there) {
+            (Some(here), Some(there)) => (here, there),
+            _ if self.unknown_is_far => return f64::INFINITY,
+            (here, there) => (here.unwrap_or_default(), there.unwrap_or_default()), // 0°, 0°
+        };
+        if self.sphere { here.sphere_distance(there) } else { here.flat_distance(there) }
+    }
 }
 
 impl Draw {
@@ -147,52 +290,17 @@ impl Draw {
         Reach { network: 0, client: matches!(self, Self::Client) && members > 1 }
     }
 
-    /// A number below `limit`; `None` if there is none.
+    /// A number below `limit`; `None` if there is none. One that can only be 0 is not drawn.
     fn below(self, limit: u32, facts: &Facts<'_>, random: &mut fastrand::Rng) -> Option<u32> {
-        if limit == 0 {
-            return None;
+        match limit {
+            0 => return None,
+            1 => return Some(0),
+            _ => {}
         }
         Some(match self {
             Self::Chance => random.u32(..limit),
             Self::Client => hash_client(facts.client) % limit,
             Self::Name => hash_name(facts.qname) % limit,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-    const FACTS: Facts<'static> = Facts { client: ADDRESS, qname: NameRef::ROOT };
-
-    #[test]
-    fn every_form_picks() {
-        let mut random = fastrand::Rng::with_seed(1);
-        let mut pick = |choice: Choice| choice.pick(&FACTS, &mut random).0.map(<[u16]>::to_vec);
-        assert_eq!(pick(Choice::Fail(FailReason::NoTargets)), Err(FailReason::NoTargets));
-        assert_eq!(pick(Choice::Every([4, 5].into())), Ok(vec![4, 5]));
-        assert_eq!(pick(Choice::Every([].into())), Ok(vec![]));
-        for draw in [Draw::Chance, Draw::Client, Draw::Name] {
-            assert_eq!(pick(Choice::One { draw, members: [7].into() }), Ok(vec![7]));
-            assert_eq!(pick(Choice::One { draw, members: [].into() }), Err(FailReason::EmptyList));
-            assert_eq!(pick(Choice::Weighted { draw, members: [(1, 7)].into() }), Ok(vec![7]));
-            assert_eq!(pick(Choice::Weighted { draw, members: [(0, 7)].into() }), Err(FailReason::EmptyList));
-            assert_eq!(pick(Choice::Weighted { draw, members: [].into() }), Err(FailReason::EmptyList));
-        }
-    }
-
-    #[test]
-    fn chance_follows_the_weights() {
-        let choice = Choice::Weighted { draw: Draw::Chance, members: [(10, 0), (11, 1), (40, 2)].into() };
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut counts = [0u32; 3];
-        for _ in 0..40_000 {
-            counts[usize::from(choice.pick(&FACTS, &mut random).0.unwrap()[0])] += 1;
-        }
-        for (count, wanted) in counts.into_iter().zip([10_000, 1_000, 29_000u32]) {
-            assert!(count.abs_diff(wanted) < 500, "{counts:?}");
-        }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::CODE_MAX;
 use super::finding::{Finding, Severity};
-use super::lower::lower;
-use super::parser::parse;
+use super::lower::{Settings, lower, lower_snippet};
+use super::parser::{Form, parse};
 use super::plan::Program;
 
 /// What holds for checks where a program does not say.
@@ -25,7 +25,7 @@ impl Default for Defaults {
 }
 
 /// What [`compile`] gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Compiled {
     /// The program; `None` exactly when a finding is an error.
     pub program: Option<Program>,
@@ -36,15 +36,31 @@ pub struct Compiled {
 /// Compiles the code of a record program, as [`join`](super::join) gives it. Never panics, whatever the text; every
 /// problem is a finding with its place in `code`.
 #[must_use]
-pub fn compile(code: &str, defaults: &Defaults) -> Compiled {
+pub fn compile(code: &str, settings: &Settings) -> Compiled {
+    compile_as(Form::Program, code, settings)
+}
+
+/// Compiles the code of a record of type LUA: statements, to be run by `include`.
+#[must_use]
+pub fn compile_snippet(code: &str, settings: &Settings) -> Compiled {
+    compile_as(Form::Snippet, code, settings)
+}
+
+fn compile_as(form: Form, code: &str, settings: &Settings) -> Compiled {
     if code.len() > CODE_MAX {
         let message = format!("the code is {} octets long and may be {CODE_MAX}", code.len());
         let finding = Finding::error(CODE_MAX, message, "split the record");
         return Compiled { program: None, findings: vec![finding] };
     }
-    let parsed = parse(code);
-    let mut findings = parsed.findings;
-    let program = parsed.expression.and_then(|expression| lower(&expression, defaults, &mut findings));
+    let mut findings = Vec::new();
+    let program = match (parse(code, form), form) {
+        (Ok(block), Form::Program) => lower(&block, settings, &mut findings),
+        (Ok(block), Form::Snippet) => lower_snippet(&block, settings, &mut findings),
+        (Err(finding), _) => {
+            findings.push(finding);
+            None
+        }
+    };
     findings.sort_by_key(|finding| finding.offset);
     let sound = findings.iter().all(|finding| finding.severity < Severity::Error);
     Compiled { program: program.filter(|_| sound), findings }

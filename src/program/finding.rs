@@ -32,12 +32,6 @@ impl Finding {
     pub(super) fn warning(offset: usize, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, offset, message: message.into(), remedy: remedy.into() }
     }
-
-    /// A construct of Lua that is not among the expressions that are run.
-    pub(super) fn outside(offset: usize, construct: &str) -> Self {
-        let message = format!("{construct} is outside the expressions that this release runs");
-        Self::error(offset, message, "use literals and direct calls of functions such as `ifportup` or `pickrandom`")
-    }
 }
 
 impl fmt::Display for Severity {

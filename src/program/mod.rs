@@ -20,26 +20,54 @@
 //! what they mean for the record's target type is the caller's.
 
 mod address;
+mod body;
 mod choice;
 mod compile;
+mod dynamic;
+mod facts;
+mod failure;
 mod finding;
+pub mod geography;
 mod hash;
 mod lexer;
 mod lower;
+mod luau;
+mod native;
 mod number;
+pub mod object;
+mod order;
 mod parser;
 mod plan;
+mod reply;
+mod runner;
+mod script;
 mod settle;
 mod source;
+mod syntax;
+pub mod synthesis;
+mod value;
+mod variables;
+mod world;
 
-pub use choice::{Choice, Draw, Facts, FailReason, Reach, Settled};
-pub use compile::{Compiled, Defaults, compile};
+pub use choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
+pub use compile::{Compiled, Defaults, compile, compile_snippet};
+pub use facts::{Facts, Reach};
+pub use failure::{Failure, Limit};
 pub use finding::{Finding, Severity};
 pub use hash::{hash, hash_client, hash_name};
-pub use plan::{Depends, Function, Program, Selector};
-pub use settle::{Consulted, Step};
+pub use lower::Settings;
+pub use object::Object;
+pub use plan::{Depends, Function, Program, Selector, Tier};
+pub use reply::Reply;
+pub use runner::{Answer, Records, Runner, Said};
+pub use script::Limits;
+pub use settle::{Consulted, Settled, Step, Under};
 pub use source::{Source, join};
+pub use value::{Argument, Entry, Misuse, Place, Value, arguments};
+pub use world::{Snippet, World};
 
+/// What names that only leeward makes begin with.
+const RESERVED: &str = "_leeward";
 /// Longest program, in octets. The longest records in use are a few kilobytes.
 pub const CODE_MAX: usize = 64 * 1024;
 /// Deepest nesting of tables, calls and parentheses. Real records need five; the parser and everything that walks its

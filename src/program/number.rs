@@ -28,13 +28,21 @@ pub(super) fn from_text(text: &str) -> Option<f64> {
 
 /// The text that Lua converts `number` to: C's `%.14g`.
 pub(super) fn to_text(number: f64) -> String {
+    general(number, 14)
+}
+
+/// `number` with so many significant digits, at most 17: C's `%.*g`.
+pub(super) fn general(number: f64, digits: u8) -> String {
     if !number.is_finite() {
         return number.to_string().to_ascii_lowercase();
     }
-    let scientific = format!("{number:.13e}");
+    let most = i32::from(digits.clamp(1, 17)) - 1;
+    let scientific = format!("{number:.*e}", most as usize);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent @ -4..=13) => trim_zeros(&format!("{number:.*}", exponent.abs_diff(13) as usize)).to_owned(),
+        Ok(exponent) if (-4..=most).contains(&exponent) => {
+            trim_zeros(&format!("{number:.*}", exponent.abs_diff(most) as usize)).to_owned()
+        }
         Ok(exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{}e{sign}{:02}", trim_zeros(mantissa), exponent.unsigned_abs())
@@ -104,6 +112,11 @@ mod tests {
         }
         assert_eq!(from_text(" -0x10 "), Some(-16.0));
         assert_eq!(to_text(-0.0), "-0");
+        for (number, text) in
+            [(46.8, "46.8"), (15.120_000_01, "15.12"), (59.999_999_9, "60"), (1e6, "1e+06"), (1.0 / 3.0, "0.333333")]
+        {
+            assert_eq!(general(number, 6), text);
+        }
     }
 
     #[test]

@@ -1,22 +1,72 @@
-//! The plan: what a program does, as a closed enum over numbered members and checks.
+//! The program: calls of constant structure (**pieces**), and what combines them.
 //!
-//! Built once by `lower`, immutable, evaluated by `settle`. Everything that could go wrong has gone wrong by then:
-//! addresses are parsed, weights summed, options checked.
+//! Built once by `lower`, immutable. Everything that could go wrong with a piece has gone wrong by then: addresses are
+//! parsed, weights summed, options checked. Pieces are settled whenever a status changes (`settle`); what combines them runs
+//! per query: nothing, where the program is one piece; a [`Body`], evaluated natively; or a Luau chunk. All three ask the
+//! same pieces, so the tiers cannot differ in what a function means.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::choice::Draw;
-use crate::geo::NetMap;
+use super::body::Body;
+use super::choice::{Draw, FailReason, Metric};
+use super::script::Script;
+use crate::geo::{Attribute, Location, NetMap};
 use crate::target::CheckRequest;
 
 /// A compiled record program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Program {
     pub(super) members: Box<[Box<str>]>,
     pub(super) checks: Box<[CheckRequest]>,
+    pub(super) pieces: Box<[Piece]>,
+    pub(super) tests: Box<[Test]>,
+    pub(super) form: Form,
+    pub(super) depends: Depends,
+    pub(super) functions: BTreeSet<&'static str>,
+}
+
+/// A call of constant structure.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Piece {
     pub(super) plan: Plan,
+    /// Whether Lua sees a table, and not a string.
+    pub(super) list: bool,
+    /// Whether what it gives may be the answer itself.
+    pub(super) answers: bool,
+}
+
+/// What combines the pieces.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// There is one, and it is the answer.
+    Piece,
+    /// Statements and expressions, evaluated natively.
+    Body(Body),
+    /// A Luau chunk.
+    Script(Arc<Script>),
+}
+
+/// What runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Native code over the plan.
+    Plan,
+    /// Luau.
+    Script,
+}
+
+impl Tier {
+    /// `plan` or `script`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Script => "script",
+        }
+    }
 }
 
 /// What a program's answer depends on beside its text.
@@ -26,17 +76,76 @@ pub struct Depends {
     pub health: bool,
     /// The client's address.
     pub client: bool,
+    /// Where the client is.
+    pub geo: bool,
     /// The name being answered.
     pub name: bool,
     /// Chance.
     pub chance: bool,
+    /// The time of day.
+    pub time: bool,
+    /// Other data: of this server's zones, or of other servers.
+    pub data: bool,
+}
+
+impl Depends {
+    /// What it depends on, by name.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.health, "health"),
+            (self.client, "client"),
+            (self.geo, "geo"),
+            (self.name, "name"),
+            (self.chance, "chance"),
+            (self.time, "time"),
+            (self.data, "data"),
+        ];
+        all.into_iter().filter_map(|(depends, name)| depends.then_some(name))
+    }
+
+    /// On what either depends.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            health: self.health || other.health,
+            client: self.client || other.client,
+            geo: self.geo || other.geo,
+            name: self.name || other.name,
+            chance: self.chance || other.chance,
+            time: self.time || other.time,
+            data: self.data || other.data,
+        }
+    }
+
+    const fn draw(draw: Draw) -> Self {
+        let none = Self { health: false, client: false, geo: false, name: false, chance: false, time: false, data: false };
+        match draw {
+            Draw::Chance => Self { chance: true, ..none },
+            Draw::Client => Self { client: true, ..none },
+            Draw::Name => Self { name: true, ..none },
+        }
+    }
 }
 
 impl Program {
-    /// Every distinct string that an answer may contain, in presentation form. Answers are indices into it.
+    /// Every distinct string that its pieces give, in presentation form. Picks are indices into it.
     #[must_use]
     pub fn members(&self) -> &[Box<str>] {
         &self.members
+    }
+
+    /// Which members may be answers as they stand.
+    #[must_use]
+    pub fn answers(&self) -> BTreeSet<u16> {
+        let mut members = BTreeSet::new();
+        self.pieces.iter().filter(|piece| piece.answers).for_each(|piece| piece.plan.collect_members(&mut members));
+        members
+    }
+
+    /// Whether no answer can be other than some of [`Program::answers`].
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.form, Form::Piece)
     }
 
     /// The checks that the program asks for, each once. Statuses are asked for by index into it.
@@ -45,80 +154,116 @@ impl Program {
         &self.checks
     }
 
+    /// The functions that it calls, as far as loading can tell.
+    #[must_use]
+    pub const fn functions(&self) -> &BTreeSet<&'static str> {
+        &self.functions
+    }
+
+    /// What of Lua it uses that plans have not, where Luau runs it.
+    #[must_use]
+    pub fn why_script(&self) -> Option<&str> {
+        match &self.form {
+            Form::Piece | Form::Body(_) => None,
+            Form::Script(script) => Some(script.why()),
+        }
+    }
+
+    /// What runs it.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        match self.form {
+            Form::Piece | Form::Body(_) => Tier::Plan,
+            Form::Script(_) => Tier::Script,
+        }
+    }
+
     /// Whether a selector makes the answer empty under some statuses. That a list is empty from the start, or that an
     /// operator has drained all of it, is not asked here.
     #[must_use]
     pub fn may_be_empty(&self) -> bool {
-        self.plan.may_be_empty()
+        self.pieces.iter().any(|piece| piece.answers && piece.plan.may_be_empty())
     }
 
     /// What the answer may depend on, under any statuses.
     #[must_use]
-    pub fn depends(&self) -> Depends {
-        let mut depends = Depends { health: !self.checks.is_empty(), ..Depends::default() };
-        depends.add(&self.plan);
-        depends
+    pub const fn depends(&self) -> Depends {
+        self.depends
     }
 }
 
-impl Depends {
-    fn add(&mut self, plan: &Plan) {
-        match plan {
-            Plan::Constant(_) => {}
-            Plan::Checked(checked) => checked.draws().for_each(|draw| self.add_draw(draw)),
-            Plan::Pick { picker, list } => {
-                if let Some(draw) = picker.draw() {
-                    self.add_draw(draw);
-                }
-                if let List::Plan(inner) = list {
-                    self.add(inner);
-                }
-            }
-            Plan::Weighted { draw, .. } => self.add_draw(*draw),
-            Plan::View { pairs, .. } => {
-                self.client = true;
-                self.chance |= pairs.iter().any(|pair| pair.len() > 1);
-            }
-        }
-    }
-
-    fn add_draw(&mut self, draw: Draw) {
-        match draw {
-            Draw::Chance => self.chance = true,
-            Draw::Client => self.client = true,
-            Draw::Name => self.name = true,
-        }
-    }
-}
-
-/// What is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a piece does.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Plan {
     /// These strings.
     Constant(Box<[u16]>),
-    /// `ifportup` and `ifurlup`.
+    /// A call that loading knows to fail.
+    Failing(FailReason),
+    /// `ifportup`, `ifurlup` and `ifurlextup`.
     Checked(Checked),
-    /// `all`, `pickrandom` and `pickhashed`.
+    /// `pickselfweighted`.
+    SelfWeighted(Box<[Target]>),
+    /// `all`, `pickrandom`, `pickhashed` and `pickrandomsample`.
     Pick { picker: Picker, list: List },
     /// `view`: one at random of the first pair whose networks hold the client; the empty string where none does, which is
     /// `None` where each address is in some.
     View { networks: Arc<NetMap<u16>>, pairs: Box<[Box<[u16]>]>, otherwise: Option<u16> },
     /// `pickwrandom`, `pickwhashed` and `picknamehashed`: running sums in the order of the walk.
     Weighted { function: Function, draw: Draw, members: Box<[(u32, u16)]> },
+    /// `pickchashed`: points in order.
+    Ring(Arc<[(u32, u16)]>),
+    /// `pickclosest`.
+    Closest { candidates: Box<[Candidate]>, count: usize, metric: Metric },
 }
 
 impl Plan {
     fn may_be_empty(&self) -> bool {
         match self {
             Self::Checked(checked) => [checked.selector, checked.backup].contains(&Selector::Empty),
+            Self::Pick { picker: Picker::Sample(0), .. } => true,
             Self::Pick { list: List::Plan(inner), .. } => inner.may_be_empty(),
-            Self::Constant(_) | Self::Pick { list: List::Members(_), .. } | Self::View { .. } | Self::Weighted { .. } => false,
+            _ => false,
+        }
+    }
+
+    fn collect_members(&self, into: &mut BTreeSet<u16>) {
+        match self {
+            Self::Constant(members) | Self::Pick { list: List::Members(members), .. } => into.extend(members),
+            Self::Failing(_) => {}
+            Self::Checked(checked) => into.extend(checked.groups.iter().flatten().map(|target| target.member)),
+            Self::SelfWeighted(targets) => into.extend(targets.iter().map(|target| target.member)),
+            Self::Pick { list: List::Plan(inner), .. } => inner.collect_members(into),
+            Self::View { pairs, otherwise, .. } => into.extend(pairs.iter().flatten().chain(otherwise)),
+            Self::Weighted { members, .. } => into.extend(members.iter().map(|&(_, member)| member)),
+            Self::Ring(points) => into.extend(points.iter().map(|&(_, member)| member)),
+            Self::Closest { candidates, .. } => into.extend(candidates.iter().map(|candidate| candidate.member)),
+        }
+    }
+
+    /// What its outcome depends on.
+    pub(super) fn depends(&self) -> Depends {
+        match self {
+            Self::Constant(_) | Self::Failing(_) => Depends::default(),
+            Self::Checked(checked) => [checked.selector, checked.backup]
+                .into_iter()
+                .fold(Depends { health: true, ..Depends::default() }, |depends, selector| depends.or(selector.depends())),
+            Self::SelfWeighted(_) => Depends { health: true, client: true, ..Depends::default() },
+            Self::Pick { picker, list } => {
+                let draw = picker.draw().map(Depends::draw).unwrap_or_default();
+                if let List::Plan(inner) = list { draw.or(inner.depends()) } else { draw }
+            }
+            Self::View { pairs, .. } => {
+                Depends { client: true, chance: pairs.iter().any(|pair| pair.len() > 1), ..Depends::default() }
+            }
+            Self::Weighted { draw, .. } => Depends::draw(*draw),
+            Self::Ring(_) => Depends::draw(Draw::Client),
+            Self::Closest { .. } => Depends { geo: true, ..Depends::default() },
         }
     }
 }
 
 /// What is picked from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum List {
     Members(Box<[u16]>),
     Plan(Box<Plan>),
@@ -130,13 +275,15 @@ pub(super) enum Picker {
     All,
     Random,
     Hashed,
+    /// So many at most.
+    Sample(usize),
 }
 
 impl Picker {
     pub(super) const fn draw(self) -> Option<Draw> {
         match self {
             Self::All => None,
-            Self::Random => Some(Draw::Chance),
+            Self::Random | Self::Sample(_) => Some(Draw::Chance),
             Self::Hashed => Some(Draw::Client),
         }
     }
@@ -146,30 +293,67 @@ impl Picker {
             Self::All => Function::All,
             Self::Random => Function::PickRandom,
             Self::Hashed => Function::PickHashed,
+            Self::Sample(_) => Function::PickRandomSample,
         }
     }
 }
 
 /// A health-gated choice among groups in order of preference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checked {
     pub(super) function: Function,
     pub(super) groups: Box<[Box<[Target]>]>,
     pub(super) selector: Selector,
     pub(super) backup: Selector,
+    /// How far is measured, for [`Selector::Closest`].
+    pub(super) metric: Metric,
+    /// `failOnIncompleteCheck`: no answer while no check has a result.
+    pub(super) fail_incomplete: bool,
 }
 
 /// An address that is offered while its check passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Target {
     pub(super) address: IpAddr,
     pub(super) member: u16,
     pub(super) check: usize,
+    /// For the weighted selectors; 1 where none is given.
+    pub(super) weight: u32,
+    /// Where it is said to be.
+    pub(super) location: Option<Location>,
 }
 
-impl Checked {
-    fn draws(&self) -> impl Iterator<Item = Draw> {
-        [self.selector, self.backup].into_iter().filter_map(Selector::draw)
+impl Target {
+    pub(super) const fn candidate(&self) -> Candidate {
+        Candidate { address: self.address, member: self.member, location: self.location }
+    }
+}
+
+/// An address that may be near.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) address: IpAddr,
+    pub(super) member: u16,
+    /// Where it is said to be; `None`: where the databases have it.
+    pub(super) location: Option<Location>,
+}
+
+/// A question about the client that constants decide: true or false.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Test {
+    /// `netmask`.
+    Netmask(NetMap<bool>),
+    /// `asnum`, `country`, `continent` and `region`: the attribute is one of these, in lower case.
+    Place { attribute: Attribute, values: Box<[Box<str>]> },
+}
+
+impl Test {
+    pub(super) const fn depends(&self) -> Depends {
+        let none = Depends { health: false, client: false, geo: false, name: false, chance: false, time: false, data: false };
+        match self {
+            Self::Netmask(_) => Depends { client: true, ..none },
+            Self::Place { .. } => Depends { geo: true, ..none },
+        }
     }
 }
 
@@ -182,50 +366,96 @@ pub enum Selector {
     All,
     /// One by the hash of the client's address.
     Hashed,
+    /// The nearest ones to the client, so many.
+    Closest(u16),
     /// None: NODATA.
     Empty,
+    /// The first in the list.
+    First,
+    /// One at random, by weight.
+    WRandom,
+    /// One by the hash of the client's address, by weight.
+    WHashed,
+    /// One by weight and the hash of the client's address, consistently: nobody else's clients move when one goes.
+    CHashed,
+    /// One by the hash of the name being answered, by weight.
+    NameHashed,
 }
 
 impl Selector {
-    pub(super) const ALL: [Self; 4] = [Self::Random, Self::All, Self::Hashed, Self::Empty];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Random,
+        Self::All,
+        Self::Hashed,
+        Self::Closest(1),
+        Self::Empty,
+        Self::First,
+        Self::WRandom,
+        Self::WHashed,
+        Self::CHashed,
+        Self::NameHashed,
+    ];
 
-    /// The option's value.
+    /// The option's value, without a number.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Random => "random",
             Self::All => "all",
             Self::Hashed => "hashed",
+            Self::Closest(_) => "pickclosest",
             Self::Empty => "empty",
+            Self::First => "first",
+            Self::WRandom => "wrandom",
+            Self::WHashed => "whashed",
+            Self::CHashed => "chashed",
+            Self::NameHashed => "namehashed",
         }
     }
 
-    const fn draw(self) -> Option<Draw> {
+    /// Whether weights play a part.
+    pub(super) const fn is_weighted(self) -> bool {
+        matches!(self, Self::WRandom | Self::WHashed | Self::CHashed | Self::NameHashed)
+    }
+
+    fn depends(self) -> Depends {
         match self {
-            Self::Random => Some(Draw::Chance),
-            Self::Hashed => Some(Draw::Client),
-            Self::All | Self::Empty => None,
+            Self::Random | Self::WRandom => Depends::draw(Draw::Chance),
+            Self::Hashed | Self::WHashed | Self::CHashed => Depends::draw(Draw::Client),
+            Self::NameHashed => Depends::draw(Draw::Name),
+            Self::Closest(_) => Depends { geo: true, ..Depends::default() },
+            Self::All | Self::Empty | Self::First => Depends::default(),
         }
     }
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.as_str())?;
+        match self {
+            Self::Closest(count) if *count != 1 => write!(f, ":{count}"),
+            _ => Ok(()),
+        }
     }
 }
 
-/// The functions that programs are made of.
+/// The functions whose calls become pieces and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Function {
     /// Addresses whose TCP port accepts connections.
     IfPortUp,
     /// Addresses that answer a URL as expected.
     IfUrlUp,
+    /// Addresses whose own URLs answer as expected.
+    IfUrlExtUp,
+    /// One by the hash of the client's address, by the weight that it reports.
+    PickSelfWeighted,
     /// The whole list.
     All,
     /// One at random.
     PickRandom,
+    /// Some at random.
+    PickRandomSample,
     /// One by the hash of the client's address.
     PickHashed,
     /// One at random, by weight.
@@ -234,21 +464,45 @@ pub enum Function {
     PickWHashed,
     /// One by the hash of the name being answered, by weight.
     PickNameHashed,
+    /// One by the hash of the client's address, by weight, on a ring.
+    PickCHashed,
+    /// The nearest to the client.
+    PickClosest,
     /// One of the list whose networks hold the client.
     View,
+    /// Whether the client is in one of some networks.
+    Netmask,
+    /// Whether the client's AS is one of some.
+    AsNum,
+    /// Whether the client's country is one of some.
+    Country,
+    /// Whether the client's continent is one of some.
+    Continent,
+    /// Whether the client's region is one of some.
+    Region,
 }
 
 impl Function {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::IfPortUp,
         Self::IfUrlUp,
+        Self::IfUrlExtUp,
+        Self::PickSelfWeighted,
         Self::All,
         Self::PickRandom,
+        Self::PickRandomSample,
         Self::PickHashed,
         Self::PickWRandom,
         Self::PickWHashed,
         Self::PickNameHashed,
+        Self::PickCHashed,
+        Self::PickClosest,
         Self::View,
+        Self::Netmask,
+        Self::AsNum,
+        Self::Country,
+        Self::Continent,
+        Self::Region,
     ];
 
     /// The name in a program.
@@ -257,15 +511,55 @@ impl Function {
         match self {
             Self::IfPortUp => "ifportup",
             Self::IfUrlUp => "ifurlup",
+            Self::IfUrlExtUp => "ifurlextup",
+            Self::PickSelfWeighted => "pickselfweighted",
             Self::All => "all",
             Self::PickRandom => "pickrandom",
+            Self::PickRandomSample => "pickrandomsample",
             Self::PickHashed => "pickhashed",
             Self::PickWRandom => "pickwrandom",
             Self::PickWHashed => "pickwhashed",
             Self::PickNameHashed => "picknamehashed",
+            Self::PickCHashed => "pickchashed",
+            Self::PickClosest => "pickclosest",
             Self::View => "view",
+            Self::Netmask => "netmask",
+            Self::AsNum => "asnum",
+            Self::Country => "country",
+            Self::Continent => "continent",
+            Self::Region => "region",
         }
     }
+
+    /// The function of that name.
+    pub(super) fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.as_str() == name)
+    }
+
+    /// What it gives to Lua.
+    pub(super) const fn gives(self) -> Gives {
+        match self {
+            Self::IfPortUp | Self::IfUrlUp | Self::IfUrlExtUp | Self::All | Self::PickRandomSample => Gives::List,
+            Self::Netmask | Self::AsNum | Self::Country | Self::Continent | Self::Region => Gives::Boolean,
+            Self::PickSelfWeighted
+            | Self::PickRandom
+            | Self::PickHashed
+            | Self::PickWRandom
+            | Self::PickWHashed
+            | Self::PickNameHashed
+            | Self::PickCHashed
+            | Self::PickClosest
+            | Self::View => Gives::Text,
+        }
+    }
+}
+
+/// The type of a function's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gives {
+    Text,
+    List,
+    Boolean,
 }
 
 impl fmt::Display for Function {

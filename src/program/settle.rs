@@ -1,4 +1,4 @@
-//! Plan + statuses → choice, and the reasons.
+//! Pieces + statuses → choices, and the reasons.
 //!
 //! [`Program::settle`] and [`Program::explain`] are one walk; explaining is settling with somebody taking notes, so the
 //! two cannot disagree.
@@ -17,9 +17,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::choice::{Choice, Draw, FailReason, Settled};
-use super::plan::{Checked, Function, List, Picker, Plan, Program, Selector, Target};
-use crate::geo::NetMap;
+use super::choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
+use super::order::walk_order;
+use super::plan::{Candidate, Checked, Function, List, Picker, Plan, Program, Selector, Target};
+use crate::geo::{NetMap, Places};
 use crate::target::{Status, Value};
 
 /// One reason of an answer. Steps come in the order of evaluation.
@@ -69,7 +70,7 @@ pub enum Step {
     Picked {
         /// Which.
         function: Function,
-        /// How it draws; `None` for `all`.
+        /// How it draws; `None` for `all`, and where distance decides.
         draw: Option<Draw>,
         /// What from, in order.
         members: Box<[u16]>,
@@ -92,8 +93,8 @@ pub enum Step {
     },
     /// A function found nothing to work on.
     Failed {
-        /// Which.
-        function: Function,
+        /// Which; `None`: a call that loading refused.
+        function: Option<Function>,
         /// Why.
         reason: FailReason,
     },
@@ -112,30 +113,54 @@ pub struct Consulted {
     pub status: Status,
 }
 
+/// What pieces are settled under.
+#[derive(Clone, Copy)]
+pub struct Under<'a> {
+    /// The status of each check, by index into [`Program::checks`].
+    pub status: &'a dyn Fn(usize) -> Status,
+    /// Where candidates are.
+    pub places: &'a Places,
+}
+
+/// A piece under one set of statuses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// What remains to be done per query.
+    pub choice: Choice,
+    /// Whether a status that was consulted is not known: the answer is provisional.
+    pub unknown: bool,
+    /// Whether a `backupSelector` decided, because no target was up.
+    pub fallback: bool,
+}
+
 impl Program {
-    /// The program under the statuses that `status` gives for indices into [`Program::checks`].
+    /// The pieces, in their order.
     #[must_use]
-    pub fn settle(&self, status: &dyn Fn(usize) -> Status) -> Settled {
-        self.walk(status, None)
+    pub fn settle(&self, under: &Under<'_>) -> Box<[Settled]> {
+        self.pieces.iter().map(|piece| settle(&piece.plan, &self.members, under, None)).collect()
     }
 
-    /// Why [`Program::settle`] gives what it gives under the same statuses.
+    /// Why [`Program::settle`] gives what it gives under the same statuses: the reasons of each piece, in their order.
     #[must_use]
-    pub fn explain(&self, status: &dyn Fn(usize) -> Status) -> Vec<Step> {
+    pub fn explain(&self, under: &Under<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
-        self.walk(status, Some(&mut steps));
+        for piece in &self.pieces {
+            settle(&piece.plan, &self.members, under, Some(&mut steps));
+        }
         steps
-    }
-
-    fn walk(&self, status: &dyn Fn(usize) -> Status, steps: Option<&mut Vec<Step>>) -> Settled {
-        let mut walk = Walk { status, steps, unknown: false, fallback: false };
-        let choice = walk.plan(&self.plan);
-        Settled { choice, unknown: walk.unknown, fallback: walk.fallback }
     }
 }
 
+/// One piece; `members` are the texts that it is numbered by.
+pub(super) fn settle(plan: &Plan, members: &[Box<str>], under: &Under<'_>, steps: Option<&mut Vec<Step>>) -> Settled {
+    let mut walk = Walk { under: *under, members, steps, unknown: false, fallback: false };
+    let choice = walk.plan(plan);
+    Settled { choice, unknown: walk.unknown, fallback: walk.fallback }
+}
+
 struct Walk<'a> {
-    status: &'a dyn Fn(usize) -> Status,
+    under: Under<'a>,
+    members: &'a [Box<str>],
     steps: Option<&'a mut Vec<Step>>,
     unknown: bool,
     fallback: bool,
@@ -148,88 +173,177 @@ impl Walk<'_> {
                 self.note(|| Step::Constant { members: members.clone() });
                 Choice::Every(members.clone())
             }
+            Plan::Failing(reason) => {
+                let reason = *reason;
+                self.note(|| Step::Failed { function: None, reason });
+                Choice::Fail(reason)
+            }
             Plan::Checked(checked) => self.checked(checked),
+            Plan::SelfWeighted(targets) => self.self_weighted(targets),
             Plan::Pick { picker, list: List::Members(members) } => self.pick(*picker, members),
             Plan::Pick { picker, list: List::Plan(inner) } => match self.plan(inner) {
                 Choice::Every(members) => self.pick(*picker, &members),
                 // a list of one, or no list
-                inner @ (Choice::One { .. } | Choice::Weighted { .. } | Choice::ByNetwork { .. } | Choice::Fail(_)) => inner,
+                inner => inner,
             },
-            Plan::View { networks, pairs, otherwise } => {
-                self.note(|| Step::Viewed { networks: Arc::clone(networks), pairs: pairs.clone() });
-                let pair = |members: &[u16]| match members {
-                    [] => Choice::Fail(FailReason::EmptyList),
-                    _ => Choice::One { draw: Draw::Chance, members: members.into() },
-                };
-                Choice::ByNetwork {
-                    networks: Arc::clone(networks),
-                    choices: pairs.iter().map(|members| pair(members)).collect(),
-                    otherwise: Box::new(match otherwise {
-                        Some(member) => Choice::Every([*member].into()),
-                        None => Choice::Fail(FailReason::NoNetwork),
-                    }),
-                }
-            }
+            Plan::View { networks, pairs, otherwise } => self.view(networks, pairs, *otherwise),
             Plan::Weighted { function, members, .. } if members.is_empty() => self.fail(*function, FailReason::EmptyList),
             Plan::Weighted { function, draw, members } => {
                 self.note(|| Step::Weighed { function: *function, draw: *draw, members: members.clone() });
                 Choice::Weighted { draw: *draw, members: members.clone() }
             }
+            Plan::Ring(points) if points.is_empty() => self.fail(Function::PickCHashed, FailReason::EmptyList),
+            Plan::Ring(points) => {
+                let members = points.iter().map(|&(_, member)| member).collect::<std::collections::BTreeSet<_>>();
+                let members = members.into_iter().collect();
+                self.note(|| Step::Picked { function: Function::PickCHashed, draw: Some(Draw::Client), members });
+                Choice::Ring(Arc::clone(points))
+            }
+            Plan::Closest { candidates, .. } if candidates.is_empty() => self.fail(Function::PickClosest, FailReason::EmptyList),
+            Plan::Closest { candidates, count, metric } => {
+                let members = candidates.iter().map(|candidate| candidate.member).collect();
+                self.note(|| Step::Picked { function: Function::PickClosest, draw: None, members });
+                self.closest(candidates.iter().copied(), *count, *metric)
+            }
         }
     }
 
+    fn view(&mut self, networks: &Arc<NetMap<u16>>, pairs: &[Box<[u16]>], otherwise: Option<u16>) -> Choice {
+        self.note(|| Step::Viewed { networks: Arc::clone(networks), pairs: pairs.into() });
+        let pair = |members: &[u16]| match members {
+            [] => Choice::Fail(FailReason::EmptyList),
+            _ => Choice::One { draw: Draw::Chance, members: members.into() },
+        };
+        Choice::ByNetwork {
+            networks: Arc::clone(networks),
+            choices: pairs.iter().map(|members| pair(members)).collect(),
+            otherwise: Box::new(match otherwise {
+                Some(member) => Choice::Every([member].into()),
+                None => Choice::Fail(FailReason::NoNetwork),
+            }),
+        }
+    }
+
+    fn closest(&self, candidates: impl Iterator<Item = Candidate>, count: usize, metric: Metric) -> Choice {
+        let place = |candidate: Candidate| {
+            let location = candidate.location.or_else(|| self.under.places.find(candidate.address).location);
+            (candidate.member, location)
+        };
+        Choice::Closest(Closest { candidates: candidates.map(place).collect(), count, metric })
+    }
+
     fn pick(&mut self, picker: Picker, members: &[u16]) -> Choice {
-        if members.is_empty() {
+        if members.is_empty() && !matches!(picker, Picker::Sample(_)) {
             return self.fail(picker.function(), FailReason::EmptyList);
         }
         self.note(|| Step::Picked { function: picker.function(), draw: picker.draw(), members: members.into() });
         let members = members.into();
-        match picker.draw() {
-            None => Choice::Every(members),
-            Some(draw) => Choice::One { draw, members },
+        match (picker, picker.draw()) {
+            (Picker::Sample(count), _) => Choice::Sample { count, members },
+            (_, None) => Choice::Every(members),
+            (_, Some(draw)) => Choice::One { draw, members },
         }
     }
 
     fn checked(&mut self, checked: &Checked) -> Choice {
+        let mut pending = true;
         for (group, targets) in checked.groups.iter().enumerate() {
-            let up = self.group(checked.function, group, targets);
+            let seen = self.group(checked.function, group, targets);
+            pending &= seen.iter().all(|seen| seen.status.value == Value::Unknown);
+            let up: Vec<Target> = available(targets, &seen).collect();
             if !up.is_empty() {
                 let (function, selector) = (checked.function, checked.selector);
-                self.note(|| Step::Selected { function, group, selector, members: up.clone() });
-                return select(selector, up);
+                self.note(|| Step::Selected { function, group, selector, members: members(&up) });
+                return self.select(selector, &up, checked.metric);
             }
         }
         match checked.groups.iter().enumerate().find(|(_, targets)| !targets.is_empty()) {
-            Some((group, targets)) => self.fall_back(checked, group, targets),
             None => self.fail(checked.function, FailReason::NoTargets),
+            Some(_) if checked.fail_incomplete && pending => self.fail(checked.function, FailReason::Pending),
+            Some((group, targets)) => self.fall_back(checked, group, targets),
         }
     }
 
-    /// The available members of a group.
-    fn group(&mut self, function: Function, group: usize, targets: &[Target]) -> Box<[u16]> {
+    /// What is believed about the targets of a group.
+    fn group(&mut self, function: Function, group: usize, targets: &[Target]) -> Box<[Consulted]> {
         let seen: Box<[Consulted]> = targets.iter().map(|target| self.consult(target)).collect();
-        let up: Box<[u16]> = seen.iter().filter(|seen| seen.status.is_available()).map(|seen| seen.member).collect();
         self.unknown |= seen.iter().any(|seen| seen.status.value == Value::Unknown);
-        self.note(|| Step::Group { function, group, up: up.len(), targets: seen });
-        up
+        let up = seen.iter().filter(|seen| seen.status.is_available()).count();
+        self.note(|| Step::Group { function, group, up, targets: seen.clone() });
+        seen
     }
 
     fn consult(&self, target: &Target) -> Consulted {
-        let &Target { address, member, check } = target;
-        Consulted { member, address, check, status: (self.status)(check) }
+        let &Target { address, member, check, .. } = target;
+        Consulted { member, address, check, status: (self.under.status)(check) }
     }
 
     fn fall_back(&mut self, checked: &Checked, group: usize, targets: &[Target]) -> Choice {
         self.fallback = true;
-        let allowed = |target: &&Target| !(self.status)(target.check).is_excluded();
-        let members: Box<[u16]> = targets.iter().filter(allowed).map(|target| target.member).collect();
-        let (function, backup, excluded) = (checked.function, checked.backup, targets.len() - members.len());
-        self.note(|| Step::FellBack { function, group, backup, members: members.clone(), excluded });
-        select(backup, members)
+        let allowed = self.allowed(targets);
+        let (function, backup, excluded) = (checked.function, checked.backup, targets.len() - allowed.len());
+        self.note(|| Step::FellBack { function, group, backup, members: members(&allowed), excluded });
+        self.select(backup, &allowed, checked.metric)
+    }
+
+    /// Those whom a fallback may name.
+    fn allowed(&self, targets: &[Target]) -> Vec<Target> {
+        targets.iter().filter(|target| !(self.under.status)(target.check).is_excluded()).copied().collect()
+    }
+
+    /// By the weights that the targets report; where none is up, at random among all (which PowerDNS means to do, and
+    /// fails).
+    fn self_weighted(&mut self, targets: &[Target]) -> Choice {
+        let function = Function::PickSelfWeighted;
+        if targets.is_empty() {
+            return self.fail(function, FailReason::NoTargets);
+        }
+        let seen = self.group(function, 0, targets);
+        let mut sum = 0u32;
+        let up = targets.iter().zip(&seen).filter(|(_, seen)| seen.status.is_available());
+        let sums: Box<[(u32, u16)]> = up
+            .map(|(target, seen)| {
+                sum = sum.saturating_add(seen.status.reported.max(1));
+                (sum, target.member)
+            })
+            .collect();
+        if !sums.is_empty() {
+            self.note(|| Step::Weighed { function, draw: Draw::Client, members: sums.clone() });
+            return Choice::Weighted { draw: Draw::Client, members: sums };
+        }
+        self.fallback = true;
+        let allowed = self.allowed(targets);
+        let excluded = targets.len() - allowed.len();
+        self.note(|| Step::FellBack { function, group: 0, backup: Selector::Random, members: members(&allowed), excluded });
+        self.select(Selector::Random, &allowed, Metric::default())
+    }
+
+    /// What a selector makes of candidates. No candidates: an empty answer.
+    fn select(&self, selector: Selector, targets: &[Target], metric: Metric) -> Choice {
+        let drawn = |draw| Choice::One { draw, members: members(targets) };
+        match selector {
+            _ if targets.is_empty() => Choice::Every([].into()),
+            Selector::Random => drawn(Draw::Chance),
+            Selector::Hashed => drawn(Draw::Client),
+            Selector::All => Choice::Every(members(targets)),
+            Selector::Empty => Choice::Every([].into()),
+            Selector::First => Choice::Every(members(&targets[..1])),
+            Selector::Closest(count) => self.closest(targets.iter().map(Target::candidate), count.into(), metric),
+            Selector::WRandom => Choice::Weighted { draw: Draw::Chance, members: sums(targets) },
+            Selector::WHashed => Choice::Weighted { draw: Draw::Client, members: sums(targets) },
+            Selector::NameHashed => Choice::Weighted { draw: Draw::Name, members: sums(targets) },
+            Selector::CHashed => Choice::Rendezvous(
+                targets.iter().map(|target| Contender::new(target.member, self.text(target.member), target.weight)).collect(),
+            ),
+        }
+    }
+
+    fn text(&self, member: u16) -> &str {
+        self.members.get(usize::from(member)).map_or("", |text| text)
     }
 
     fn fail(&mut self, function: Function, reason: FailReason) -> Choice {
-        self.note(|| Step::Failed { function, reason });
+        self.note(|| Step::Failed { function: Some(function), reason });
         Choice::Fail(reason)
     }
 
@@ -240,15 +354,23 @@ impl Walk<'_> {
     }
 }
 
-/// What a selector makes of candidates. No candidates: an empty answer.
-fn select(selector: Selector, members: Box<[u16]>) -> Choice {
-    match selector {
-        _ if members.is_empty() => Choice::Every(members),
-        Selector::Random => Choice::One { draw: Draw::Chance, members },
-        Selector::Hashed => Choice::One { draw: Draw::Client, members },
-        Selector::All => Choice::Every(members),
-        Selector::Empty => Choice::Every([].into()),
-    }
+fn members(targets: &[Target]) -> Box<[u16]> {
+    targets.iter().map(|target| target.member).collect()
+}
+
+fn available<'t>(targets: &'t [Target], seen: &'t [Consulted]) -> impl Iterator<Item = Target> + 't {
+    targets.iter().zip(seen).filter(|(_, seen)| seen.status.is_available()).map(|(target, _)| *target)
+}
+
+/// Running sums of the weights, in the order in which the weighted pickers walk a list. Loading saw to it that they fit.
+fn sums(targets: &[Target]) -> Box<[(u32, u16)]> {
+    let mut sum = 0u32;
+    let add = |at: usize| {
+        sum = sum.saturating_add(targets[at].weight);
+        (sum, targets[at].member)
+    };
+    let keys: Vec<i64> = (1..).take(targets.len()).collect();
+    walk_order(&keys).into_iter().map(add).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use socket2::Socket;
@@ -115,7 +115,7 @@ impl Batch {
     }
 
     /// Calls `answer(client, request, reply buffer)` for each datagram; it returns the reply's length, 0 for none.
-    pub(super) fn answer(&mut self, mut answer: impl FnMut(IpAddr, &[u8], &mut [u8]) -> usize) {
+    pub(super) fn answer(&mut self, mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> usize) {
         for exchange in &mut self.exchanges[..self.received] {
             let request = &exchange.request[..exchange.request_len];
             exchange.reply_len = match peer_address(&exchange.peer) {
@@ -161,17 +161,17 @@ fn nothing_yet(error: io::Error) -> io::Result<usize> {
     }
 }
 
-fn peer_address(peer: &libc::sockaddr_storage) -> Option<IpAddr> {
+fn peer_address(peer: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match i32::from(peer.ss_family) {
         libc::AF_INET => {
             // SAFETY: sockaddr_storage is large and aligned enough for any address, and its family says which it is.
             let peer = unsafe { &*std::ptr::from_ref(peer).cast::<libc::sockaddr_in>() };
-            Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(peer.sin_addr.s_addr))))
+            Some(SocketAddr::new(Ipv4Addr::from_bits(u32::from_be(peer.sin_addr.s_addr)).into(), u16::from_be(peer.sin_port)))
         }
         libc::AF_INET6 => {
             // SAFETY: as above.
             let peer = unsafe { &*std::ptr::from_ref(peer).cast::<libc::sockaddr_in6>() };
-            Some(IpAddr::V6(Ipv6Addr::from(peer.sin6_addr.s6_addr)))
+            Some(SocketAddr::new(Ipv6Addr::from(peer.sin6_addr.s6_addr).into(), u16::from_be(peer.sin6_port)))
         }
         _ => None,
     }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::ready;
@@ -46,12 +46,13 @@ impl Desk {
     /// Calls `take` with the reply to `request`; `None` where it gets none.
     pub(super) fn answer<T>(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         (client, transport): (IpAddr, Transport),
         request: &[u8],
         take: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let ctx = Ctx { client, transport, now: clock::now() };
+        let (client, local) = (SocketAddr::new(client, 0), SocketAddr::from(([127, 0, 0, 1], 53)));
+        let ctx = Ctx { client, local, transport, now: clock::now() };
         let reply = &mut *self.reply.borrow_mut();
         match respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {
             Response::Reply(len) => reply.get(..len).map(take),

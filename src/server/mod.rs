@@ -200,18 +200,19 @@ impl Server {
         let shared = Shared { published, proxies, counters, connections };
         let mut server = Self { stop: Arc::default(), tcp_stop, threads: Vec::new(), addresses: sockets.addresses };
         let mut slots = 0..;
-        let mut worker = || Worker::new(slots.next().unwrap_or(usize::MAX), seed.fork());
+        // A worker stays on its thread, on which it is made: its VM cannot be sent.
+        let mut seat = || (slots.next().unwrap_or(usize::MAX), seed.fork());
         for socket in sockets.udp {
-            let (worker, stop, shared) = (worker(), Arc::clone(&server.stop), shared.clone());
-            server.spawn("dns-udp", move || udp::run(&socket, worker, &shared, &stop))?;
+            let ((slot, random), stop, shared) = (seat(), Arc::clone(&server.stop), shared.clone());
+            server.spawn("dns-udp", move || udp::run(&socket, Worker::new(slot, random), &shared, &stop))?;
         }
         for listeners in tcp {
-            let (worker, shared) = (worker(), shared.clone());
-            server.spawn("dns-tcp", move || tcp::run(listeners, worker, shared))?;
+            let ((slot, random), shared) = (seat(), shared.clone());
+            server.spawn("dns-tcp", move || tcp::run(listeners, Worker::new(slot, random), shared))?;
         }
         if let Some(handshakes) = handshakes.filter(|_| !sockets.quic.is_empty()) {
-            let (worker, shared) = (worker(), shared.clone());
-            server.spawn("dns-quic", move || doq::run(sockets.quic, worker, &handshakes.doq, &shared))?;
+            let ((slot, random), shared) = (seat(), shared.clone());
+            server.spawn("dns-quic", move || doq::run(sockets.quic, Worker::new(slot, random), &handshakes.doq, &shared))?;
         }
         Ok(server)
     }

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -76,7 +77,7 @@ async fn answer_all(
 }
 
 /// Appends the framed reply to `output`; whether there is one.
-fn answer(desk: &Desk, snapshot: &Snapshot, asker: Asker, request: &[u8], output: &mut Vec<u8>) -> bool {
+fn answer(desk: &Desk, snapshot: &Arc<Snapshot>, asker: Asker, request: &[u8], output: &mut Vec<u8>) -> bool {
     let append = |reply: &[u8]| {
         output.extend_from_slice(&(reply.len() as u16).to_be_bytes());
         output.extend_from_slice(reply);

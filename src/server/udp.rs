@@ -1,6 +1,6 @@
 //! One UDP socket, one thread: receive a batch, answer it from one snapshot, send it.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,16 +19,17 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 /// Answers until `stop`. A panic would be a defect; it costs the batch in hand, is logged, and the thread goes on.
 pub(super) fn run(socket: &UdpSocket, mut worker: Worker, shared: &Shared, stop: &AtomicBool) {
     let mut batch = Batch::new();
+    let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 53)));
     let mut reader = shared.published.reader();
     let mut complaint = Complaint::default();
     while !stop.load(Ordering::Relaxed) {
-        let turn = || turn(socket, &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::ForOne);
+        let turn = || turn((socket, local), &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::ForOne);
         if catch_unwind(AssertUnwindSafe(turn)).is_err() {
             tracing::error!("a UDP worker panicked and goes on");
         }
     }
     for _ in 0..LAST_BATCHES {
-        if turn(socket, &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::No) == 0 {
+        if turn((socket, local), &mut batch, &mut worker, &mut reader, shared, &mut complaint, Wait::No) == 0 {
             break;
         }
     }
@@ -36,7 +37,7 @@ pub(super) fn run(socket: &UdpSocket, mut worker: Worker, shared: &Shared, stop:
 
 /// One batch; how many datagrams it had.
 fn turn(
-    socket: &UdpSocket,
+    (socket, local): (&UdpSocket, SocketAddr),
     batch: &mut Batch,
     worker: &mut Worker,
     reader: &mut Reader,
@@ -59,7 +60,7 @@ fn turn(
         let now = clock::now();
         batch.answer(|peer, datagram, reply| {
             let Some((client, request)) = unwrapped(shared, peer, datagram) else { return 0 };
-            let ctx = Ctx { client, transport: Transport::Udp, now };
+            let ctx = Ctx { client, local, transport: Transport::Udp, now };
             match respond(snapshot, worker, &ctx, request, reply) {
                 Response::Reply(len) => len,
                 Response::Drop => 0,
@@ -71,10 +72,10 @@ fn turn(
 }
 
 /// The client, and its message without the header that a proxy puts before it.
-fn unwrapped<'d>(shared: &Shared, peer: IpAddr, datagram: &'d [u8]) -> Option<(IpAddr, &'d [u8])> {
-    if !shared.is_proxy(peer) {
+fn unwrapped<'d>(shared: &Shared, peer: SocketAddr, datagram: &'d [u8]) -> Option<(SocketAddr, &'d [u8])> {
+    if !shared.is_proxy(peer.ip()) {
         return Some((peer, datagram));
     }
-    let unwrapped = proxy::datagram(datagram, peer);
+    let unwrapped = proxy::datagram(datagram, peer.ip()).map(|(client, rest)| (SocketAddr::new(client, 0), rest));
     unwrapped.inspect_err(|_| shared.counters.bad_proxy_datagram()).ok()
 }

@@ -1,14 +1,20 @@
 //! What a check is: a probe definition on a target, and how its results are judged.
 //!
-//! Identity holds only what changes the probe's result (DESIGN "Data shapes"): kind, address, port, request,
-//! expectation and time limit. Not the interval, thresholds or source address: two records that ask the same
-//! question of the same target share one probe, at the shorter of their intervals, and each judges the results by
-//! its own thresholds.
+//! Identity holds only what changes the probe's result (DESIGN "Data shapes"): kind, address, port, the way there (a
+//! source address picks the route, where one is given), request, expectation and time limit. Not the interval or
+//! thresholds: two records that ask the same question of the same target share one probe, at the shorter of their
+//! intervals, and each judges the results by its own thresholds.
+//!
+//! What a request carries in headers and body may be secret: identity holds digests of it, and nothing shows it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue, Method};
+use regex::bytes::{Regex, RegexBuilder};
 use sha2::{Digest, Sha256};
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
@@ -27,10 +33,13 @@ impl CheckId {
 /// The closed definition of one probe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckSpec {
-    /// The address that is probed, and that is up or down.
-    pub address: IpAddr,
+    /// The address that is probed, and that is up or down; `None` where the URL's host is looked up at each probe
+    /// (checks of URLs only).
+    pub address: Option<IpAddr>,
     /// The port.
     pub port: u16,
+    /// The address of this host that probes come from; `None`: as the system routes.
+    pub source: Option<IpAddr>,
     /// What is done there.
     pub kind: CheckKind,
     /// The time limit of the whole exchange.
@@ -42,8 +51,8 @@ pub struct CheckSpec {
 pub enum CheckKind {
     /// A TCP connection is accepted; nothing is sent.
     Tcp,
-    /// An HTTP or HTTPS GET is answered as expected.
-    Http(HttpCheck),
+    /// An HTTP or HTTPS request is answered as expected. Shared by all targets that are asked the same.
+    Http(Arc<HttpCheck>),
 }
 
 /// An HTTP(S) request and what is expected of its answer.
@@ -51,16 +60,83 @@ pub enum CheckKind {
 pub struct HttpCheck {
     /// Plain or over TLS.
     pub scheme: Scheme,
-    /// The URL's host: Host header and SNI. The connection goes to the check's address whatever it says.
+    /// The URL's host: Host header and SNI. Where the check has an address, the connection goes there whatever it says.
     pub host: Box<str>,
     /// Path and query, beginning with `/`.
     pub path: Box<str>,
+    /// What is asked for.
+    pub method: Method,
     /// The User-Agent header.
     pub user_agent: Box<str>,
+    /// More headers, which replace what would be sent otherwise. Their values are marked as sensitive.
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
+    /// What is sent after the headers; empty: nothing.
+    pub content: Content,
+    /// Whether a certificate must be valid for the host, by the system's trust store; else any certificate will do.
+    pub verify: bool,
     /// The status of the final answer, after redirects.
     pub status: u16,
     /// A substring that the body must contain, case-sensitive.
     pub body: Option<Box<str>>,
+    /// A pattern that must match somewhere in the body.
+    pub pattern: Option<Pattern>,
+    /// Octets of the body that are read; the rest is neither waited for nor looked at.
+    pub limit: Option<u32>,
+    /// Whether the number at the front of the body is the target's weight.
+    pub weighs: bool,
+}
+
+/// The body of a request. It is not shown: it may hold a secret.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Content(pub Box<str>);
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} octets", self.0.len())
+    }
+}
+
+/// A regular expression. Two are equal where their texts are.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+/// Most octets of a compiled [`Pattern`]: what one takes to run is bounded by this times the text's length.
+const PATTERN_MAX: usize = 64 << 10;
+
+impl Pattern {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people; also where it is sound and too large.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        RegexBuilder::new(text).size_limit(PATTERN_MAX).dfa_size_limit(PATTERN_MAX).build().map(Self)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it matches somewhere in `text`. Linear in its length.
+    #[must_use]
+    pub fn matches(&self, text: &[u8]) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
 }
 
 /// The URL schemes of an [`HttpCheck`].
@@ -68,7 +144,7 @@ pub struct HttpCheck {
 pub enum Scheme {
     /// `http`, by default on port 80.
     Http,
-    /// `https`, by default on port 443. Certificates are not verified, as PowerDNS does not.
+    /// `https`, by default on port 443.
     Https,
 }
 
@@ -93,6 +169,26 @@ impl Scheme {
 }
 
 impl HttpCheck {
+    /// A GET that is answered with status 200: what a check is where nothing else is said.
+    #[must_use]
+    pub fn get(scheme: Scheme, host: &str, path: &str) -> Self {
+        Self {
+            scheme,
+            host: host.into(),
+            path: path.into(),
+            method: Method::GET,
+            user_agent: "PowerDNS Authoritative Server".into(),
+            headers: [].into(),
+            content: Content::default(),
+            verify: false,
+            status: 200,
+            body: None,
+            pattern: None,
+            limit: None,
+            weighs: false,
+        }
+    }
+
     /// The URL that is asked for, `port` being the check's.
     #[must_use]
     pub fn url(&self, port: u16) -> String {
@@ -103,35 +199,106 @@ impl HttpCheck {
             format!("{scheme}://{}:{port}{}", self.host, self.path)
         }
     }
+
+    /// What the canonical text says of everything that is not as in [`HttpCheck::get`].
+    fn canonical_extras(&self) -> String {
+        let mut text = String::new();
+        let mut add = |extra: String| text += &extra;
+        if let Some(body) = &self.body {
+            add(format!(" body={body:?}"));
+        }
+        if let Some(pattern) = &self.pattern {
+            add(format!(" pattern={:?}", pattern.as_str()));
+        }
+        if self.method != Method::GET {
+            add(format!(" method={}", self.method));
+        }
+        if !self.headers.is_empty() {
+            let lines = self.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"]);
+            add(format!(" headers={}", digest(lines)));
+        }
+        if !self.content.0.is_empty() {
+            add(format!(" content={}", digest([self.content.0.as_bytes()])));
+        }
+        if let Some(limit) = self.limit {
+            add(format!(" limit={limit}"));
+        }
+        if self.verify {
+            add(" verify".to_owned());
+        }
+        if self.weighs {
+            add(" weighs".to_owned());
+        }
+        text
+    }
+}
+
+/// The first 128 bits of SHA-256 in hexadecimal.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> CheckKey {
+    let mut hash = Sha256::new();
+    parts.into_iter().for_each(|part| hash.update(part));
+    let hash = hash.finalize();
+    let (head, _) = hash.split_first_chunk::<16>().expect("SHA-256 gives 32 octets");
+    CheckKey(u128::from_be_bytes(*head))
 }
 
 impl CheckSpec {
-    /// Where the probe connects to.
+    /// Where the probe connects to; `None` where that is looked up.
     #[must_use]
-    pub const fn socket_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address, self.port)
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        self.address.map(|address| SocketAddr::new(address, self.port))
+    }
+
+    /// Where the probe connects to, for people: `address:port`, or `host:port` where the host is looked up.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match (self.socket_address(), &self.kind) {
+            (Some(to), _) => to.to_string(),
+            (None, CheckKind::Http(http)) => format!("{}:{}", http.host, self.port),
+            (None, CheckKind::Tcp) => format!("port {}", self.port),
+        }
+    }
+
+    /// The address that the definition names: the check's, or the URL's host where that is an address itself. `None`
+    /// where only a look-up tells.
+    #[must_use]
+    pub fn named_address(&self) -> Option<IpAddr> {
+        self.address.or_else(|| match &self.kind {
+            CheckKind::Http(http) => http.host.trim_matches(['[', ']']).parse().ok(),
+            CheckKind::Tcp => None,
+        })
+    }
+
+    /// Whether both are probes of the same target: of one address, or of one name.
+    #[must_use]
+    pub fn same_target(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (CheckKind::Http(one), CheckKind::Http(two)) if self.address.is_none() => {
+                other.address.is_none() && one.host == two.host
+            }
+            _ => self.address == other.address,
+        }
     }
 
     /// The identity of this probe.
     #[must_use]
     pub fn key(&self) -> CheckKey {
-        let digest = Sha256::digest(self.canonical().as_bytes());
-        let (head, _) = digest.split_first_chunk::<16>().expect("SHA-256 gives 32 octets");
-        CheckKey(u128::from_be_bytes(*head))
+        digest([self.canonical().as_bytes()])
     }
 
     /// The canonical text that the key is the hash of: the same on every node and in every release. Every field is
     /// delimited so that no two probes share a text.
     #[must_use]
     pub fn canonical(&self) -> String {
-        let to = self.socket_address();
+        let to = self.socket_address().map_or_else(|| "by-name".to_owned(), |to| to.to_string());
         let timeout = self.timeout.as_millis();
+        let from = self.source.map(|source| format!(" from={source}")).unwrap_or_default();
         match &self.kind {
-            CheckKind::Tcp => format!("tcp {to} timeout={timeout}ms"),
+            CheckKind::Tcp => format!("tcp {to} timeout={timeout}ms{from}"),
             CheckKind::Http(http) => {
-                let body = http.body.as_deref().map(|text| format!(" body={text:?}")).unwrap_or_default();
                 let (url, status, agent) = (http.url(self.port), http.status, &http.user_agent);
-                format!("http {to} timeout={timeout}ms url={url:?} status={status} agent={agent:?}{body}")
+                let extras = http.canonical_extras();
+                format!("http {to} timeout={timeout}ms url={url:?} status={status} agent={agent:?}{extras}{from}")
             }
         }
     }
@@ -150,15 +317,32 @@ impl CheckSpec {
 impl fmt::Display for CheckSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            CheckKind::Tcp => write!(f, "tcp {}", self.socket_address()),
+            CheckKind::Tcp => write!(f, "tcp {}", self.target())?,
             CheckKind::Http(http) => {
-                write!(f, "{} at {}", http.url(self.port), self.address)?;
-                if http.status != 200 {
-                    write!(f, ", status {}", http.status)?;
+                if http.method != Method::GET {
+                    write!(f, "{} ", http.method)?;
                 }
-                http.body.as_ref().map_or(Ok(()), |text| write!(f, ", body with {text:?}"))
+                f.write_str(&http.url(self.port))?;
+                self.address.map_or(Ok(()), |address| write!(f, " at {address}"))?;
+                http.expectation(f)?;
             }
         }
+        self.source.map_or(Ok(()), |source| write!(f, ", from {source}"))
+    }
+}
+
+impl HttpCheck {
+    fn expectation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status != 200 {
+            write!(f, ", status {}", self.status)?;
+        }
+        if let Some(text) = &self.body {
+            write!(f, ", body with {text:?}")?;
+        }
+        if let Some(pattern) = &self.pattern {
+            write!(f, ", body matching {:?}", pattern.as_str())?;
+        }
+        f.write_str(if self.verify { ", certificate verified" } else { "" })
     }
 }
 
@@ -204,15 +388,20 @@ mod tests {
     use super::*;
 
     fn http(host: &str, path: &str) -> CheckSpec {
-        let kind = CheckKind::Http(HttpCheck {
-            scheme: Scheme::Http,
-            host: host.into(),
-            path: path.into(),
-            user_agent: "PowerDNS Authoritative Server".into(),
-            status: 200,
-            body: None,
-        });
-        CheckSpec { address: [192, 0, 2, 1].into(), port: 80, kind, timeout: Duration::from_secs(2) }
+        changed(host, path, |_| {})
+    }
+
+    fn changed(host: &str, path: &str, change: impl FnOnce(&mut HttpCheck)) -> CheckSpec {
+        let mut check = HttpCheck::get(Scheme::Http, host, path);
+        change(&mut check);
+        let (address, timeout) = (Some([192, 0, 2, 1].into()), Duration::from_secs(2));
+        CheckSpec { address, port: 80, source: None, kind: CheckKind::Http(Arc::new(check)), timeout }
+    }
+
+    fn header(name: &'static str, value: &'static str) -> Box<[(HeaderName, HeaderValue)]> {
+        let mut value = HeaderValue::from_static(value);
+        value.set_sensitive(true);
+        [(HeaderName::from_static(name), value)].into()
     }
 
     #[test]
@@ -228,17 +417,60 @@ mod tests {
     #[test]
     fn whatever_changes_the_result_changes_the_key() {
         let base = http("www.example.com", "/");
+        let with = |change: fn(&mut HttpCheck)| changed("www.example.com", "/", change);
         let variants = [
-            CheckSpec { address: [192, 0, 2, 2].into(), ..base.clone() },
+            CheckSpec { address: Some([192, 0, 2, 2].into()), ..base.clone() },
+            CheckSpec { address: None, ..base.clone() },
             CheckSpec { port: 81, ..base.clone() },
+            CheckSpec { source: Some([192, 0, 2, 9].into()), ..base.clone() },
             CheckSpec { kind: CheckKind::Tcp, ..base.clone() },
             CheckSpec { timeout: Duration::from_secs(3), ..base.clone() },
             http("www.example.org", "/"),
             http("www.example.com", "/x"),
             http("www.example.com", "/\" status=200"),
+            with(|check| check.method = Method::HEAD),
+            with(|check| check.headers = header("x-a", "b")),
+            with(|check| check.headers = header("x-a", "c")),
+            with(|check| check.content = Content("x".into())),
+            with(|check| check.verify = true),
+            with(|check| check.status = 204),
+            with(|check| check.body = Some("x".into())),
+            with(|check| check.pattern = Pattern::new("x").ok()),
+            with(|check| check.limit = Some(1)),
+            with(|check| check.weighs = true),
         ];
-        for variant in &variants {
-            assert_ne!(variant.key(), base.key(), "{}", variant.canonical());
+        let keys: std::collections::BTreeSet<_> = variants.iter().chain([&base]).map(CheckSpec::key).collect();
+        assert_eq!(keys.len(), variants.len() + 1);
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        let spec = changed("www.example.com", "/", |check| {
+            check.headers = header("authorization", "Bearer hush");
+            check.content = Content("hush".into());
+        });
+        for shown in [spec.canonical(), spec.to_string(), spec.definition(), format!("{spec:?}")] {
+            assert!(!shown.contains("hush"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_target_is_an_address_or_a_name() {
+        let pinned = http("www.example.com", "/");
+        let named = |host: &str| CheckSpec { address: None, ..http(host, "/") };
+        assert_eq!((pinned.target().as_str(), named("x.test").target().as_str()), ("192.0.2.1:80", "x.test:80"));
+        assert!(pinned.same_target(&CheckSpec { kind: CheckKind::Tcp, port: 1, ..pinned.clone() }));
+        assert!(!pinned.same_target(&named("www.example.com")) && !named("www.example.com").same_target(&pinned));
+        assert!(named("x.test").same_target(&named("x.test")) && !named("x.test").same_target(&named("y.test")));
+        let addresses = [named("x.test"), named("192.0.2.7"), named("[2001:db8::7]"), pinned].map(|spec| spec.named_address());
+        let wanted = ["192.0.2.7", "2001:db8::7", "192.0.2.1"].map(|address| address.parse().ok());
+        assert_eq!(addresses, [None, wanted[0], wanted[1], wanted[2]]);
+    }
+
+    #[test]
+    fn patterns_are_bounded() {
+        assert!(Pattern::new("^ok: [0-9]+$").unwrap().matches(b"ok: 12"));
+        assert!(Pattern::new("(").is_err());
+        assert!(Pattern::new(r"\w{1000}").is_err(), "too large");
     }
 }

@@ -13,7 +13,7 @@ mod outcome;
 mod status;
 mod table;
 
-pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, HttpCheck, Judgement, Scheme};
+pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Content, HttpCheck, Judgement, Pattern, Scheme};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

@@ -7,11 +7,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The target answered as expected.
-    Pass,
+    Pass {
+        /// The weight that it gave itself; 0: it was not asked for one.
+        weight: u32,
+    },
     /// The target did not answer as expected.
     Fail(Failure),
     /// The probe says nothing about the target.
     Inconclusive(Inconclusive),
+}
+
+impl Outcome {
+    /// The target answered as expected, and was not asked for a weight.
+    pub const PASS: Self = Self::Pass { weight: 0 };
 }
 
 /// How a target failed its probe.
@@ -46,6 +54,12 @@ pub enum Failure {
     /// The body lacks the expected text.
     #[error("the body lacks the expected text")]
     Body,
+    /// The body does not match the expected pattern.
+    #[error("the body does not match the pattern")]
+    Pattern,
+    /// The URL's host name does not exist, or leads where no probe may go.
+    #[error("bad host name: {0}")]
+    Name(Box<str>),
     /// Redirects beyond the limit, or one that leads nowhere.
     #[error("bad redirect: {0}")]
     Redirect(Box<str>),
@@ -64,6 +78,8 @@ impl Failure {
             Self::Protocol(_) => "protocol",
             Self::Status { .. } => "status",
             Self::Body => "body",
+            Self::Pattern => "pattern",
+            Self::Name(_) => "name",
             Self::Redirect(_) => "redirect",
         }
     }
@@ -74,11 +90,15 @@ impl Failure {
 pub enum Inconclusive {
     /// No file descriptor, buffer or port left (EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL).
     Resources,
+    /// The address that the probe is to come from is not this host's.
+    NoSource,
+    /// The trust store, by which a certificate is to be verified, cannot be read or is empty.
+    NoTrust,
     /// The system forbids it (EPERM, EACCES: a local firewall).
     Forbidden,
     /// No route from here (ENETUNREACH and the like by our own routing table).
     NoRoute,
-    /// A name in a redirect did not resolve.
+    /// A host name did not resolve.
     Unresolved,
     /// Our process was paused while the probe ran.
     Paused,
@@ -88,13 +108,24 @@ pub enum Inconclusive {
 
 impl Inconclusive {
     /// Every variant, for metrics that must list them.
-    pub const ALL: [Self; 6] = [Self::Resources, Self::Forbidden, Self::NoRoute, Self::Unresolved, Self::Paused, Self::Internal];
+    pub const ALL: [Self; 8] = [
+        Self::Resources,
+        Self::NoSource,
+        Self::NoTrust,
+        Self::Forbidden,
+        Self::NoRoute,
+        Self::Unresolved,
+        Self::Paused,
+        Self::Internal,
+    ];
 
     /// A short, stable name for metrics and JSON.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Resources => "resources",
+            Self::NoSource => "no_source",
+            Self::NoTrust => "no_trust",
             Self::Forbidden => "forbidden",
             Self::NoRoute => "no_route",
             Self::Unresolved => "unresolved",
@@ -108,9 +139,11 @@ impl fmt::Display for Inconclusive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resources => "this host ran out of descriptors, buffers or ports",
+            Self::NoSource => "the source address is not this host's",
+            Self::NoTrust => "this host's trust store holds no certificate that can be read",
             Self::Forbidden => "this host's own rules forbid the connection",
             Self::NoRoute => "this host has no route to the target",
-            Self::Unresolved => "a redirect's host name did not resolve",
+            Self::Unresolved => "a host name did not resolve",
             Self::Paused => "this process was paused during the probe",
             Self::Internal => "the probe did not run to its end, which is a defect of leeward",
         })
@@ -120,7 +153,8 @@ impl fmt::Display for Inconclusive {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pass => f.write_str("pass"),
+            Self::Pass { weight: 0 } => f.write_str("pass"),
+            Self::Pass { weight } => write!(f, "pass, weight {weight}"),
             Self::Fail(failure) => write!(f, "fail: {failure}"),
             Self::Inconclusive(reason) => write!(f, "inconclusive: {reason}"),
         }

@@ -72,8 +72,9 @@ impl fmt::Display for Basis {
 /// What we believe about one check.
 ///
 /// Beliefs about several checks that must all hold (a target with two checks, a site with many targets) combine by
-/// [`Status::and`]: the worst value, the weakest basis, drained if either is, the lower weight, the earlier possible
-/// change. Each field is the minimum of a total order (drain: the maximum), so `and` is commutative, associative and
+/// [`Status::and`]: the worst value, the weakest basis, drained if either is, the lower weight, the lower of the reported
+/// weights (none is the highest), the earlier possible change. Each field is the minimum of a total order (drain: the
+/// maximum), so `and` is commutative, associative and
 /// idempotent, and [`Status::SOUND`] is its neutral element; the tests say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
@@ -85,6 +86,8 @@ pub struct Status {
     pub drain: bool,
     /// Share of its configured weight that the target should get, in 1/256 (256 = all).
     pub weight: u16,
+    /// The weight that an up target gave itself; 0: none was asked for, or the target is not up.
+    pub reported: u32,
     /// Seconds from the last result until the value could change at the earliest, for TTLs that fall when a change
     /// is near.
     pub earliest_change: u32,
@@ -92,10 +95,12 @@ pub struct Status {
 
 impl Status {
     /// Nothing is known yet.
-    pub const NEVER: Self = Self { value: Value::Unknown, basis: Basis::Never, drain: false, weight: 256, earliest_change: 0 };
+    pub const NEVER: Self =
+        Self { value: Value::Unknown, basis: Basis::Never, drain: false, weight: 256, reported: 0, earliest_change: 0 };
 
     /// The neutral element of [`Status::and`].
-    pub const SOUND: Self = Self { value: Value::Up, basis: Basis::Forced, drain: false, weight: 256, earliest_change: u32::MAX };
+    pub const SOUND: Self =
+        Self { value: Value::Up, basis: Basis::Forced, drain: false, weight: 256, reported: 0, earliest_change: u32::MAX };
 
     /// Whether the target may be handed out: up and not drained.
     #[must_use]
@@ -117,8 +122,18 @@ impl Status {
             basis: self.basis.min(other.basis),
             drain: self.drain | other.drain,
             weight: self.weight.min(other.weight),
+            reported: lower_reported(self.reported, other.reported),
             earliest_change: self.earliest_change.min(other.earliest_change),
         }
+    }
+}
+
+/// The lower of two reported weights; 0, none, is above all.
+const fn lower_reported(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, weight) | (weight, 0) => weight,
+        _ if one < other => one,
+        _ => other,
     }
 }
 
@@ -130,8 +145,16 @@ mod tests {
     fn any_status() -> impl Strategy<Value = Status> {
         let value = prop_oneof![Just(Value::Down), Just(Value::Unknown), Just(Value::Up)];
         let basis = prop_oneof![Just(Basis::Never), Just(Basis::Held), Just(Basis::Measured), Just(Basis::Forced)];
-        (value, basis, any::<bool>(), 0u16..=256, any::<u32>())
-            .prop_map(|(value, basis, drain, weight, earliest_change)| Status { value, basis, drain, weight, earliest_change })
+        (value, basis, any::<bool>(), 0u16..=256, 0u32..4, any::<u32>()).prop_map(
+            |(value, basis, drain, weight, reported, earliest_change)| Status {
+                value,
+                basis,
+                drain,
+                weight,
+                reported,
+                earliest_change,
+            },
+        )
     }
 
     proptest! {

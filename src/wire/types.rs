@@ -21,6 +21,11 @@ macro_rules! record_types {
             pub const fn mnemonic(self) -> Option<&'static str> {
                 match self.0 { $($number => Some($mnemonic),)* _ => None }
             }
+
+            /// Every mnemonic and its type.
+            pub fn mnemonics() -> impl Iterator<Item = (&'static str, Self)> {
+                MNEMONICS.iter().map(|&(mnemonic, number)| (mnemonic, Self(number)))
+            }
         }
 
         const MNEMONICS: &[(&str, u16)] = &[$(($mnemonic, $number),)*];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::LIST_MAX;
 use super::super::number;
-use super::super::parser::{Expr, Field, Kind};
+use super::super::syntax::{Expr, Field, Kind};
 use super::Lowering;
 
 /// A table's entries by ascending key.
@@ -32,8 +32,8 @@ impl Lowering<'_> {
         let Kind::Table(fields) = &expression.kind else { return self.misplaced(expression, role, "a table") };
         let entries = self.entries(fields, role)?;
         if entries.keyed && !entries.is_sequence() {
-            let message = format!("{role} with keys other than 1 to {} is not in this release", entries.items.len());
-            return self.error(expression.offset, message, "write a plain list, without keys");
+            let message = format!("{role} has other keys than 1 to {}: it is walked by rising key", entries.items.len());
+            self.warn(expression.offset, message, "write a plain list, without keys: Lua's own order is not defined");
         }
         Some(entries)
     }

@@ -1,20 +1,28 @@
-//! Expression tree → plan: meaning, checked as a whole.
+//! Syntax tree → program: meaning, checked as a whole.
 //!
-//! Every part of a call is lowered before the first failure is acted on, so that one pass reports everything: all bad
-//! members, options and weights. A method that returns `None` has reported why.
+//! Three forms are tried in turn (`form`): the program is one call of constant structure; statements and expressions that
+//! are evaluated natively (`body`); a Luau chunk (`script`). Whatever the form, each call of constant structure becomes a
+//! piece, checked here. Every part of a call is lowered before the first failure is acted on, so that one pass reports
+//! everything: all bad members, options and weights. A method that returns `None` has reported why.
 //!
-//! `list` reads tables, `options` the options of checked functions, `checked` lowers `ifportup` and `ifurlup`,
-//! `pick` the pickers, `view` views; `names` knows what functions exist elsewhere.
+//! `constant` says what is constant; `list` reads tables, `options` the options of checked functions and `probing` those of
+//! the probe, `checked` lowers the health-gated functions, `pick` the pickers, `place` tests and distances, `view` views;
+//! `names` knows what functions exist elsewhere.
 
+mod body;
 mod checked;
+mod constant;
+mod form;
 mod list;
 mod names;
 mod options;
-mod order;
 mod pick;
+mod place;
+mod probing;
+mod script;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -22,15 +30,38 @@ use super::MEMBERS_MAX;
 use super::compile::Defaults;
 use super::finding::Finding;
 use super::number;
-use super::parser::{Expr, Kind};
-use super::plan::{Function, List, Picker, Plan, Program};
+use super::plan::{Function, Gives, List, Picker, Piece, Plan, Test};
+use super::syntax::{Expr, Kind};
+use super::value::Value;
+use crate::geo::Attribute;
 use crate::target::{CheckRequest, CheckSpec, Judgement};
 
-/// The program that `expression` means; what is wrong with it goes to `findings`.
-pub(super) fn lower(expression: &Expr, defaults: &Defaults, findings: &mut Vec<Finding>) -> Option<Program> {
-    let mut lowering = Lowering { defaults, findings, members: Interner::default(), checks: Interner::default() };
-    let plan = lowering.program(expression)?;
-    Some(Program { members: lowering.members.items.into(), checks: lowering.checks.into_requests(), plan })
+pub use form::Settings;
+pub(super) use form::{lower, lower_snippet};
+
+/// A call of constant structure, lowered by itself.
+pub(super) enum Lowered {
+    /// Something to settle and pick from: the texts and the checks that it is numbered by.
+    Piece { piece: Piece, members: Box<[Box<str>]>, checks: Box<[CheckRequest]> },
+    /// Something that is true or false of a client.
+    Test(Test),
+}
+
+/// Lowers a call whose arguments are known only now.
+pub(super) fn lower_call(
+    function: Function,
+    arguments: &[Value],
+    defaults: &Defaults,
+    findings: &mut Vec<Finding>,
+) -> Option<Lowered> {
+    let mut lowering = Lowering::new(defaults, findings);
+    let arguments: Vec<Expr> = arguments.iter().map(constant::expression).collect();
+    let call = Call { function, offset: 0, arguments: &arguments };
+    if function.gives() == Gives::Boolean {
+        return lowering.test(call).map(Lowered::Test);
+    }
+    let piece = lowering.piece(call)?;
+    Some(Lowered::Piece { piece, members: lowering.members.items.into(), checks: lowering.checks.into_requests() })
 }
 
 struct Lowering<'a> {
@@ -38,6 +69,7 @@ struct Lowering<'a> {
     findings: &'a mut Vec<Finding>,
     members: Interner<Box<str>>,
     checks: Interner<Asked>,
+    functions: BTreeSet<&'static str>,
 }
 
 /// A [`CheckRequest`] that can be hashed.
@@ -51,39 +83,74 @@ struct Call<'e> {
     arguments: &'e [Expr],
 }
 
-impl Lowering<'_> {
-    /// What a program may be: text, a table of texts, a call.
-    fn program(&mut self, expression: &Expr) -> Option<Plan> {
-        match &expression.kind {
-            Kind::Text(_) | Kind::Number(_) => Some(Plan::Constant([self.member(expression, "the answer")?].into())),
+/// The function and the arguments of a call of something by its name.
+fn called(expression: &Expr) -> Option<(&str, &[Expr])> {
+    let Kind::Call { callee, arguments } = &expression.kind else { return None };
+    match &callee.kind {
+        Kind::Variable(name) => Some((name, arguments)),
+        _ => None,
+    }
+}
+
+impl<'a> Lowering<'a> {
+    fn new(defaults: &'a Defaults, findings: &'a mut Vec<Finding>) -> Self {
+        Self { defaults, findings, members: Interner::default(), checks: Interner::default(), functions: BTreeSet::new() }
+    }
+
+    /// A constant answer: text, or a table of texts.
+    fn constant_piece(&mut self, expression: &Expr) -> Option<Piece> {
+        let (plan, list) = match &expression.kind {
             Kind::Table(fields) => {
                 let entries = self.entries(fields, "the answer")?;
-                Some(Plan::Constant(self.literal(&entries, expression.offset, "an element of the answer")?))
+                (Plan::Constant(self.literal(&entries, expression.offset, "an element of the answer")?), true)
             }
-            Kind::Call { function, arguments } => self.call(expression.offset, function, arguments),
-            Kind::Nil | Kind::Boolean(_) => {
-                let message = format!("{} is not an answer", describe(expression));
-                self.error(expression.offset, message, "return a string, a number or a table of strings")
+            _ => (Plan::Constant([self.member(expression, "the answer")?].into()), false),
+        };
+        Some(Piece { plan, list, answers: true })
+    }
+
+    /// A call that gives text or a list.
+    fn piece(&mut self, call: Call<'_>) -> Option<Piece> {
+        let plan = self.plan(call)?;
+        let list = match &plan {
+            Plan::Closest { count, .. } => *count != 1,
+            _ => call.function.gives() == Gives::List,
+        };
+        Some(Piece { plan, list, answers: false })
+    }
+
+    fn plan(&mut self, call: Call<'_>) -> Option<Plan> {
+        self.functions.insert(call.function.as_str());
+        match call.function {
+            Function::IfPortUp => self.if_port_up(call),
+            Function::IfUrlUp => self.if_url_up(call),
+            Function::IfUrlExtUp => self.if_url_ext_up(call),
+            Function::PickSelfWeighted => self.pick_self_weighted(call),
+            Function::All => self.pick(call, Picker::All),
+            Function::PickRandom => self.pick(call, Picker::Random),
+            Function::PickRandomSample => self.pick_sample(call),
+            Function::PickHashed => self.pick(call, Picker::Hashed),
+            Function::PickWRandom | Function::PickWHashed | Function::PickNameHashed => self.pick_weighted(call),
+            Function::PickCHashed => self.pick_ring(call),
+            Function::PickClosest => self.pick_closest(call),
+            Function::View => self.view(call),
+            Function::Netmask | Function::AsNum | Function::Country | Function::Continent | Function::Region => {
+                let message = format!("{} gives true or false, which is no answer", call.function);
+                self.error(call.offset, message, "use it in a condition: `;if country('US') then return ... end`")
             }
-            Kind::Variable(name) => self.variable(expression.offset, name),
-            Kind::Outside => None,
         }
     }
 
-    fn call(&mut self, offset: usize, name: &str, arguments: &[Expr]) -> Option<Plan> {
-        let Some(function) = Function::ALL.into_iter().find(|function| function.as_str() == name) else {
-            self.findings.push(names::unknown_function(offset, name));
-            return None;
-        };
-        let call = Call { function, offset, arguments };
-        match function {
-            Function::IfPortUp => self.if_port_up(call),
-            Function::IfUrlUp => self.if_url_up(call),
-            Function::All => self.pick(call, Picker::All),
-            Function::PickRandom => self.pick(call, Picker::Random),
-            Function::PickHashed => self.pick(call, Picker::Hashed),
-            Function::PickWRandom | Function::PickWHashed | Function::PickNameHashed => self.pick_weighted(call),
-            Function::View => self.view(call),
+    /// A call that is true or false of a client.
+    fn test(&mut self, call: Call<'_>) -> Option<Test> {
+        self.functions.insert(call.function.as_str());
+        match call.function {
+            Function::Netmask => self.netmask(call),
+            Function::AsNum => self.in_place(call, Attribute::Asn),
+            Function::Country => self.in_place(call, Attribute::Country),
+            Function::Continent => self.in_place(call, Attribute::Continent),
+            Function::Region => self.in_place(call, Attribute::Region),
+            _ => None,
         }
     }
 
@@ -131,28 +198,8 @@ impl Lowering<'_> {
 
     /// Something that cannot be converted to what must stand there.
     fn misplaced<T>(&mut self, expression: &Expr, role: &str, wanted: &str) -> Option<T> {
-        match &expression.kind {
-            Kind::Outside => None,
-            Kind::Variable(name) => self.variable(expression.offset, name),
-            Kind::Call { function, .. } if Function::ALL.iter().all(|known| known.as_str() != function) => {
-                self.findings.push(names::unknown_function(expression.offset, function));
-                None
-            }
-            Kind::Call { function, .. } => {
-                let construct = format!("a call of `{function}` as {role}");
-                self.findings.push(Finding::outside(expression.offset, &construct));
-                None
-            }
-            _ => {
-                let message = format!("{role} must be {wanted}, not {}", describe(expression));
-                self.error(expression.offset, message, format!("write {wanted}"))
-            }
-        }
-    }
-
-    fn variable<T>(&mut self, offset: usize, name: &str) -> Option<T> {
-        self.findings.push(names::variable(offset, name));
-        None
+        let message = format!("{role} must be {wanted}, not {}", describe(expression));
+        self.error(expression.offset, message, format!("write {wanted}"))
     }
 
     fn error<T>(&mut self, offset: usize, message: impl Into<String>, remedy: impl Into<String>) -> Option<T> {
@@ -179,8 +226,13 @@ fn describe(expression: &Expr) -> String {
         Kind::Text(_) => "a string".to_owned(),
         Kind::Variable(name) => format!("the variable `{name}`"),
         Kind::Table(_) => "a table".to_owned(),
-        Kind::Call { function, .. } => format!("a call of `{function}`"),
-        Kind::Outside => "this".to_owned(),
+        Kind::Call { .. } => match called(expression) {
+            Some((name, _)) => format!("a call of `{name}`"),
+            None => "a call".to_owned(),
+        },
+        Kind::Function(_) => "a function".to_owned(),
+        Kind::Method { name, .. } => format!("a call of the method `{name}`"),
+        _ => "this expression".to_owned(),
     }
 }
 

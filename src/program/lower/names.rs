@@ -1,110 +1,100 @@
-//! Names that programs use: what PowerDNS knows and this release does not, what Lua has, and what was probably meant.
+//! Names that programs use: what there is, what Lua has, and what was probably meant.
 
 use super::super::finding::Finding;
+use super::super::native;
+use super::super::object;
 use super::super::plan::Function;
 
-/// Functions of PowerDNS records (spec 3.3, 4, 7 and 8) that are not in this release.
-const LATER: [&str; 38] = [
-    "asnum",
-    "closestMagic",
-    "continent",
-    "continentCode",
-    "country",
-    "countryCode",
-    "createForward",
-    "createForward6",
-    "createReverse",
-    "createReverse6",
-    "dblookup",
-    "filterForward",
-    "geoiplookup",
-    "ifurlextup",
-    "include",
-    "latlon",
-    "latlonMagic",
-    "latlonloc",
-    "netmask",
-    "newCA",
-    "newCAFromRaw",
-    "newCAS",
-    "newDN",
-    "newDR",
-    "newDRR",
-    "newNMG",
-    "newNetmask",
-    "newQType",
-    "pdnslog",
-    "pdnsrandom",
-    "pickchashed",
-    "pickclosest",
-    "pickrandomsample",
-    "pickselfweighted",
-    "region",
-    "regionCode",
-    "report",
-    "resolve",
-];
-
-/// Lua's own global functions.
-const LUA: [&str; 29] = [
+/// Lua's own globals, as far as scripts see them.
+const LUA: [&str; 35] = [
+    "_G",
+    "_VERSION",
     "assert",
+    "bit",
     "collectgarbage",
-    "dofile",
+    "coroutine",
     "error",
     "gcinfo",
     "getfenv",
     "getmetatable",
     "ipairs",
     "load",
-    "loadfile",
     "loadstring",
-    "module",
-    "newproxy",
+    "math",
     "next",
+    "os",
     "pairs",
     "pcall",
     "print",
     "rawequal",
     "rawget",
     "rawset",
-    "require",
     "select",
     "setfenv",
     "setmetatable",
+    "string",
+    "table",
     "tonumber",
     "tostring",
     "type",
     "unpack",
     "xpcall",
+    "pdns",
+    "pdns_features",
+    "GeoIPQueryAttribute",
 ];
 
-/// A call of `name`, which is not one of [`Function::ALL`].
+/// Lua's globals that no program gets: they reach files, other programs or the server itself.
+const ABSENT: [&str; 11] =
+    ["debug", "dofile", "ffi", "io", "jit", "loadfile", "module", "newproxy", "package", "require", "qtype"];
+
+/// Whether scripts see a global of Lua by that name.
+pub(super) fn is_lua(name: &str) -> bool {
+    LUA.contains(&name)
+}
+
+/// Whether it is a function of record programs.
+pub(super) fn is_function(name: &str) -> bool {
+    functions().any(|known| known == name)
+}
+
+/// The functions of record programs.
+fn functions() -> impl Iterator<Item = &'static str> {
+    let natives = native::FUNCTIONS.iter().map(|function| function.name);
+    let constructors = object::CONSTRUCTORS.iter().map(|constructor| constructor.name);
+    Function::ALL.into_iter().map(Function::as_str).chain(natives).chain(constructors).chain(["include"])
+}
+
+/// A call of `name`, which nothing sets.
 pub(super) fn unknown_function(offset: usize, name: &str) -> Finding {
-    if LATER.contains(&name) {
-        let known = Function::ALL.map(Function::as_str).join(", ");
-        return Finding::error(offset, format!("function `{name}` is not in this release"), format!("use one of {known}"));
+    if ABSENT.contains(&name) {
+        return absent(offset, name);
     }
-    if LUA.contains(&name) {
-        return Finding::outside(offset, &format!("the Lua function `{name}`"));
-    }
-    let known = Function::ALL.map(Function::as_str).into_iter().chain(LATER);
-    let remedy = match closest(name, known) {
+    let remedy = match closest(name, functions().chain(LUA)) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("use one of {}", Function::ALL.map(Function::as_str).join(", ")),
+        None => "use a function of record programs, such as `ifportup` or `pickrandom`".to_owned(),
     };
     Finding::error(offset, format!("unknown function `{name}`"), remedy)
 }
 
-/// A use of the variable `name`.
-pub(super) fn variable(offset: usize, name: &str) -> Finding {
-    if Function::ALL.iter().any(|function| function.as_str() == name) || LATER.contains(&name) {
-        return Finding::error(offset, format!("function `{name}` where a value must stand"), "call it, with `(` and `)`");
+/// A use of the variable `name`, which nothing sets.
+pub(super) fn unknown_variable(offset: usize, name: &str) -> Finding {
+    if ABSENT.contains(&name) {
+        return absent(offset, name);
     }
-    let mut finding = Finding::outside(offset, &format!("the variable `{name}`"));
-    if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        finding.remedy = format!("write a literal; if the text `{name}` is meant, put it in single quotes");
-    }
-    finding
+    let remedy = match closest(name, super::super::variables::Variable::ALL.map(super::super::variables::Variable::as_str)) {
+        Some(meant) => format!("did you mean `{meant}`? If the text `{name}` is meant, put it in single quotes"),
+        None => format!("if the text `{name}` is meant, put it in single quotes"),
+    };
+    Finding::error(offset, format!("the variable `{name}` is never set"), remedy)
+}
+
+fn absent(offset: usize, name: &str) -> Finding {
+    let remedy = match name {
+        "qtype" => "there is none in PowerDNS either: the type is the record's own",
+        _ => "programs reach no files, processes, environment or modules",
+    };
+    Finding::error(offset, format!("`{name}` does not exist here"), remedy)
 }
 
 /// The name among `known` that `name` is most likely a slip for.
@@ -137,7 +127,7 @@ mod tests {
 
     #[test]
     fn slips_find_what_was_meant() {
-        let known = || Function::ALL.map(Function::as_str);
+        let known = || ["ifportup", "ifurlup", "all", "pickrandom", "pickhashed"];
         for (slip, meant) in [
             ("ifporttup", Some("ifportup")),
             ("IfUrlUp", Some("ifurlup")),

@@ -1,12 +1,17 @@
 //! `all` and the pickers.
 
+use std::collections::BTreeMap;
+
+use super::super::hash::hash;
 use super::super::number;
-use super::super::parser::{Expr, Kind};
+use super::super::order::walk_order;
 use super::super::plan::{Function, List, Picker, Plan};
-use super::list::Entries;
-use super::order::walk_order;
-use super::{Call, Lowering};
+use super::super::syntax::{Expr, Kind};
+use super::{Call, Lowering, called};
 use crate::program::choice::Draw;
+
+/// Most points of a ring: `pickchashed` puts one there for each unit of weight.
+const POINTS_MAX: u64 = 1 << 20;
 
 impl Lowering<'_> {
     /// `all(list)`, `pickrandom(list)`, `pickhashed(list)`.
@@ -23,22 +28,46 @@ impl Lowering<'_> {
         self.warn(list.offset, format!("`{function}` of an empty list always fails"), "add a member");
     }
 
+    /// `pickrandomsample(count, list)`; a count below 0 is all, as in PowerDNS.
+    pub(super) fn pick_sample(&mut self, call: Call<'_>) -> Option<Plan> {
+        let arguments = self.arguments(call, 2..=2)?;
+        let count = self.count(&arguments[0]);
+        let list = self.list(&arguments[1], Picker::Sample(0));
+        let (count, list) = (count?, list?);
+        if count == 0 {
+            self.warn(arguments[0].offset, "a sample of 0 is always empty", "write how many are wanted");
+        }
+        Some(Plan::Pick { picker: Picker::Sample(count), list })
+    }
+
+    fn count(&mut self, expression: &Expr) -> Option<usize> {
+        let number = match &expression.kind {
+            Kind::Number(number) => Some(*number),
+            Kind::Text(text) => str::from_utf8(text).ok().and_then(number::from_text),
+            _ => return self.misplaced(expression, "the size of a sample", "a number"),
+        };
+        match number.map(f64::trunc) {
+            Some(number) if number < 0.0 => Some(usize::MAX),
+            Some(number) if number.is_finite() => Some(number as usize),
+            _ => self.error(expression.offset, "the size of a sample is no number", "write how many are wanted"),
+        }
+    }
+
     /// A table of strings, or a call that returns one.
     fn list(&mut self, expression: &Expr, picker: Picker) -> Option<List> {
         let role = format!("the list of `{}`", picker.function());
+        if let Some((function, arguments)) = called(expression)
+            && let Some(function) = Function::find(function)
+        {
+            let call = Call { function, offset: expression.offset, arguments };
+            return self.plan(call).map(|plan| List::Plan(Box::new(plan)));
+        }
         match &expression.kind {
-            Kind::Call { function, .. } if returns_string(function) => {
-                let message = format!("`{function}` returns one string, and {role} must be a list");
-                self.error(expression.offset, message, "use its result directly")
-            }
-            Kind::Call { function, arguments } => {
-                self.call(expression.offset, function, arguments).map(|plan| List::Plan(Box::new(plan)))
-            }
             Kind::Table(fields) => {
                 // only a hash depends on the order
                 let entries = match picker {
                     Picker::Hashed => self.ordered(expression, &role),
-                    Picker::All | Picker::Random => self.entries(fields, &role),
+                    Picker::All | Picker::Random | Picker::Sample(_) => self.entries(fields, &role),
                 }?;
                 self.literal(&entries, expression.offset, &format!("an element of {role}")).map(List::Members)
             }
@@ -46,31 +75,47 @@ impl Lowering<'_> {
         }
     }
 
+    /// `pickchashed` of `{{weight, value}, ...}`: a point for each unit of weight (spec 6.4).
+    pub(super) fn pick_ring(&mut self, call: Call<'_>) -> Option<Plan> {
+        let items = self.weighted_items(call)?;
+        let total: u64 = items.iter().map(|&(weight, _)| u64::from(weight)).sum();
+        if total > POINTS_MAX {
+            let message = format!("the weights add up to {total}, and a ring has {POINTS_MAX} points at most");
+            return self.error(call.offset, message, "use smaller weights");
+        }
+        // of several items with one value the weight that is read last counts
+        let weights: BTreeMap<u16, u32> = items.iter().map(|&(weight, member)| (member, weight)).collect();
+        let mut points = Vec::with_capacity(total as usize);
+        for (member, weight) in weights {
+            let text = self.members.items.get(usize::from(member)).cloned().unwrap_or_default();
+            points.extend((0..weight).map(|at| (hash(format!("{text}-{at}").as_bytes()), member)));
+        }
+        points.sort_unstable_by_key(|&(point, _)| point);
+        Some(Plan::Ring(points.into()))
+    }
+
     /// `pickwrandom`, `pickwhashed`, `picknamehashed` of `{{weight, value}, ...}`.
     pub(super) fn pick_weighted(&mut self, call: Call<'_>) -> Option<Plan> {
+        let (items, function) = (self.weighted_items(call)?, call.function);
+        let Some(members) = running_sums(&items) else {
+            return self.error(call.offset, format!("the weights add up to more than {}", u32::MAX), "use smaller weights");
+        };
+        Some(Plan::Weighted { function, draw: draw(function), members })
+    }
+
+    /// Weights and members, in the order of PowerDNS's walk.
+    fn weighted_items(&mut self, call: Call<'_>) -> Option<Vec<(u32, u16)>> {
         let arguments = self.arguments(call, 1..=1)?;
         let (list, function) = (&arguments[0], call.function);
-        let entries = self.weighted_entries(list, &format!("the list of `{function}`"))?;
+        let entries = self.ordered(list, &format!("the list of `{function}`"))?;
         let fits = self.check_length(entries.items.len(), list.offset);
         let items: Vec<Option<(u32, u16)>> = entries.values().map(|item| self.weighted_item(item)).collect();
         let items = items.into_iter().collect::<Option<Vec<_>>>()?;
         if items.is_empty() {
             self.warn_empty(list, function);
         }
-        let Some(members) = running_sums(&items) else {
-            return self.error(list.offset, format!("the weights add up to more than {}", u32::MAX), "use smaller weights");
-        };
-        fits.then_some(Plan::Weighted { function, draw: draw(function), members })
-    }
-
-    /// The items by key, which must be 1 to n: with other keys the order of the walk is another one.
-    fn weighted_entries<'e>(&mut self, list: &'e Expr, role: &str) -> Option<Entries<'e>> {
-        let entries = self.ordered(list, role)?;
-        if !entries.is_sequence() {
-            let message = format!("{role} with gaps is not in this release");
-            return self.error(list.offset, message, "remove the nil elements");
-        }
-        Some(entries)
+        let keys: Vec<i64> = entries.items.iter().map(|&(key, _)| key).collect();
+        fits.then(|| walk_order(&keys).into_iter().map(|at| items[at]).collect())
     }
 
     fn weighted_item(&mut self, item: &Expr) -> Option<(u32, u16)> {
@@ -88,7 +133,7 @@ impl Lowering<'_> {
     }
 
     /// A positive weight, from the digits at the front of its text.
-    fn weight(&mut self, expression: &Expr) -> Option<u32> {
+    pub(super) fn weight(&mut self, expression: &Expr) -> Option<u32> {
         let text = self.text(expression, "a weight")?;
         let Some(prefix) = number::integer_prefix(&text) else {
             return self.error(
@@ -115,18 +160,6 @@ impl Lowering<'_> {
     }
 }
 
-fn returns_string(function: &str) -> bool {
-    let strings = [
-        Function::PickRandom,
-        Function::PickHashed,
-        Function::PickWRandom,
-        Function::PickWHashed,
-        Function::PickNameHashed,
-        Function::View,
-    ];
-    strings.iter().any(|known| known.as_str() == function)
-}
-
 const fn draw(function: Function) -> Draw {
     match function {
         Function::PickWHashed => Draw::Client,
@@ -135,13 +168,12 @@ const fn draw(function: Function) -> Draw {
     }
 }
 
-/// The weights summed up in the order of PowerDNS's walk; `None` when the total does not fit.
+/// The weights summed up; `None` when the total does not fit.
 fn running_sums(items: &[(u32, u16)]) -> Option<Box<[(u32, u16)]>> {
     let mut sum = 0u32;
-    let add = |place: usize| {
-        let (weight, member) = items[place];
+    let add = |&(weight, member): &(u32, u16)| {
         sum = sum.checked_add(weight)?;
         Some((sum, member))
     };
-    walk_order(items.len()).into_iter().map(add).collect()
+    items.iter().map(add).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::parser::Expr;
 use super::super::plan::Plan;
+use super::super::syntax::Expr;
 use super::{Call, Lowering};
 use crate::geo::{Net, NetError, NetMap};
 
@@ -40,12 +40,13 @@ impl Lowering<'_> {
         if let Some((_, surplus)) = surplus.first() {
             self.warn(surplus.offset, "a pair of `view` holds more than two lists", "remove the rest, it is ignored");
         }
-        let (networks, values) = (self.view_networks(networks), self.view_values(values));
+        let (networks, values) = (self.networks(networks, "the networks of `view`"), self.view_values(values));
         Some((networks?, values?))
     }
 
-    fn view_networks(&mut self, list: &Expr) -> Option<Vec<Net>> {
-        let entries = self.ordered(list, "the networks of `view`")?;
+    /// A list of networks; `role` is what it is for, in findings.
+    pub(super) fn networks(&mut self, list: &Expr, role: &str) -> Option<Vec<Net>> {
+        let entries = self.ordered(list, role)?;
         let fits = self.check_length(entries.items.len(), list.offset);
         let nets: Vec<Option<Net>> = entries.values().map(|network| self.network(network)).collect();
         nets.into_iter().collect::<Option<_>>().filter(|_| fits)
@@ -61,7 +62,7 @@ impl Lowering<'_> {
 
     /// An address or a prefix; bits beyond the length are ignored, as PowerDNS does.
     fn network(&mut self, expression: &Expr) -> Option<Net> {
-        let text = self.text(expression, "a network of `view`")?;
+        let text = self.text(expression, "a network")?;
         match text.parse::<Net>() {
             Ok(net) => Some(net),
             Err(NetError::HostBits(net)) => {

@@ -1,0 +1,58 @@
+//! What record programs may ask of a snapshot.
+
+use std::sync::Arc;
+
+use crate::geo::Places;
+use crate::program::{Defaults, Snippet, World};
+use crate::target::{CheckRequest, Status};
+use crate::wire::{Name, NameRef, RecordType};
+use crate::zone::{Zone, rdata_to_text};
+
+use super::snapshot::{Snapshot, ZoneState};
+
+impl Snapshot {
+    /// The zone that is served at or above `name`.
+    fn zone_above(&self, name: NameRef<'_>) -> Option<&Zone> {
+        match &self.zones.find(name)?.state {
+            ZoneState::Serving { zone, .. } => Some(zone),
+            ZoneState::Failed(_) => None,
+        }
+    }
+}
+
+impl World for Snapshot {
+    fn defaults(&self) -> &Defaults {
+        &self.options.checks
+    }
+
+    fn places(&self) -> &Places {
+        &self.places
+    }
+
+    fn status(&self, _: &CheckRequest) -> Status {
+        Status::NEVER
+    }
+
+    fn lookup(&self, name: NameRef<'_>, rtype: RecordType) -> Vec<String> {
+        let node = self.zone_above(name).and_then(|zone| zone.node(name));
+        let rrset = node.and_then(|node| node.rrset(rtype));
+        rrset.iter().flat_map(|rrset| rrset.rdata()).map(|rdata| rdata_to_text(rtype, rdata)).collect()
+    }
+
+    fn snippets(&self, apex: NameRef<'_>, name: NameRef<'_>) -> Vec<Snippet> {
+        let zone = self.zone_above(name).filter(|zone| zone.apex() == apex);
+        let node = zone.and_then(|zone| zone.node(name));
+        let programs = node.iter().flat_map(|node| node.programs());
+        programs.filter_map(|program| self.set(program.id)?.snippet()).collect()
+    }
+
+    fn resolve(&self, _: &Name, _: RecordType) -> Option<Arc<[(u32, Box<str>)]>> {
+        None
+    }
+
+    fn zone_number(&self, apex: NameRef<'_>) -> u32 {
+        self.zones.number(apex).unwrap_or_default()
+    }
+
+    fn log(&self, _: u8, _: &str) {}
+}

@@ -1,0 +1,409 @@
+//! The plan's statements and expressions, evaluated natively, with Lua's meaning.
+//!
+//! There are no loops and no functions here, so a run takes no more steps than the body has nodes, which loading compares
+//! with `step_limit`. What pieces give stays a row of member numbers as long as nobody looks into it, so an answer that is
+//! picked and returned allocates nothing.
+
+use super::dynamic;
+use super::facts::{Facts, Reach};
+use super::failure::Failure;
+use super::native::{self, Native};
+use super::object::Constructor;
+use super::plan::{Function, Program, Test};
+use super::settle::Settled;
+use super::syntax::Binary;
+use super::value::Value;
+use super::variables::Variable;
+use super::world::World;
+
+/// Statements, and how many locals they have.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) block: Box<[Step]>,
+    pub(super) slots: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Sets locals: all values first.
+    Set(Box<[(u16, Node)]>),
+    /// The block of the first condition that holds.
+    If {
+        arms: Box<[(Node, Box<[Self]>)]>,
+        otherwise: Box<[Self]>,
+    },
+    Do(Box<[Self]>),
+    /// A call for its effect, such as a log line.
+    Call(Node),
+    Return(Option<Node>),
+}
+
+#[derive(Debug)]
+pub(super) enum Node {
+    Constant(Value),
+    Local(u16),
+    Variable(Variable),
+    /// The settled piece of this number; whether it is a list.
+    Piece(u16, bool),
+    Test(u16),
+    /// A piece function whose arguments are not constant.
+    Dynamic(Function, Box<[Self]>),
+    Native(&'static native::Function, Box<[Self]>),
+    /// `newDN` and the like.
+    Construct(&'static Constructor, Box<[Self]>),
+    /// A call of what does not exist, or cannot work.
+    Unknown(Box<str>),
+    Method {
+        object: Box<Self>,
+        name: Box<str>,
+        arguments: Box<[Self]>,
+    },
+    Index(Box<Self>, Box<Self>),
+    /// Keys (none: the next position) and values.
+    Table(Box<[(Option<Self>, Self)]>),
+    Not(Box<Self>),
+    Negate(Box<Self>),
+    Length(Box<Self>),
+    Chain(Box<Self>, Box<[(Binary, Self)]>),
+    Power(Box<Self>, Box<Self>),
+}
+
+/// What an expression comes to.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Value(Value),
+    /// Members, in the row of picks.
+    Picked {
+        from: usize,
+        count: usize,
+        list: bool,
+    },
+}
+
+/// Memory that runs share, so that most need none of their own.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) picks: Vec<u16>,
+    locals: Vec<Item>,
+}
+
+/// One run.
+pub(super) struct Run<'r> {
+    pub(super) program: &'r Program,
+    pub(super) settled: &'r [Settled],
+    pub(super) facts: &'r Facts<'r>,
+    pub(super) world: &'r dyn World,
+    pub(super) random: &'r mut fastrand::Rng,
+    pub(super) scratch: &'r mut Scratch,
+    pub(super) reach: Reach,
+    pub(super) unknown: bool,
+}
+
+/// How a block ends.
+enum Flow {
+    On,
+    Returned(Item),
+}
+
+type Eval<T> = Result<T, Failure>;
+
+impl Run<'_> {
+    /// What the body returns.
+    pub(super) fn body(&mut self, body: &Body) -> Eval<Item> {
+        self.scratch.picks.clear();
+        self.scratch.locals.clear();
+        self.scratch.locals.resize(body.slots, Item::Value(Value::Nil));
+        match self.block(&body.block)? {
+            Flow::On => Ok(Item::Value(Value::Nil)),
+            Flow::Returned(item) => Ok(item),
+        }
+    }
+
+    fn block(&mut self, block: &[Step]) -> Eval<Flow> {
+        for step in block {
+            if let Flow::Returned(item) = self.step(step)? {
+                return Ok(Flow::Returned(item));
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn step(&mut self, step: &Step) -> Eval<Flow> {
+        match step {
+            Step::Set(values) => self.set(values)?,
+            Step::If { arms, otherwise } => {
+                for (condition, block) in arms {
+                    if self.node(condition)?.is_true() {
+                        return self.block(block);
+                    }
+                }
+                return self.block(otherwise);
+            }
+            Step::Do(block) => return self.block(block),
+            Step::Call(call) => drop(self.node(call)?),
+            Step::Return(None) => return Ok(Flow::Returned(Item::Value(Value::Nil))),
+            Step::Return(Some(node)) => return self.node(node).map(Flow::Returned),
+        }
+        Ok(Flow::On)
+    }
+
+    fn set(&mut self, values: &[(u16, Node)]) -> Eval<()> {
+        if let [(local, node)] = values {
+            let item = self.node(node)?;
+            self.put(*local, item);
+            return Ok(());
+        }
+        let items = values.iter().map(|(_, node)| self.node(node)).collect::<Eval<Vec<Item>>>()?;
+        values.iter().zip(items).for_each(|(&(local, _), item)| self.put(local, item));
+        Ok(())
+    }
+
+    fn put(&mut self, local: u16, item: Item) {
+        if let Some(place) = self.scratch.locals.get_mut(usize::from(local)) {
+            *place = item;
+        }
+    }
+
+    fn node(&mut self, node: &Node) -> Eval<Item> {
+        let value = match node {
+            Node::Constant(value) => value.clone(),
+            Node::Local(local) => {
+                return Ok(self.scratch.locals.get(usize::from(*local)).cloned().unwrap_or(Item::Value(Value::Nil)));
+            }
+            Node::Variable(variable) => variable.value(self.facts, self.world, &mut self.reach),
+            Node::Piece(number, list) => return self.piece(*number, *list),
+            Node::Test(number) => Value::Boolean(self.test(*number)),
+            Node::Dynamic(function, arguments) => {
+                let arguments = self.values(arguments)?;
+                dynamic::call(*function, &arguments, &mut self.native())?
+            }
+            Node::Native(function, arguments) => {
+                let arguments = self.values(arguments)?;
+                (function.call)(&mut self.native(), &arguments)?
+            }
+            Node::Construct(function, arguments) => {
+                let arguments = self.values(arguments)?;
+                (function.call)(&arguments)?
+            }
+            Node::Unknown(name) => return Err(Failure::raised(format!("a call of '{name}', which cannot work"))),
+            Node::Method { object, name, arguments } => self.method(object, name, arguments)?,
+            Node::Index(table, key) => self.index(table, key)?,
+            Node::Table(fields) => self.table(fields)?,
+            Node::Not(operand) => Value::Boolean(!self.node(operand)?.is_true()),
+            Node::Negate(operand) => {
+                let operand = self.value(operand)?;
+                Value::Number(-number(&operand)?)
+            }
+            Node::Length(operand) => self.length(operand)?,
+            Node::Chain(first, links) => return self.chain(first, links),
+            Node::Power(base, exponent) => {
+                let (base, exponent) = (self.value(base)?, self.value(exponent)?);
+                Value::Number(number(&base)?.powf(number(&exponent)?))
+            }
+        };
+        Ok(Item::Value(value))
+    }
+
+    /// Picks from a piece.
+    pub(super) fn piece(&mut self, number: u16, list: bool) -> Eval<Item> {
+        let from = self.scratch.picks.len();
+        let settled = self.settled.get(usize::from(number)).ok_or_else(|| Failure::raised("no such piece"))?;
+        let (picked, reach) = settled.choice.pick(self.facts, self.random, &mut self.scratch.picks);
+        self.reach = self.reach.join(reach);
+        self.unknown |= settled.unknown;
+        picked?;
+        Ok(Item::Picked { from, count: self.scratch.picks.len() - from, list })
+    }
+
+    /// Whether a test holds.
+    pub(super) fn test(&mut self, number: u16) -> bool {
+        let Some(test) = self.program.tests.get(usize::from(number)) else { return false };
+        let (holds, reach) = test.holds(self.facts);
+        self.reach = self.reach.join(reach);
+        holds
+    }
+
+    pub(super) fn native(&mut self) -> Native<'_> {
+        Native { facts: self.facts, world: self.world, random: self.random, reach: &mut self.reach, unknown: &mut self.unknown }
+    }
+
+    fn values(&mut self, nodes: &[Node]) -> Eval<Vec<Value>> {
+        nodes.iter().map(|node| self.value(node)).collect()
+    }
+
+    fn value(&mut self, node: &Node) -> Eval<Value> {
+        let item = self.node(node)?;
+        Ok(self.value_of(item))
+    }
+
+    /// An item as Lua sees it.
+    pub(super) fn value_of(&self, item: Item) -> Value {
+        let (from, count, list) = match item {
+            Item::Value(value) => return value,
+            Item::Picked { from, count, list } => (from, count, list),
+        };
+        let picks = self.scratch.picks.get(from..from + count).unwrap_or_default();
+        let text = |&pick: &u16| self.program.members.get(usize::from(pick)).map_or(Value::Nil, |text| Value::text(&**text));
+        if list { Value::list(picks.iter().map(text)) } else { picks.first().map_or(Value::Nil, text) }
+    }
+
+    fn method(&mut self, object: &Node, name: &str, arguments: &[Node]) -> Eval<Value> {
+        let object = self.value(object)?;
+        let arguments = self.values(arguments)?;
+        let Value::Object(mut object) = object else {
+            return Err(Failure::raised(format!("attempt to call the method '{name}' of {}", object.kind())));
+        };
+        match object.method(name.as_bytes()) {
+            Some(method) => Ok(method.call(&mut object, &arguments)?),
+            None => Err(Failure::raised(format!("{} has no method '{name}'", object.kind()))),
+        }
+    }
+
+    fn index(&mut self, table: &Node, key: &Node) -> Eval<Value> {
+        let (table, key) = (self.value(table)?, self.value(key)?);
+        match table {
+            Value::Table(entries) => {
+                Ok(entries.iter().find(|(known, _)| *known == key).map_or(Value::Nil, |(_, value)| value.clone()))
+            }
+            other => Err(Failure::raised(format!("attempt to index {}", other.kind()))),
+        }
+    }
+
+    fn table(&mut self, fields: &[(Option<Node>, Node)]) -> Eval<Value> {
+        let (mut positional, mut keyed) = (Vec::new(), Vec::new());
+        for (key, value) in fields {
+            match key {
+                None => positional.push(self.value(value)?),
+                Some(key) => {
+                    let entry = (self.value(key)?, self.value(value)?);
+                    keyed.push(entry);
+                }
+            }
+        }
+        let positional = (1u32..).map(|at| Value::Number(at.into())).zip(positional);
+        Ok(Value::Table(positional.chain(keyed).filter(|(_, value)| *value != Value::Nil).collect()))
+    }
+
+    fn length(&mut self, operand: &Node) -> Eval<Value> {
+        let length = match self.node(operand)? {
+            Item::Picked { count, list: true, .. } => count,
+            item => match self.value_of(item) {
+                Value::Text(text) => text.len(),
+                Value::Table(entries) => border(&entries),
+                other => return Err(Failure::raised(format!("attempt to get length of {}", other.kind()))),
+            },
+        };
+        Ok(Value::Number(length as f64))
+    }
+
+    fn chain(&mut self, first: &Node, links: &[(Binary, Node)]) -> Eval<Item> {
+        if links.first().is_some_and(|(operator, _)| *operator == Binary::Concat) {
+            return self.concat(first, links).map(Item::Value);
+        }
+        let mut left = self.node(first)?;
+        for (operator, right) in links {
+            left = match operator {
+                Binary::And if !left.is_true() => left,
+                Binary::Or if left.is_true() => left,
+                Binary::And | Binary::Or => self.node(right)?,
+                _ => {
+                    let right = self.node(right)?;
+                    Item::Value(binary(*operator, &self.value_of(left), &self.value_of(right))?)
+                }
+            };
+        }
+        Ok(left)
+    }
+
+    /// All operands first, as Lua does.
+    fn concat(&mut self, first: &Node, links: &[(Binary, Node)]) -> Eval<Value> {
+        let mut operands = vec![self.value(first)?];
+        for (_, right) in links {
+            operands.push(self.value(right)?);
+        }
+        let mut all = Vec::new();
+        for operand in &operands {
+            let refused = || Failure::raised(format!("attempt to concatenate {}", operand.kind()));
+            all.extend_from_slice(&operand.as_text().ok_or_else(refused)?);
+        }
+        Ok(Value::text(all))
+    }
+}
+
+impl Item {
+    fn is_true(&self) -> bool {
+        !matches!(self, Self::Value(Value::Nil | Value::Boolean(false)))
+    }
+}
+
+/// The length of a table's row of entries that begins at 1.
+fn border(entries: &[(Value, Value)]) -> usize {
+    (1u32..).take_while(|&at| entries.iter().any(|(key, _)| *key == Value::Number(at.into()))).count()
+}
+
+pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
+    let boolean = |holds| Ok(Value::Boolean(holds));
+    match operator {
+        Binary::Equal => return boolean(equal(left, right)),
+        Binary::NotEqual => return boolean(!equal(left, right)),
+        Binary::Less => return boolean(less(left, right, false)?),
+        Binary::LessEqual => return boolean(less(left, right, true)?),
+        Binary::Greater => return boolean(less(right, left, false)?),
+        Binary::GreaterEqual => return boolean(less(right, left, true)?),
+        _ => {}
+    }
+    let (left, right) = (number(left)?, number(right)?);
+    Ok(Value::Number(match operator {
+        Binary::Add => left + right,
+        Binary::Subtract => left - right,
+        Binary::Multiply => left * right,
+        Binary::Divide => left / right,
+        _ => left - (left / right).floor() * right, // the manual's definition of `%`
+    }))
+}
+
+/// As Lua compares: tables are equal only to themselves, which no two values here are.
+fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Table(left), Value::Table(right)) => std::sync::Arc::ptr_eq(left, right),
+        (Value::Object(left), Value::Object(right)) => left.equality(right).unwrap_or(false),
+        _ => left == right,
+    }
+}
+
+fn less(left: &Value, right: &Value, or_equal: bool) -> Eval<bool> {
+    let order = match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.partial_cmp(right),
+        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+        (Value::Object(ours), Value::Object(theirs)) => Some(ours.order(theirs).ok_or_else(|| incomparable(left, right))?),
+        _ => return Err(incomparable(left, right)),
+    };
+    Ok(order.is_some_and(|order| order.is_lt() || or_equal && order.is_eq()))
+}
+
+fn incomparable(left: &Value, right: &Value) -> Failure {
+    Failure::raised(format!("attempt to compare {} with {}", left.kind(), right.kind()))
+}
+
+/// An operand of arithmetic: a number, or a string that spells one.
+fn number(value: &Value) -> Eval<f64> {
+    value.as_number().ok_or_else(|| Failure::raised(format!("attempt to perform arithmetic on {}", value.kind())))
+}
+
+impl Test {
+    /// Whether it holds, and for which clients that is the same.
+    pub(super) fn holds(&self, facts: &Facts<'_>) -> (bool, Reach) {
+        match self {
+            Self::Netmask(networks) => {
+                let found = networks.find(facts.client);
+                (found.value.is_some(), Reach::network(found.scope))
+            }
+            Self::Place { attribute, values } => {
+                let holds = |place: &crate::geo::Place| {
+                    place.attribute(*attribute).is_some_and(|known| values.iter().any(|value| **value == *known))
+                };
+                (holds(facts.places.find(facts.client)), facts.reach(holds))
+            }
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! Syntax tree → [`Body`]: statements and expressions that are evaluated natively.
+//!
+//! Whatever Lua has beyond that (loops, functions, its library, tables that change, globals that are set) is
+//! [`Outside`], and makes the program a script.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::super::body::{Body, Node, Step};
+use super::super::finding::Finding;
+use super::super::native;
+use super::super::object;
+use super::super::plan::{Depends, Function, Gives, Piece, Test};
+use super::super::syntax::{Action, Binary, Block, Expr, Field, Kind, Link, Statement, Unary};
+use super::super::value::Value;
+use super::super::variables::Variable;
+use super::constant::{Names, constant, literal, structure};
+use super::form::{Parts, is_scalar, soften};
+use super::names;
+use super::{Call, Lowering, called};
+
+/// The first thing that makes a program a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outside {
+    pub(super) offset: usize,
+    construct: String,
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.construct)
+    }
+}
+
+impl Outside {
+    /// What a snippet is, whatever it holds.
+    pub(super) fn snippet() -> Self {
+        Self { offset: 0, construct: "a snippet for `include`".into() }
+    }
+
+    fn new<T>(offset: usize, construct: impl Into<String>) -> Natural<T> {
+        Err(Self { offset, construct: construct.into() })
+    }
+}
+
+type Natural<T> = Result<T, Outside>;
+
+/// What an expression is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// To be computed with.
+    Value,
+    /// To be kept in a local: texts stay prepared records.
+    Kept,
+    /// To be the answer.
+    Answer,
+}
+
+/// A local.
+enum Binding {
+    Constant(Expr),
+    Slot(u16),
+}
+
+pub(super) struct Natively<'a> {
+    lowering: Lowering<'a>,
+    /// Names that are set after they are declared, or without.
+    assigned: HashSet<String>,
+    scope: Vec<(String, Binding)>,
+    slots: u16,
+    steps: usize,
+    parts: Parts,
+    /// Whether all of the program is sure to be evaluated.
+    certain: bool,
+}
+
+impl Names for Vec<(String, Binding)> {
+    fn constant(&self, name: &str) -> Option<&Expr> {
+        match self.iter().rev().find(|(known, _)| known == name)? {
+            (_, Binding::Constant(constant)) => Some(constant),
+            (_, Binding::Slot(_)) => None,
+        }
+    }
+
+    fn is_free(&self, name: &str) -> bool {
+        self.iter().all(|(known, _)| known != name)
+    }
+}
+
+impl<'a> Natively<'a> {
+    pub(super) fn new(lowering: Lowering<'a>, block: &Block, certain: bool) -> Self {
+        let mut assigned = HashSet::new();
+        collect_assigned(block, &mut assigned);
+        Self { lowering, assigned, scope: Vec::new(), slots: 0, steps: 0, parts: Parts::default(), certain }
+    }
+
+    pub(super) fn body(&mut self, block: &Block) -> Natural<Body> {
+        let block = self.block(block)?;
+        Ok(Body { block, slots: self.slots.into() })
+    }
+
+    /// How many nodes there are, and what they refer to.
+    pub(super) fn finish(self) -> (usize, Parts, Lowering<'a>) {
+        (self.steps, self.parts, self.lowering)
+    }
+
+    fn block(&mut self, block: &Block) -> Natural<Box<[Step]>> {
+        let outer = self.scope.len();
+        let mut steps = Vec::new();
+        for statement in block {
+            self.statement(statement, &mut steps)?;
+        }
+        self.scope.truncate(outer);
+        Ok(steps.into())
+    }
+
+    fn statement(&mut self, statement: &Statement, steps: &mut Vec<Step>) -> Natural<()> {
+        let offset = statement.offset;
+        self.steps += 1;
+        match &statement.action {
+            Action::Local { names, values } => return self.local(offset, names, values, steps),
+            Action::Assign { targets, values } => steps.push(self.assign(offset, targets, values)?),
+            Action::Call(call) => steps.push(Step::Call(self.expression(call, Use::Value)?)),
+            Action::Do(block) => steps.push(Step::Do(self.block(block)?)),
+            Action::If { arms, otherwise } => {
+                let arms =
+                    arms.iter().map(|(condition, block)| Ok((self.expression(condition, Use::Value)?, self.block(block)?)));
+                let arms = arms.collect::<Natural<_>>()?;
+                let otherwise = otherwise.as_ref().map_or_else(|| Ok(Box::default()), |block| self.block(block))?;
+                steps.push(Step::If { arms, otherwise });
+            }
+            Action::Return(values) => match values.as_slice() {
+                [] => steps.push(Step::Return(None)),
+                [value] => steps.push(Step::Return(Some(self.expression(value, Use::Answer)?))),
+                [_, second, ..] => return Outside::new(second.offset, "several returned values"),
+            },
+            Action::While { .. } | Action::Repeat { .. } | Action::For { .. } | Action::ForIn { .. } | Action::Break => {
+                return Outside::new(offset, "a loop");
+            }
+            Action::LocalFunction { .. } => return Outside::new(offset, "a function of its own"),
+        }
+        Ok(())
+    }
+
+    fn local(&mut self, offset: usize, names: &[String], values: &[Expr], steps: &mut Vec<Step>) -> Natural<()> {
+        if values.len() > names.len() {
+            return Outside::new(offset, "more values than locals");
+        }
+        let mut bound = Vec::new();
+        let mut set = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let value = values.get(at);
+            let fixed = match value {
+                Some(value) => constant(&self.scope, value),
+                None => Some(Expr { offset, kind: Kind::Nil }),
+            };
+            if let Some(fixed) = fixed.filter(|_| !self.assigned.contains(name)) {
+                bound.push((name.clone(), Binding::Constant(fixed)));
+                continue;
+            }
+            let node = match value {
+                Some(value) => self.expression(value, Use::Kept)?,
+                None => Node::Constant(Value::Nil),
+            };
+            let slot = self.slot(offset)?;
+            set.push((slot, node));
+            bound.push((name.clone(), Binding::Slot(slot)));
+        }
+        self.scope.append(&mut bound);
+        if !set.is_empty() {
+            steps.push(Step::Set(set.into()));
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, offset: usize) -> Natural<u16> {
+        let slot = self.slots;
+        self.slots = match self.slots.checked_add(1) {
+            Some(slots) if slots <= 200 => slots, // as many as Lua allows (LUAI_MAXVARS)
+            _ => return Outside::new(offset, "more than 200 locals"),
+        };
+        Ok(slot)
+    }
+
+    fn assign(&mut self, offset: usize, targets: &[Expr], values: &[Expr]) -> Natural<Step> {
+        if targets.len() != values.len() {
+            return Outside::new(offset, "an assignment of other values than variables");
+        }
+        let mut set = Vec::new();
+        for (target, value) in targets.iter().zip(values) {
+            let Kind::Variable(name) = &target.kind else { return Outside::new(target.offset, "a table that changes") };
+            let slot = match self.scope.iter().rev().find(|(known, _)| known == name) {
+                Some((_, Binding::Slot(slot))) => *slot,
+                _ => return Outside::new(target.offset, format!("the global `{name}`, which is set")),
+            };
+            set.push((slot, self.expression(value, Use::Kept)?));
+        }
+        Ok(Step::Set(set.into()))
+    }
+
+    fn expression(&mut self, expression: &Expr, purpose: Use) -> Natural<Node> {
+        self.steps += 1;
+        if let Some(constant) = constant(&self.scope, expression) {
+            return self.constant(&constant, purpose);
+        }
+        let offset = expression.offset;
+        match &expression.kind {
+            Kind::Parentheses(inner) => self.expression(inner, purpose),
+            Kind::Variable(name) => self.variable(offset, name),
+            Kind::Table(fields) => self.table(fields),
+            Kind::Call { .. } => self.call(expression, purpose),
+            Kind::Method { object, name, arguments } => self.method(offset, object, name, arguments),
+            Kind::Index { object, key } => {
+                if matches!(key.kind, Kind::Text(_)) {
+                    return Outside::new(offset, "a field of a table or an object");
+                }
+                let (object, key) = (self.expression(object, Use::Value)?, self.expression(key, Use::Value)?);
+                Ok(Node::Index(Box::new(object), Box::new(key)))
+            }
+            Kind::Unary(operator, operand) => {
+                let operand = Box::new(self.expression(operand, Use::Value)?);
+                Ok(match operator {
+                    Unary::Not => Node::Not(operand),
+                    Unary::Negate => Node::Negate(operand),
+                    Unary::Length => Node::Length(operand),
+                })
+            }
+            Kind::Chain(first, links) => self.chain(first, links, purpose),
+            Kind::Power(base, exponent) => {
+                let (base, exponent) = (self.expression(base, Use::Value)?, self.expression(exponent, Use::Value)?);
+                Ok(Node::Power(Box::new(base), Box::new(exponent)))
+            }
+            Kind::Function(_) => Outside::new(offset, "a function of its own"),
+            Kind::Variadic => Outside::new(offset, "`...`"),
+            Kind::Nil | Kind::Boolean(_) | Kind::Number(_) | Kind::Text(_) => Ok(Node::Constant(Value::Nil)),
+        }
+    }
+
+    /// A constant; where it may be an answer, as a piece, so that its records are prepared.
+    fn constant(&mut self, constant: &Expr, purpose: Use) -> Natural<Node> {
+        let texts = match &constant.kind {
+            Kind::Text(text) => str::from_utf8(text).is_ok(),
+            Kind::Number(_) => purpose == Use::Answer,
+            Kind::Table(fields) => is_plain_list(fields),
+            _ => false,
+        };
+        if purpose == Use::Value || !texts {
+            return match literal(constant) {
+                Some(value) => Ok(Node::Constant(value)),
+                None => Outside::new(constant.offset, "this constant"),
+            };
+        }
+        match self.lowering.constant_piece(constant) {
+            Some(piece) => Ok(self.put(piece, purpose)),
+            None => Ok(Node::Constant(Value::Nil)), // reported
+        }
+    }
+
+    fn put(&mut self, piece: Piece, purpose: Use) -> Node {
+        let answers = purpose == Use::Answer;
+        let list = piece.list;
+        self.parts.depends = self.parts.depends.or(piece.plan.depends());
+        self.parts.pieces.push(Piece { answers, ..piece });
+        Node::Piece((self.parts.pieces.len() - 1) as u16, list)
+    }
+
+    fn put_test(&mut self, test: Test) -> Node {
+        self.parts.depends = self.parts.depends.or(test.depends());
+        self.parts.tests.push(test);
+        Node::Test((self.parts.tests.len() - 1) as u16)
+    }
+
+    fn variable(&mut self, offset: usize, name: &str) -> Natural<Node> {
+        if let Some((_, binding)) = self.scope.iter().rev().find(|(known, _)| known == name) {
+            return match binding {
+                Binding::Slot(slot) => Ok(Node::Local(*slot)),
+                Binding::Constant(constant) => Ok(Node::Constant(literal(constant).unwrap_or(Value::Nil))),
+            };
+        }
+        if let Some(variable) = Variable::find(name) {
+            self.parts.depends = self.parts.depends.or(variable.depends());
+            return Ok(Node::Variable(variable));
+        }
+        if names::is_lua(name) || names::is_function(name) {
+            return Outside::new(offset, format!("`{name}` as a value"));
+        }
+        if self.assigned.contains(name) {
+            return Outside::new(offset, format!("the global `{name}`, which is set"));
+        }
+        self.report(names::unknown_variable(offset, name));
+        Ok(Node::Constant(Value::Nil))
+    }
+
+    fn report(&mut self, mut finding: Finding) {
+        if !self.certain {
+            soften(&mut finding);
+        }
+        self.lowering.findings.push(finding);
+    }
+
+    fn call(&mut self, expression: &Expr, purpose: Use) -> Natural<Node> {
+        let offset = expression.offset;
+        let Some((name, arguments)) = called(expression) else { return Outside::new(offset, "a call of a value") };
+        if !self.scope.is_free(name) || self.assigned.contains(name) {
+            return Outside::new(offset, format!("a call of `{name}`, which the program sets"));
+        }
+        if let Some(function) = Function::find(name) {
+            return self.piece_function(expression, function, arguments, purpose);
+        }
+        if let Some(function) = native::find(name) {
+            self.lowering.functions.insert(function.name);
+            self.parts.depends = self.parts.depends.or(function.depends);
+            let answers = if name == "ttl" { purpose } else { Use::Value };
+            return Ok(Node::Native(function, self.arguments(arguments, answers)?));
+        }
+        if let Some(constructor) = object::constructor(name.as_bytes()) {
+            self.lowering.functions.insert(constructor.name);
+            return Ok(Node::Construct(constructor, self.arguments(arguments, Use::Value)?));
+        }
+        if names::is_lua(name) || name == "include" {
+            return Outside::new(offset, format!("a call of `{name}`"));
+        }
+        self.report(names::unknown_function(offset, name));
+        self.arguments(arguments, Use::Value)?;
+        Ok(Node::Unknown(name.into()))
+    }
+
+    fn arguments(&mut self, arguments: &[Expr], purpose: Use) -> Natural<Box<[Node]>> {
+        arguments.iter().map(|argument| self.expression(argument, purpose)).collect()
+    }
+
+    fn piece_function(&mut self, expression: &Expr, function: Function, arguments: &[Expr], purpose: Use) -> Natural<Node> {
+        if let Some((function, arguments)) = structure(&self.scope, expression) {
+            let call = Call { function, offset: expression.offset, arguments: &arguments };
+            if function.gives() == Gives::Boolean {
+                return Ok(match self.test(call) {
+                    Some(test) => self.put_test(test),
+                    None => Node::Unknown(function.as_str().into()),
+                });
+            }
+            let certain = self.certain;
+            return Ok(match self.lowering.part(call, certain) {
+                Some(piece) => self.put(piece, purpose),
+                None => Node::Unknown(function.as_str().into()),
+            });
+        }
+        self.lowering.functions.insert(function.as_str());
+        self.parts.depends = self.parts.depends.or(function.depends());
+        Ok(Node::Dynamic(function, self.arguments(arguments, Use::Value)?))
+    }
+
+    fn test(&mut self, call: Call<'_>) -> Option<Test> {
+        let before = self.lowering.findings.len();
+        let test = self.lowering.test(call);
+        if !self.certain {
+            self.lowering.findings[before..].iter_mut().for_each(soften);
+        }
+        test
+    }
+
+    fn method(&mut self, offset: usize, object: &Expr, name: &str, arguments: &[Expr]) -> Natural<Node> {
+        if !object::reads(name.as_bytes()) {
+            return Outside::new(offset, format!("the method `{name}`"));
+        }
+        let object = Box::new(self.expression(object, Use::Value)?);
+        Ok(Node::Method { object, name: name.into(), arguments: self.arguments(arguments, Use::Value)? })
+    }
+
+    fn table(&mut self, fields: &[Field]) -> Natural<Node> {
+        let fields = fields.iter().map(|field| {
+            let key = field.key.as_ref().map(|key| self.expression(key, Use::Value)).transpose()?;
+            Ok((key, self.expression(&field.value, Use::Value)?))
+        });
+        Ok(Node::Table(fields.collect::<Natural<_>>()?))
+    }
+
+    fn chain(&mut self, first: &Expr, links: &[Link], purpose: Use) -> Natural<Node> {
+        let operator = links.first().map(|link| link.operator);
+        let (left, right) = match operator {
+            Some(Binary::Or) => (purpose, purpose),
+            Some(Binary::And) => (Use::Value, purpose),
+            _ => (Use::Value, Use::Value),
+        };
+        let certain = self.certain;
+        let first = Box::new(self.expression(first, left)?);
+        // What stands behind `and` and `or` may never be evaluated.
+        self.certain &= !matches!(operator, Some(Binary::And | Binary::Or));
+        let links: Natural<Box<[(Binary, Node)]>> =
+            links.iter().map(|link| Ok((link.operator, self.expression(&link.right, right)?))).collect();
+        self.certain = certain;
+        Ok(Node::Chain(first, links?))
+    }
+}
+
+fn is_plain_list(fields: &[Field]) -> bool {
+    fields.iter().all(|field| {
+        field.key.as_ref().is_none_or(|key| matches!(key.kind, Kind::Number(_)))
+            && is_scalar(&field.value)
+            && !matches!(field.value.kind, Kind::Boolean(_))
+    })
+}
+
+/// The names that a program sets, other than by declaring them.
+fn collect_assigned(block: &Block, names: &mut HashSet<String>) {
+    for statement in block {
+        match &statement.action {
+            Action::Assign { targets, .. } => names.extend(targets.iter().filter_map(|target| match &target.kind {
+                Kind::Variable(name) => Some(name.clone()),
+                _ => None,
+            })),
+            Action::Do(body) => collect_assigned(body, names),
+            Action::If { arms, otherwise } => {
+                arms.iter().map(|(_, body)| body).chain(otherwise).for_each(|body| collect_assigned(body, names));
+            }
+            _ => {} // declares, or makes a script of it
+        }
+    }
+}
+
+impl Function {
+    /// What a call depends on whose arguments are not known.
+    pub(super) fn depends(self) -> Depends {
+        let none = Depends::default();
+        match self {
+            Self::IfPortUp | Self::IfUrlUp | Self::IfUrlExtUp => Depends { health: true, chance: true, ..none },
+            Self::PickSelfWeighted => Depends { health: true, client: true, ..none },
+            Self::All => none,
+            Self::PickRandom | Self::PickRandomSample | Self::PickWRandom => Depends { chance: true, ..none },
+            Self::PickHashed | Self::PickWHashed | Self::PickCHashed | Self::Netmask => Depends { client: true, ..none },
+            Self::View => Depends { client: true, chance: true, ..none },
+            Self::PickNameHashed => Depends { name: true, ..none },
+            Self::PickClosest | Self::AsNum | Self::Country | Self::Continent | Self::Region => Depends { geo: true, ..none },
+        }
+    }
+}

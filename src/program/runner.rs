@@ -1,0 +1,160 @@
+//! Runs programs for one thread, and makes answers of what they return (spec 1.4).
+
+use std::sync::Arc;
+
+use super::body::{Item, Run, Scratch};
+use super::facts::{Facts, Reach};
+use super::failure::{Failure, Limit};
+use super::object::Object;
+use super::plan::{Form, Program};
+use super::reply::Reply;
+use super::script::{Limits, Machine};
+use super::settle::Settled;
+use super::value::Value;
+use super::world::World;
+use crate::wire::{Rcode, Ttl};
+
+/// What is per thread: a source of chance, memory to work in, and a VM once a script needs it.
+#[derive(Debug)]
+pub struct Runner {
+    /// Decides every draw.
+    pub random: fastrand::Rng,
+    scratch: Scratch,
+    machine: Option<Box<Machine>>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// What is said, or why nothing.
+    pub said: Result<Said<'a>, Failure>,
+    /// Which clients it holds for.
+    pub reach: Reach,
+    /// Whether it rests on a status that is not known.
+    pub unknown: bool,
+}
+
+/// What a program says.
+#[derive(Debug)]
+pub struct Said<'a> {
+    /// The records.
+    pub records: Records<'a>,
+    /// Another TTL than the record's.
+    pub ttl: Option<Ttl>,
+    /// An rcode, instead of records.
+    pub rcode: Option<Rcode>,
+}
+
+/// The records of an answer; none is NODATA.
+#[derive(Debug)]
+pub enum Records<'a> {
+    /// Members of the program, by number.
+    Members(&'a [u16]),
+    /// Texts made for this answer, in presentation form.
+    Texts(Vec<Arc<[u8]>>),
+}
+
+impl Runner {
+    /// A runner that draws from `random`.
+    #[must_use]
+    pub fn new(random: fastrand::Rng) -> Self {
+        Self { random, scratch: Scratch::default(), machine: None }
+    }
+
+    /// What `program` with these settled pieces answers. Scripts run under `limits`.
+    pub fn answer(
+        &mut self,
+        (program, settled): (&Arc<Program>, &Arc<[Settled]>),
+        facts: &Facts<'_>,
+        world: &dyn Fn() -> Arc<dyn World>,
+        limits: &Limits,
+    ) -> Answer<'_> {
+        match &program.form {
+            Form::Piece => self.piece(settled, facts),
+            Form::Body(_) => self.body(program, settled, facts, &*world()),
+            Form::Script(_) => self.script((program, settled), facts, &world(), limits),
+        }
+    }
+
+    fn piece(&mut self, settled: &[Settled], facts: &Facts<'_>) -> Answer<'_> {
+        let picks = &mut self.scratch.picks;
+        picks.clear();
+        let Some(Settled { choice, unknown, .. }) = settled.first() else { return Answer::failed(Failure::raised("no piece")) };
+        let (picked, reach) = choice.pick(facts, &mut self.random, picks);
+        let said = picked.map(|()| Said::of(Records::Members(picks))).map_err(Failure::Call);
+        Answer { said, reach, unknown: *unknown }
+    }
+
+    fn body(&mut self, program: &Program, settled: &[Settled], facts: &Facts<'_>, world: &dyn World) -> Answer<'_> {
+        let Form::Body(body) = &program.form else { return Answer::failed(Failure::raised("no plan")) };
+        let Self { random, scratch, .. } = self;
+        let (reach, unknown) = (Reach::EVERYONE, false);
+        let mut run = Run { program, settled, facts, world, random, scratch, reach, unknown };
+        let returned = run.body(body);
+        let (reach, unknown) = (run.reach, run.unknown);
+        let said = match returned {
+            Ok(Item::Picked { from, count, .. }) => {
+                Ok(Said::of(Records::Members(self.scratch.picks.get(from..from + count).unwrap_or_default())))
+            }
+            Ok(Item::Value(value)) => said(&value),
+            Err(failure) => Err(failure),
+        };
+        Answer { said, reach, unknown }
+    }
+
+    fn script(
+        &mut self,
+        (program, settled): (&Arc<Program>, &Arc<[Settled]>),
+        facts: &Facts<'_>,
+        world: &Arc<dyn World>,
+        limits: &Limits,
+    ) -> Answer<'static> {
+        if self.machine.as_ref().is_none_or(|machine| machine.limits() != limits) {
+            self.machine = Machine::new(*limits).ok().map(Box::new);
+        }
+        let Some(machine) = &mut self.machine else { return Answer::failed(Failure::Limit(Limit::Memory)) };
+        let program = (Arc::clone(program), Arc::clone(settled));
+        match machine.run(&program, facts, world, &mut self.random) {
+            Ok(ran) => Answer { said: said(&ran.value), reach: ran.reach, unknown: ran.unknown },
+            Err(failure) => Answer::failed(failure),
+        }
+    }
+}
+
+impl Answer<'_> {
+    const fn failed(failure: Failure) -> Self {
+        Self { said: Err(failure), reach: Reach::EVERYONE, unknown: false }
+    }
+}
+
+impl<'a> Said<'a> {
+    const fn of(records: Records<'a>) -> Self {
+        Self { records, ttl: None, rcode: None }
+    }
+}
+
+/// What a returned value says: a string or a number is one record, a table one for each element.
+fn said(value: &Value) -> Result<Said<'static>, Failure> {
+    if let Value::Object(Object::Reply(reply)) = value {
+        return reply_said(reply);
+    }
+    Ok(Said::of(Records::Texts(texts(value)?)))
+}
+
+fn reply_said(reply: &Reply) -> Result<Said<'static>, Failure> {
+    let (rcode, ttl) = reply.said();
+    let texts = if rcode.is_some() { Vec::new() } else { texts(reply.values())? };
+    Ok(Said { records: Records::Texts(texts), ttl, rcode })
+}
+
+fn texts(value: &Value) -> Result<Vec<Arc<[u8]>>, Failure> {
+    let refused = |what: &str| Failure::raised(format!("the program returned {what}, and not a string or a table of strings"));
+    let Value::Table(entries) = value else {
+        return Ok(vec![value.as_text().ok_or_else(|| refused(value.kind()))?.as_ref().into()]);
+    };
+    let text = |(key, value): &(Value, Value)| {
+        key.as_integer().ok_or_else(|| refused("a table with keys that are no integers"))?;
+        Ok(value.as_text().ok_or_else(|| refused("a table with other values than strings"))?.as_ref().into())
+    };
+    entries.iter().map(text).collect()
+}
