@@ -52,19 +52,32 @@ fn data(record: &Record) -> String {
     octets.skip(1).flat_map(std::ascii::escape_default).map(char::from).collect()
 }
 
-/// One question of one client to both servers.
-pub struct Case<'p> {
+/// A question of a client to a program.
+#[derive(Clone, Copy)]
+pub struct Asked<'p> {
     pub program: &'p Program,
     pub question: &'p Question,
     pub client: &'static str,
+}
+
+impl Asked<'_> {
+    pub fn packet(&self) -> Vec<u8> {
+        self.question.packet(self.client)
+    }
+}
+
+/// What both servers say to it; of a program that leeward does not load, SERVFAIL.
+pub struct Case<'p> {
+    pub asked: Asked<'p>,
     pub leeward: Said,
     pub powerdns: Said,
 }
 
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, ";; {}: {}", self.program.zone, self.program.text)?;
-        writeln!(f, ";  {} {} from {}", self.question.name, self.question.rtype, self.client)?;
+        let Asked { program, question, client } = self.asked;
+        writeln!(f, ";; {}: {}", program.zone, program.text)?;
+        writeln!(f, ";  {} {} from {client}", question.name, question.rtype)?;
         writeln!(f, ";  leeward  {}", self.leeward)?;
         writeln!(f, ";  PowerDNS {}", self.powerdns)
     }

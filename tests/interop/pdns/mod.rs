@@ -11,15 +11,16 @@ mod exchange;
 mod pinned;
 mod programs;
 mod servers;
+mod tiers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use compare::{Case, Said};
+use compare::{Asked, Case, Said};
 use differences::DIFFERENCES;
 use exchange::ask_all;
-use programs::{CLIENTS, Program, Question, Zone};
+use programs::{CLIENTS, Program, Zone};
 use servers::{NEEDED, Servers};
 
 use crate::harness;
@@ -28,6 +29,8 @@ use crate::harness;
 const SETTLING: Duration = Duration::from_secs(20);
 /// How often a program that draws is asked of each server.
 const DRAWS: usize = 1000;
+/// And how often to see what it may say at all.
+const LOOKS: usize = 40;
 const SERVFAIL: u16 = 2;
 
 #[test]
@@ -42,11 +45,12 @@ fn answers_of_record_programs_are_those_of_powerdns() {
     assert!(all.len() >= 400, "{} programs", all.len());
     let refused = Refusals::of(&zones, &servers);
 
-    let mut faults = refused.faults(&servers);
     let asked: Vec<&Program> = all.iter().copied().filter(|program| !refused.concerns(program)).collect();
     let (drawing, certain): (Vec<&Program>, Vec<&Program>) = asked.iter().partition(|program| program.draws);
-    let cases = settled(&servers, &certain);
-    faults.extend(judged(&cases));
+    let mut cases = settled(&servers, &certain);
+    cases.extend(refused.cases(&servers));
+    let mut faults = judged(&cases);
+    faults.extend(refused.elsewhere.iter().cloned());
     faults.extend(drawing.iter().filter_map(|program| drawn_otherwise(&servers, program)));
 
     let summary = format!(
@@ -63,42 +67,41 @@ fn answers_of_record_programs_are_those_of_powerdns() {
     assert!(faults.is_empty(), "{}\n{summary}\nthe whole report: {}", faults.join("\n"), path.display());
 }
 
-/// All questions of all clients to both servers, again and again until they agree or have had time enough.
+/// All questions of all clients to both servers.
 fn settled<'p>(servers: &Servers, programs: &[&'p Program]) -> Vec<Case<'p>> {
-    let questions = || programs.iter().flat_map(|program| program.questions.iter().map(move |question| (*program, question)));
-    let asked: Vec<(&Program, &Question, &'static str)> =
-        questions().flat_map(|(program, question)| CLIENTS.map(|client| (program, question, client))).collect();
+    let questions = programs.iter().flat_map(|program| program.questions.iter().map(move |question| (*program, question)));
+    let asked: Vec<Asked<'p>> =
+        questions.flat_map(|(program, question)| CLIENTS.map(|client| Asked { program, question, client })).collect();
     let mut cases = ask_both(servers, &asked);
-    let deadline = Instant::now() + SETTLING;
-    while Instant::now() < deadline {
-        let open: Vec<usize> = (0..cases.len()).filter(|&at| is_health(&cases[at]) && differs(&cases[at])).collect();
-        if open.is_empty() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100)); // between two looks, not instead of one
-        let again: Vec<_> = open.iter().map(|&at| asked[at]).collect();
-        for (at, case) in open.into_iter().zip(ask_both(servers, &again)) {
+    settle(true, || {
+        let open: Vec<usize> =
+            (0..cases.len()).filter(|&at| asked[at].program.is_about_health() && differs(&cases[at])).collect();
+        let again: Vec<Asked<'p>> = open.iter().map(|&at| asked[at]).collect();
+        for (&at, case) in open.iter().zip(ask_both(servers, &again)) {
             cases[at] = case;
         }
-    }
+        open.iter().all(|&at| !differs(&cases[at]))
+    });
     cases
 }
 
-fn is_health(case: &Case<'_>) -> bool {
-    case.program.zone.starts_with("health")
+/// Asks until the servers agree or have had time enough; once where no health is asked for.
+fn settle(health: bool, mut agreed: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SETTLING;
+    while health && !agreed() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100)); // between two looks, not instead of one
+    }
 }
 
 fn differs(case: &Case<'_>) -> bool {
     case.leeward != case.powerdns
 }
 
-fn ask_both<'p>(servers: &Servers, asked: &[(&'p Program, &'p Question, &'static str)]) -> Vec<Case<'p>> {
-    let packets: Vec<Vec<u8>> = asked.iter().map(|(_, question, client)| question.packet(client)).collect();
+fn ask_both<'p>(servers: &Servers, asked: &[Asked<'p>]) -> Vec<Case<'p>> {
+    let packets: Vec<Vec<u8>> = asked.iter().map(Asked::packet).collect();
     let [ours, theirs] = replies(servers, &packets);
     let cases = asked.iter().zip(ours.into_iter().zip(theirs));
-    cases
-        .map(|(&(program, question, client), (leeward, powerdns))| Case { program, question, client, leeward, powerdns })
-        .collect()
+    cases.map(|(&asked, (leeward, powerdns))| Case { asked, leeward, powerdns }).collect()
 }
 
 /// What leeward says, and what PowerDNS says; both are asked at once.
@@ -116,7 +119,7 @@ fn judged(cases: &[Case<'_>]) -> Vec<String> {
     for case in cases.iter().filter(|case| differs(case)) {
         match DIFFERENCES.iter().position(|difference| (difference.covers)(case)) {
             Some(at) => _ = used.insert(at),
-            None => faults.entry(&case.question.name).or_insert((0, case)).0 += 1,
+            None => faults.entry(&case.asked.question.name).or_insert((0, case)).0 += 1,
         }
     }
     let stale = DIFFERENCES.iter().zip(0..).filter(|(_, at)| !used.contains(at));
@@ -126,8 +129,12 @@ fn judged(cases: &[Case<'_>]) -> Vec<String> {
 
 /// Where the draws of the two servers are not of one kind.
 fn drawn_otherwise(servers: &Servers, program: &Program) -> Option<String> {
-    let packets = vec![program.questions[0].packet(CLIENTS[0]); DRAWS];
-    let [ours, theirs] = replies(servers, &packets);
+    let packet = program.questions[0].packet(CLIENTS[0]);
+    settle(program.is_about_health(), || {
+        let [ours, theirs] = replies(servers, &vec![packet.clone(); LOOKS]).map(BTreeSet::from_iter);
+        ours == theirs
+    });
+    let [ours, theirs] = replies(servers, &vec![packet; DRAWS]);
     let probability = chance::probability(&ours, &theirs);
     (probability <= chance::BELIEVED).then(|| {
         let counted = [("leeward", ours), ("PowerDNS", theirs)].map(|(name, said)| format!(";  {name}\n{}", counts(&said)));
@@ -143,7 +150,7 @@ fn counts(said: &[Said]) -> String {
 
 /// The programs that leeward would not load.
 struct Refusals<'z> {
-    programs: Vec<(&'z Program, String)>,
+    programs: Vec<&'z Program>,
     /// Errors that belong to no program.
     elsewhere: Vec<String>,
 }
@@ -155,27 +162,29 @@ impl<'z> Refusals<'z> {
             let zone = zones.iter().find(|zone| zone.name == refused.zone);
             let program = zone.and_then(|zone| zone.programs.iter().find(|program| program.lines.contains(&refused.line)));
             match program {
-                Some(program) => refusals.programs.push((program, refused.why.clone())),
+                Some(program) => refusals.programs.push(program),
                 None => refusals.elsewhere.push(format!(";; {refused:?}\n")),
             }
         }
-        refusals.programs.dedup_by_key(|(program, _)| program.lines.clone());
+        refusals.programs.dedup_by_key(|program| program.lines.clone());
         refusals
     }
 
     /// Whether a program, or one at its name, is not loaded.
     fn concerns(&self, program: &Program) -> bool {
-        self.programs.iter().any(|(refused, _)| (&refused.zone, &refused.owner) == (&program.zone, &program.owner))
+        self.programs.iter().any(|refused| (&refused.zone, &refused.owner) == (&program.zone, &program.owner))
     }
 
-    /// What is refused though PowerDNS answers someone with it.
-    fn faults(&self, servers: &Servers) -> Vec<String> {
-        let answered = self.programs.iter().filter_map(|(program, why)| {
-            let questions = program.questions.iter().filter(|question| question.rtype == program.rtype);
-            let packets: Vec<Vec<u8>> = questions.flat_map(|it| CLIENTS.map(|client| it.packet(client))).collect();
-            let said = ask_all(servers.addresses()[1], &packets).iter().map(|it| Said::of(it)).find(|it| it.rcode != SERVFAIL)?;
-            Some(format!(";; {}: {}\n;  leeward  refuses it: {why}\n;  PowerDNS {said}\n", program.zone, program.text))
-        });
-        answered.chain(self.elsewhere.iter().cloned()).collect()
+    /// What PowerDNS says to what is refused: an error at load is an error of every query.
+    fn cases(&self, servers: &Servers) -> Vec<Case<'z>> {
+        let questions =
+            self.programs.iter().flat_map(|&program| program.questions.iter().map(move |question| (program, question)));
+        let asked = questions.filter(|(program, question)| question.rtype == program.rtype);
+        let asked: Vec<Asked<'z>> =
+            asked.flat_map(|(program, question)| CLIENTS.map(|client| Asked { program, question, client })).collect();
+        let packets: Vec<Vec<u8>> = asked.iter().map(Asked::packet).collect();
+        let said = ask_all(servers.addresses()[1], &packets).into_iter().map(|reply| Said::of(&reply));
+        let refused = || Said { rcode: SERVFAIL, answer: Vec::new() };
+        asked.iter().zip(said).map(|(&asked, powerdns)| Case { asked, leeward: refused(), powerdns }).collect()
     }
 }

@@ -70,6 +70,13 @@ pub struct Question {
     pub rtype: RecordType,
 }
 
+impl Program {
+    /// Whether its answer depends on what is up.
+    pub fn is_about_health(&self) -> bool {
+        self.zone.starts_with("health")
+    }
+}
+
 impl Question {
     /// The query of a client.
     pub fn packet(&self, client: &str) -> Vec<u8> {
