@@ -395,6 +395,7 @@ fn fallback_text(group: usize, backup: Selector, candidates: usize, excluded: us
 mod tests {
     use super::super::tests as testing;
     use super::*;
+    use crate::program::{Defaults, Settings, compile};
 
     fn explained(name: &str, rtype: &str) -> ExplainForm {
         let node = testing::fake();
@@ -433,6 +434,21 @@ mod tests {
             group.members[1].text.starts_with("192.0.2.2 is down (measured): tcp 192.0.2.2:443, failed (connection refused)")
         );
         assert_eq!(group.members[1].last.as_ref().and_then(|last| last.reason.as_deref()), Some("refused"));
+    }
+
+    #[test]
+    fn what_a_request_carries_is_not_shown() {
+        let shown = |options: &str| {
+            let code = format!("ifurlup('http://x/hush', {{'192.0.2.1'}}, {options})");
+            let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
+            let compiled = compile(&code, &settings);
+            let (rtype, ttl) = ("A".parse().unwrap(), crate::wire::Ttl::new(30).unwrap());
+            shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program))
+        };
+        let plain = shown("{headers={['X-Token']='t0ken'}, method='POST', body='b0dy', useragent='me'}");
+        let wanted = "{headers={['X-Token']='…'}, method='POST', body='…', useragent='me'})";
+        assert!(plain.ends_with(wanted), "{plain}");
+        assert_eq!(shown("{headers={a='\\116oken'}}"), "…", "spelled with an escape");
     }
 
     #[test]

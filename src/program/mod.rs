@@ -77,3 +77,6 @@ pub const NESTING_MAX: usize = 64;
 pub const LIST_MAX: usize = 4096;
 /// Most distinct members of one program: they are numbered in 16 bits.
 pub const MEMBERS_MAX: usize = u16::MAX as usize;
+
+#[cfg(test)]
+mod tiers;

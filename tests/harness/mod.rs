@@ -408,8 +408,7 @@ fn keep_lines(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) ->
 
 // -------- nginx
 
-/// nginx from the distribution on one address, serving `ok` everywhere, 503 at `/bad`, a redirect at `/moved`, and what the
-/// client called the host and itself at `/host` and `/agent`.
+/// nginx from the distribution.
 pub struct Nginx {
     dir: tempfile::TempDir,
     address: SocketAddr,
@@ -417,7 +416,14 @@ pub struct Nginx {
 }
 
 impl Nginx {
+    /// On one address, serving `ok` everywhere.
     pub fn new(address: SocketAddr) -> Self {
+        let places = "location / { default_type text/plain; return 200 \"ok\\n\"; } location /bad { return 503; }";
+        Self::serving(address, &format!("server {{ listen {address}; {places} }}"))
+    }
+
+    /// With these `server` blocks, one of which listens at `address`.
+    pub fn serving(address: SocketAddr, servers: &str) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().display();
         let temp =
@@ -426,10 +432,7 @@ impl Nginx {
         let config = format!(
             "{user} pid {path}/pid; daemon off; error_log stderr; worker_processes 1;
             events {{ worker_connections 256; }}
-            http {{ access_log off; {temp}
-                server {{ listen {address}; location / {{ default_type text/plain; return 200 \"ok\\n\"; }} location /bad {{ return 503; }}
-                    location /host {{ default_type text/plain; return 200 $host; }} location /moved {{ return 302 /; }}
-                    location /agent {{ default_type text/plain; return 200 $http_user_agent; }} }} }}"
+            http {{ access_log off; {temp} {servers} }}"
         );
         std::fs::write(dir.path().join("nginx.conf"), config).expect("written");
         let mut nginx = Self { dir, address, child: None };

@@ -310,8 +310,13 @@ impl<'a> Natively<'a> {
         if let Some(function) = native::find(name) {
             self.lowering.functions.insert(function.name);
             self.parts.depends = self.parts.depends.or(function.depends);
-            let answers = if name == "ttl" { purpose } else { Use::Value };
-            return Ok(Node::Native(function, self.arguments(arguments, answers)?));
+            let arguments = match arguments {
+                [seconds, answer] if name == "ttl" => {
+                    [self.expression(seconds, Use::Value)?, self.expression(answer, purpose)?].into()
+                }
+                _ => self.arguments(arguments, Use::Value)?,
+            };
+            return Ok(Node::Native(function, arguments));
         }
         if let Some(constructor) = object::constructor(name.as_bytes()) {
             self.lowering.functions.insert(constructor.name);

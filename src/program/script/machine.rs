@@ -35,7 +35,9 @@ use crate::program::world::{Snippet, World};
 use crate::wire::Name;
 
 /// Safepoints from one look at the clock to the next. What a native does between two safepoints is metered.
-const CLOCK_EVERY: u32 = 8;
+const CLOCK_EVERY: u32 = 4;
+/// Longest code that `loadstring` takes: compiling it is done within a step.
+const LOADSTRING_MAX: usize = 4096;
 /// Most chunks that a VM keeps loaded.
 const LOADED_MAX: usize = 4096;
 /// From this size on a VM is thrown away after a run, with all that was loaded.
@@ -133,7 +135,7 @@ impl Machine {
     pub(in crate::program) fn new(limits: Limits) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
         let desk = Rc::new(Desk {
-            meter: Meter::new(limits.memory),
+            meter: Meter::new(),
             deadline: Cell::new(None),
             until_clock: Cell::new(0),
             running: RefCell::new(None),
@@ -258,7 +260,7 @@ impl Machine {
         match self.desk.meter.ended() {
             Some(meter::Limit::Steps) => Failure::Limit(Limit::Steps),
             Some(meter::Limit::Time) => Failure::Limit(Limit::Time),
-            Some(meter::Limit::Memory) => Failure::Limit(Limit::Memory),
+            Some(meter::Limit::String) => Failure::Limit(Limit::Memory),
             None if is_memory(error) => Failure::Limit(Limit::Memory),
             None => Failure::raised(super::message(error)),
         }
@@ -311,6 +313,7 @@ fn globals(lua: &Lua, library: &Library, desk: &Rc<Desk>) -> mlua::Result<Table>
     let globals = lua.create_table()?;
     library.globals.for_each(|key: mlua::Value, value: mlua::Value| globals.raw_set(key, value))?;
     globals.raw_set(format!("{RESERVED}_text"), &library.text)?;
+    globals.raw_set(format!("{RESERVED}_step"), lua.load("return ...").set_name("=step").into_function()?)?;
     for piece in Piece::ALL {
         globals.raw_set(piece.as_str(), native(lua, desk, move |native, values| dynamic::call(piece, values, native))?)?;
     }
@@ -526,8 +529,8 @@ impl Host for Desk {
 
     fn compile(&self, lua: &Lua, code: &[u8], _: &[u8], environment: Table) -> Result<Function, String> {
         let text = str::from_utf8(code).map_err(|_| "code that is not UTF-8".to_owned())?;
-        if text.len() > crate::program::CODE_MAX {
-            return Err(format!("code of more than {} octets", crate::program::CODE_MAX));
+        if text.len() > LOADSTRING_MAX {
+            return Err(format!("loadstring takes at most {LOADSTRING_MAX} octets of code"));
         }
         let block = parse(text, Form::Snippet).map_err(|finding| finding.message)?;
         let bytecode = bytecode(luau::chunk(&block, &HashMap::new()).as_bytes())?;

@@ -159,7 +159,7 @@ struct Targets {
     down: [Ipv4Addr; 2],
     web: u16,
     six: u16,
-    _servers: [Nginx; 2],
+    _server: Nginx,
 }
 
 impl Targets {
@@ -169,8 +169,8 @@ impl Targets {
         let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("IPv6 on loopback");
         let six = listener.local_addr().expect("an address").port();
         std::thread::spawn(move || listener.incoming().for_each(drop));
-        let servers = [first, second].map(|address| Nginx::new((address, web).into()));
-        Self { up: [first, second], down: [third, fourth], web, six, _servers: servers }
+        let server = Nginx::serving((first, web).into(), &web_server([first, second], web));
+        Self { up: [first, second], down: [third, fourth], web, six, _server: server }
     }
 
     /// What stands for them in the zones.
@@ -184,4 +184,13 @@ impl Targets {
             ("$SIX", self.six.to_string()),
         ]
     }
+}
+
+/// Says `ok` nearly everywhere, and what the client called the host and itself.
+fn web_server([first, second]: [Ipv4Addr; 2], port: u16) -> String {
+    format!(
+        "default_type text/plain; server {{ listen {first}:{port}; listen {second}:{port}; location / {{ return 200 ok; }}
+        location /bad {{ return 503; }} location /moved {{ return 302 /; }} location /host {{ return 200 $host; }}
+        location /agent {{ return 200 $http_user_agent; }} }}"
+    )
 }
