@@ -33,6 +33,12 @@ pub const DIFFERENCES: &[Difference] = &[
         covers: |it| of(it, "health.test", &["url-groups-none", "ext-none"]),
     },
     Difference {
+        section: "4.6",
+        reason: "who sends an IPv4 address in IPv6 form is in the networks of that IPv4 address, as everywhere in leeward; PowerDNS \
+                 looks only at networks of IPv6",
+        covers: |it| it.asked.client.starts_with("::ffff:") && !of(it, "lists.test", &["mask-mapped"]) && looks_at_networks(it),
+    },
+    Difference {
         section: "7.2",
         reason: "the shorter way to a place may cross the antimeridian in either direction; up to 5.1.4 in one only",
         covers: |it| of(it, "geo.test", &["closest-text"]),
@@ -75,4 +81,8 @@ fn of_zone(case: &Case<'_>, zone: &str) -> bool {
 
 fn without_ttl(said: &Said) -> Vec<(&str, &str)> {
     said.answer.iter().map(|record| (&*record.owner, &*record.data)).collect()
+}
+
+fn looks_at_networks(case: &Case<'_>) -> bool {
+    ["netmask(", "view("].iter().any(|function| case.asked.program.text.contains(function))
 }
