@@ -75,12 +75,12 @@ fn settled<'p>(servers: &Servers, programs: &[&'p Program]) -> Vec<Case<'p>> {
     let mut cases = ask_both(servers, &asked);
     settle(true, || {
         let open: Vec<usize> =
-            (0..cases.len()).filter(|&at| asked[at].program.is_about_health() && differs(&cases[at])).collect();
+            (0..cases.len()).filter(|&at| asked[at].program.is_about_health() && is_open(&cases[at])).collect();
         let again: Vec<Asked<'p>> = open.iter().map(|&at| asked[at]).collect();
         for (&at, case) in open.iter().zip(ask_both(servers, &again)) {
             cases[at] = case;
         }
-        open.iter().all(|&at| !differs(&cases[at]))
+        open.iter().all(|&at| !is_open(&cases[at]))
     });
     cases
 }
@@ -91,6 +91,15 @@ fn settle(health: bool, mut agreed: impl FnMut() -> bool) {
     while health && !agreed() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(100)); // between two looks, not instead of one
     }
+}
+
+/// Whether the servers may still come to agree.
+fn is_open(case: &Case<'_>) -> bool {
+    differs(case) && explanation(case).is_none()
+}
+
+fn explanation(case: &Case<'_>) -> Option<usize> {
+    DIFFERENCES.iter().position(|difference| (difference.covers)(case))
 }
 
 fn differs(case: &Case<'_>) -> bool {
@@ -118,7 +127,7 @@ fn judged(cases: &[Case<'_>], whole: bool) -> Vec<String> {
     let mut used = BTreeSet::new();
     let mut faults: BTreeMap<&str, (usize, &Case<'_>)> = BTreeMap::new();
     for case in cases.iter().filter(|case| differs(case)) {
-        match DIFFERENCES.iter().position(|difference| (difference.covers)(case)) {
+        match explanation(case) {
             Some(at) => _ = used.insert(at),
             None => faults.entry(&case.asked.question.name).or_insert((0, case)).0 += 1,
         }
@@ -164,7 +173,7 @@ impl<'z> Refusals<'z> {
             let program = zone.and_then(|zone| zone.programs.iter().find(|program| program.lines.contains(&refused.line)));
             match program {
                 Some(program) => refusals.programs.push(program),
-                None => refusals.elsewhere.push(format!(";; {refused:?}\n")),
+                None => refusals.elsewhere.push(format!(";; {}.zone:{}: {}\n", refused.zone, refused.line, refused.why)),
             }
         }
         refusals.programs.dedup_by_key(|program| program.lines.clone());
