@@ -126,13 +126,7 @@ fn origin_of(file: &Path) -> Option<String> {
     origins.into_iter().next()
 }
 
-fn check_zone(
-    apex: &Name,
-    file: &Path,
-    settings: &Settings,
-    findings: &mut Vec<FindingForm>,
-    programs: &mut Vec<ProgramForm>,
-) {
+fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>, programs: &mut Vec<ProgramForm>) {
     let loaded = zone::load(&Files, file, apex.as_ref());
     let negative = loaded.contents.as_ref().map(Contents::negative_ttl);
     let mut all: Vec<zone::Finding> = loaded.findings;

@@ -4,10 +4,12 @@
 //! with `step_limit`. What pieces give stays a row of member numbers as long as nobody looks into it, so an answer that is
 //! picked and returned allocates nothing.
 
+use std::collections::HashSet;
+
 use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
-use super::native::{self, Native};
+use super::native::{self, Native, UNKNOWN};
 use super::object::Constructor;
 use super::plan::{Function, Program, Test};
 use super::settle::Settled;
@@ -347,6 +349,17 @@ impl Run<'_> {
     }
 }
 
+impl Node {
+    /// Whether it cannot but be an object, or nil.
+    pub(super) fn is_object(&self) -> bool {
+        match self {
+            Self::Construct(..) => true,
+            Self::Variable(variable) => variable.is_object(),
+            _ => false,
+        }
+    }
+}
+
 impl Item {
     fn is_true(&self) -> bool {
         !matches!(self, Self::Value(Value::Nil | Value::Boolean(false)))
@@ -355,7 +368,9 @@ impl Item {
 
 /// The length of a table's row of entries that begins at 1.
 fn border(entries: &[(Value, Value)]) -> usize {
-    (1u32..).take_while(|&at| entries.iter().any(|(key, _)| *key == Value::Number(at.into()))).count()
+    let number = |(key, _): &(Value, Value)| if let Value::Number(number) = key { Some(number.to_bits()) } else { None };
+    let keys: HashSet<u64> = entries.iter().filter_map(number).collect();
+    (1u32..).take_while(|&at| keys.contains(&f64::from(at).to_bits())).count()
 }
 
 pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
@@ -417,7 +432,8 @@ impl Test {
             }
             Self::Place { attribute, values } => {
                 let holds = |place: &crate::geo::Place| {
-                    place.attribute(*attribute).is_some_and(|known| values.iter().any(|value| **value == *known))
+                    let known = place.attribute(*attribute);
+                    values.iter().any(|value| **value == *known.as_deref().unwrap_or(UNKNOWN))
                 };
                 (holds(facts.places.find(facts.client)), facts.reach(holds))
             }

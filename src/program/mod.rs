@@ -31,6 +31,7 @@ pub mod geography;
 mod hash;
 mod lexer;
 mod lower;
+mod lua;
 mod luau;
 mod native;
 mod number;

@@ -233,7 +233,7 @@ impl Walk<'_> {
     }
 
     fn pick(&mut self, picker: Picker, members: &[u16]) -> Choice {
-        if members.is_empty() && !matches!(picker, Picker::Sample(_)) {
+        if members.is_empty() {
             return self.fail(picker.function(), FailReason::EmptyList);
         }
         self.note(|| Step::Picked { function: picker.function(), draw: picker.draw(), members: members.into() });

@@ -18,7 +18,6 @@ use super::library::{self, Host, Library};
 use super::meter::{self, Meter};
 use super::object::{self, lua_of, value_of};
 use super::{Limits, Script, bytecode};
-use crate::geo::Net;
 use crate::program::RESERVED;
 use crate::program::body::{Run, Scratch, Visit};
 use crate::program::dynamic;
@@ -108,7 +107,7 @@ struct Running {
 /// The facts of a query, owned.
 struct Query {
     client: IpAddr,
-    subnet: Option<Net>,
+    subnet: Option<u8>,
     resolver: SocketAddr,
     local: SocketAddr,
     qname: Name,
@@ -456,17 +455,8 @@ impl Desk {
             scratch.picks.clear();
             let trail = if main { trail } else { &mut silent };
             let (world, reach_now, unknown_now) = (&**world, *reach, *unknown);
-            let mut run = Run {
-                program,
-                settled,
-                facts: &facts,
-                world,
-                random,
-                scratch,
-                trail,
-                reach: reach_now,
-                unknown: unknown_now,
-            };
+            let mut run =
+                Run { program, settled, facts: &facts, world, random, scratch, trail, reach: reach_now, unknown: unknown_now };
             let acted = act(&mut run, program);
             (*reach, *unknown) = (run.reach, run.unknown);
             running.raise(acted)
