@@ -30,7 +30,7 @@ use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Ou
 use leeward::geo::Places;
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
-use leeward::program::Defaults;
+use leeward::program::{self, Limits};
 use leeward::target::{self, Failure, Inconclusive};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use leeward::zone::{self, Severity};
@@ -160,7 +160,9 @@ impl Story {
     // -------- loads
 
     fn load(&mut self, version: &str, kind: LoadKind) {
-        let settings = Settings { defaults: Defaults::default(), insert_whitespace: false, deny: Vec::new() };
+        let Limits { steps: step_limit, shared, .. } = Limits::default();
+        let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
+        let settings = Settings { programs, insert_whitespace: false, deny: Vec::new() };
         let snapshot = self.published.load();
         let mut zones = Vec::new();
         for (apex, text) in self.zones.get(version).unwrap_or_else(|| panic!("{}: no zone {version}", self.place)).clone() {
@@ -285,7 +287,8 @@ impl Story {
             }
         }
         let mut reply = vec![0; 65_535];
-        let ctx = Ctx { client, transport: Transport::Udp, now: Now::default() };
+        let (client, local) = (SocketAddr::new(client, 49152), SocketAddr::from(([192, 0, 2, 53], 53)));
+        let ctx = Ctx { client, local, transport: Transport::Udp, now: Now::default() };
         let snapshot = self.published.load();
         let Response::Reply(len) = respond(&snapshot, &mut self.worker, &ctx, &builder.build(), &mut reply) else {
             panic!("{}: no reply", self.place)
