@@ -8,7 +8,7 @@ use leeward::answers::{Cookies, Ctx, Now, Options, RateLimits, Response, Secret,
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
 use leeward::health::{self, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
-use leeward::program::Defaults;
+use leeward::program::{self, Limits};
 use leeward::target::Outcome;
 use leeward::wire::Name;
 use leeward::zone;
@@ -68,6 +68,13 @@ pub fn strict_snapshot() -> Arc<Snapshot> {
     snapshot_of(ZONE, Options { cookies: Some(cookies), rate: Some(limits), ..Options::default() })
 }
 
+/// How programs are compiled where nothing is configured.
+fn settings() -> Settings {
+    let Limits { steps: step_limit, shared, .. } = Limits::default();
+    let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
+    Settings { programs, insert_whitespace: false, deny: Vec::new() }
+}
+
 /// A published snapshot of the zone `prop.example` with this text, every target up.
 pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
     struct Text(&'static str);
@@ -80,7 +87,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
     let options = Arc::new(options);
     let loaded = zone::load(&Text(text), Path::new("zone"), apex.as_ref());
     let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
-    let settings = Settings { defaults: Defaults::default(), insert_whitespace: false, deny: Vec::new() };
+    let settings = settings();
     let empty = Snapshot::empty(Arc::clone(&options), 1);
     let version = compile::version(&empty, &contents, &settings, &mut Slots::default(), Origin::default());
     let health = health::Config::default();
@@ -177,12 +184,18 @@ const OPTIONS: [&[u8]; 5] = [
     &[0, 12, 0, 2, 0, 0],
 ];
 
+/// A query of one client over `transport`, at the origin of both clocks.
+pub fn ctx(transport: Transport) -> Ctx {
+    let [client, local] = [([192, 0, 2, 1], 49152), ([192, 0, 2, 53], 53)].map(std::net::SocketAddr::from);
+    Ctx { client, local, transport, now: Now::default() }
+}
+
 /// A cookie option that the servers here take for good: what they made for it when they were asked.
 fn good_cookie() -> Vec<u8> {
     use leeward::wire::{Class, QueryBuilder, RecordType};
     let name: Name = "prop.example".parse().expect("a name");
     let query = with_option(&QueryBuilder::new(&name, RecordType::A, Class::IN).client_subnet(None).build(), OPTIONS[1]);
-    let ctx = Ctx { client: [192, 0, 2, 1].into(), transport: Transport::Udp, now: Now::default() };
+    let ctx = ctx(Transport::Udp);
     let mut worker = Worker::new(0, fastrand::Rng::with_seed(1));
     let mut reply = [0; 1232];
     let Response::Reply(len) = respond(&snapshot(), &mut worker, &ctx, &query, &mut reply) else { return Vec::new() };
@@ -202,10 +215,10 @@ fn with_option(query: &[u8], option: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 /// Where something does not hold.
-pub fn holds(snapshot: &Snapshot, worker: &mut Worker, request: &[u8], reply: &mut [u8]) {
+pub fn holds(snapshot: &Arc<Snapshot>, worker: &mut Worker, request: &[u8], reply: &mut [u8]) {
     let limited = snapshot.limiter.is_some();
     for transport in Transport::ALL {
-        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport, now: Now::default() };
+        let ctx = ctx(transport);
         let len = match respond(snapshot, worker, &ctx, request, reply) {
             Response::Drop => {
                 let may = limited && transport == Transport::Udp;

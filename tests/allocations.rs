@@ -7,7 +7,7 @@ mod property;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use leeward::answers::{Ctx, Now, Response, Transport, Worker, respond};
+use leeward::answers::{Response, Transport, Worker, respond};
 
 struct Counting;
 
@@ -41,7 +41,7 @@ fn no_query_allocates() {
     let (mut answered, mut asked) = (0, 0);
     let before = COUNT.with(Cell::get);
     for (snapshot, transport) in snapshots.iter().flat_map(|snapshot| Transport::ALL.map(|transport| (snapshot, transport))) {
-        let ctx = Ctx { client: [192, 0, 2, 1].into(), transport, now: Now::default() };
+        let ctx = property::ctx(transport);
         for seed in &seeds {
             asked += 1;
             answered += usize::from(respond(snapshot, &mut worker, &ctx, seed, &mut reply) != Response::Drop);

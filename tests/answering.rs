@@ -98,7 +98,8 @@ impl Server {
 }
 
 fn ctx(transport: Transport) -> Ctx {
-    Ctx { client: [198, 51, 100, 7].into(), transport, now: Now { monotonic: 60_000, unix: 1_800_000_000 } }
+    let now = Now { monotonic: 60_000, unix: 1_800_000_000 };
+    Ctx { client: ([198, 51, 100, 7], 49152).into(), now, ..property::ctx(transport) }
 }
 
 fn question(name: &str, rtype: RecordType, class: Class) -> Vec<u8> {
@@ -234,7 +235,7 @@ fn floods_are_limited_by_network_and_answer() {
         (0..100).filter(|&n| server.ask_as(ctx, &queries(n)).is_some()).count()
     };
     let udp = ctx(Transport::Udp);
-    let neighbour = Ctx { client: [198, 51, 100, 99].into(), ..udp };
+    let neighbour = Ctx { client: ([198, 51, 100, 99], 1).into(), ..udp };
     let name = |name: String| plain(&name, RecordType::A);
     assert_eq!(answered(&udp, &mut |_| name("many".into())), 10);
     assert_eq!(answered(&neighbour, &mut |_| name("many".into())), 0, "the same /24 is the same client");
@@ -243,9 +244,9 @@ fn floods_are_limited_by_network_and_answer() {
     assert_eq!(answered(&udp, &mut |n| name(format!("r{n}.sub"))), 10, "and all below a cut");
     let mut odd = |n: usize| question(&format!("r{n}.elsewhere"), RecordType::A, Class::IN);
     assert_eq!(answered(&udp, &mut odd), 10, "and all that is refused");
-    let other = Ctx { client: [198, 51, 101, 1].into(), ..udp };
+    let other = Ctx { client: ([198, 51, 101, 1], 1).into(), ..udp };
     assert_eq!(answered(&other, &mut |_| name("many".into())), 10, "another network");
-    let exempt = Ctx { client: [203, 0, 113, 1].into(), ..udp };
+    let exempt = Ctx { client: ([203, 0, 113, 1], 1).into(), ..udp };
     assert_eq!(answered(&exempt, &mut |_| name("many".into())), 100);
     assert_eq!(answered(&ctx(Transport::Tcp), &mut |_| name("many".into())), 100, "TCP proves the address");
 

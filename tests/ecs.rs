@@ -12,7 +12,7 @@ mod property;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use leeward::answers::{Ctx, Now, Options, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Ctx, Options, Response, Snapshot, Transport, Worker, respond};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 
 /// `near` is a small database: nested networks with exceptions, both families, a hole, and two networks that say the same.
@@ -59,7 +59,7 @@ impl Asker {
     }
 
     fn send(&mut self, request: &[u8]) -> Said {
-        let ctx = Ctx { client: [198, 51, 100, 1].into(), transport: Transport::Udp, now: Now::default() };
+        let ctx = Ctx { client: ([198, 51, 100, 1], 49152).into(), ..property::ctx(Transport::Udp) };
         let mut reply = [0; 1232];
         let Response::Reply(len) = respond(&self.snapshot, &mut self.worker, &ctx, request, &mut reply) else {
             panic!("no reply to {request:02x?}")

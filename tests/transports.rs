@@ -37,7 +37,8 @@ fn zone() -> String {
         "{HEAD}www A 192.0.2.1\nwww AAAA 2001:db8::1\nalias CNAME www\nfar CNAME www.elsewhere.example.\nloop CNAME pool\n\
          pool CNAME loop\nsub NS ns.sub\nns.sub A 192.0.2.5\n*.wild TXT \"any\"\nmail MX 10 www\nbig TXT{}\nhuge TXT{}\n\
          {addresses}odd TYPE999 \\# 2 ABCD\nempty.non.terminal A 192.0.2.9\n\
-         one LUA A \"'192.0.2.7'\"\nhashed LUA TXT \"pickhashed({{'a', 'b', 'c', 'd', 'e', 'f', 'g'}})\"\n",
+         one LUA A \"'192.0.2.7'\"\nhashed LUA TXT \"pickhashed({{'a', 'b', 'c', 'd', 'e', 'f', 'g'}})\"\n\
+         who LUA TXT \"who:toStringWithPort() .. ' asks ' .. localwho:toStringWithPort()\"\n",
         strings(8),
         strings(150)
     )
@@ -431,6 +432,56 @@ async fn five_transports_answer_alike() {
         let open = five.server.metric(&format!("leeward_connections{{transport=\"{transport}\"}}"));
         assert!(open >= Some(1.0), "{transport}: {open:?}");
     }
+}
+
+/// What `who.f.test` says to `client` of `server`.
+fn introduced(client: SocketAddr, server: SocketAddr) -> Vec<String> {
+    vec![format!("\"{client} asks {server}\"")]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_see_both_ends_of_every_transport() {
+    let five = Five::start("");
+    let (dns, dot, doh) = (five.server.dns, five.dot, five.doh);
+    let message = query("who.f.test", RecordType::TXT, None);
+    let (endpoint, quic) = quic(&five).await;
+    let reply = quic_reply(&quic, &framed(&message)).await.expect("a reply");
+    assert_eq!(Answer::of(&reply[2..]).data, introduced(endpoint.local_addr().expect("bound"), five.doq));
+    let root = five.root.clone();
+    let over_streams = move || {
+        let mut tcp = connect(dns);
+        let mut tls = connect_tls(&root, dot, &[b"dot"]);
+        let [tcp_end, tls_end] = [&tcp, tls.get_ref()].map(|stream| stream.local_addr().expect("bound"));
+        let asked = [("who".to_owned(), message.clone())];
+        assert_eq!(Answer::of(&stream_replies(&mut tcp, &asked)[0]).data, introduced(tcp_end, dns));
+        assert_eq!(Answer::of(&stream_replies(&mut tls, &asked)[0]).data, introduced(tls_end, dot));
+        let mut https = connect_tls(&root, doh, &[b"http/1.1"]);
+        let encoded = data_encoding::BASE64URL_NOPAD.encode(&message);
+        let request = format!("GET /dns-query?dns={encoded} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        https.write_all(request.as_bytes()).expect("sent");
+        let mut response = Vec::new();
+        https.read_to_end(&mut response).expect("a response");
+        let body = response.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+        let end = https.get_ref().local_addr().expect("bound");
+        assert_eq!(Answer::of(&response[body..]).data, introduced(end, doh));
+    };
+    tokio::task::spawn_blocking(over_streams).await.expect("no panic");
+}
+
+/// A socket of every address learns from each datagram which one was asked.
+#[test]
+fn programs_see_the_address_that_a_datagram_came_to() {
+    let site = Site::new();
+    site.write("f.test.zone", &zone());
+    let server = Leeward::start(&site.config(&["f.test"], "[server]\nlisten = [\"0.0.0.0:0\"]\nudp_threads = 1\n"));
+    let asked = SocketAddr::from((own_address(), server.dns.port()));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("option");
+    socket.connect(asked).expect("connected");
+    socket.send(&query("who.f.test", RecordType::TXT, None)).expect("sent");
+    let mut reply = [0; 512];
+    let len = socket.recv(&mut reply).expect("a reply");
+    assert_eq!(Answer::of(&reply[..len]).data, introduced(socket.local_addr().expect("bound"), asked));
 }
 
 /// RFC 8467 4.1: the length on the wire is a multiple of 468, if the query was padded.
@@ -863,6 +914,11 @@ fn a_proxy_speaks_for_its_clients() {
         stream.write_all(&framed(&message)).expect("sent");
         assert_eq!(&Answer::of(&read_framed(&mut stream)).data, expected);
     }
+    // With the client's port, and our own address.
+    let who = query("who.f.test", RecordType::TXT, None);
+    let inner = SocketAddr::from((clients[0].0, 12345));
+    let reply = udp_reply(dns, &[proxy_header(clients[0].0, 2), who].concat());
+    assert_eq!(Answer::of(&reply).data, introduced(inner, dns));
     // The proxy itself: no cap of one client's, and its own address when it asks for itself.
     let local = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x20, 0, 0, 0]].concat();
     let reply = udp_reply(dns, &[local, message.clone()].concat());

@@ -421,6 +421,7 @@ mod tests {
             client: [192, 0, 2, 99].into(),
             subnet: None,
             seed: 7,
+            now: crate::answers::Now::default(),
         };
         explain_form(&node.snapshot, &asked, &node.checks, &testing::clock_reading())
     }

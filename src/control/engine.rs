@@ -506,6 +506,7 @@ mod tests {
             zones: vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }],
             removed: Vec::new(),
             health: health::Config::default(),
+            places: Arc::new(crate::geo::Places::empty()),
             options: Arc::clone(options),
             publish_interval: Duration::ZERO,
         }

@@ -20,7 +20,7 @@ use crate::wire::{Name, NameRef, Rcode, RecordType, Ttl};
 struct Made {
     seed: u64,
     defaults: Defaults,
-    places: Places,
+    places: Arc<Places>,
 }
 
 impl World for Made {
@@ -334,14 +334,14 @@ impl Author {
 }
 
 /// One program, its runs, and what was compared: `None` where it is no plan.
-fn compare(seed: u64, places: &Places, runner: &mut Runner) -> Option<()> {
+fn compare(seed: u64, places: &Arc<Places>, runner: &mut Runner) -> Option<()> {
     let mut author = Author { random: fastrand::Rng::with_seed(seed), locals: Vec::new(), made: 0 };
     let code = author.program();
     let compiled = compile(&code, &SETTINGS);
     let program = compiled.program.filter(|program| program.tier() == Tier::Plan)?;
     let block = parse(&code, Form::Program).expect("it was parsed before");
     let mut random = fastrand::Rng::with_seed(seed);
-    let world = Arc::new(Made { seed, defaults: SETTINGS.defaults, places: places.clone() });
+    let world = Arc::new(Made { seed, defaults: SETTINGS.defaults, places: Arc::clone(places) });
     let clients = ["198.51.100.7", "81.2.69.160", "2001:db8::5", "216.160.83.56", "89.160.20.113"];
     let client: IpAddr = random.choice(clients)?.parse().ok()?;
     let names: [Name; 3] =
@@ -377,7 +377,7 @@ fn compare(seed: u64, places: &Places, runner: &mut Runner) -> Option<()> {
 }
 
 fn campaign(seeds: std::ops::Range<u64>) {
-    let places = Places::empty();
+    let places = Arc::new(Places::empty());
     let mut runner = Runner::new(fastrand::Rng::with_seed(0));
     let (first, last) = (seeds.start, seeds.end);
     let compared = seeds.filter(|&seed| compare(seed, &places, &mut runner).is_some()).count();

@@ -7,7 +7,8 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use socket2::Socket;
@@ -37,6 +38,53 @@ pub(super) enum Wait {
 /// Control messages want the alignment of `cmsghdr`.
 #[repr(align(8))]
 struct Control([u8; CONTROL_MAX]);
+
+/// What the kernel says of where a datagram arrived, and is told of where its reply is to leave.
+#[derive(Clone, Copy)]
+enum Arrival {
+    /// in_pktinfo { ipi_ifindex: c_int, ipi_spec_dst, ipi_addr: 4 octets each }
+    V4,
+    /// in6_pktinfo { ipi6_addr: 16 octets, ipi6_ifindex: c_uint }
+    V6,
+}
+
+impl Control {
+    const HEAD: usize = size_of::<libc::cmsghdr>();
+
+    /// What the first `len` octets hold, behind their head: cmsghdr { cmsg_len: size_t, cmsg_level: c_int, cmsg_type: c_int }
+    fn arrival(&self, len: usize) -> Option<(Arrival, Range<usize>)> {
+        let head = self.0.get(size_of::<libc::size_t>()..Self::HEAD)?;
+        let int = |from: usize| head.get(from..from + 4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes);
+        let (arrival, size) = match (int(0)?, int(4)?) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => (Arrival::V4, 12),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => (Arrival::V6, 20),
+            _ => return None,
+        };
+        (Self::HEAD + size <= len).then_some((arrival, Self::HEAD..Self::HEAD + size))
+    }
+
+    /// The address that the datagram was sent to.
+    fn destination(&self, len: usize) -> Option<IpAddr> {
+        let (arrival, range) = self.arrival(len)?;
+        let info = self.0.get(range)?;
+        match arrival {
+            Arrival::V4 => info.last_chunk::<4>().map(|&address| Ipv4Addr::from(address).into()),
+            Arrival::V6 => info.first_chunk::<16>().map(|&address| Ipv6Addr::from(address).into()),
+        }
+    }
+
+    /// The reply leaves from the address that was asked, by whatever interface routing chooses: the interface that the
+    /// datagram came in by may not be the way back. A link-local address keeps its interface, without which it means
+    /// nothing.
+    fn forget_interface(&mut self, len: usize) {
+        let Some((arrival, Range { start, .. })) = self.arrival(len) else { return };
+        match arrival {
+            Arrival::V4 => self.0[start..start + 4].fill(0),
+            Arrival::V6 if self.0[start] == 0xFE => {}
+            Arrival::V6 => self.0[start + 16..start + 20].fill(0),
+        }
+    }
+}
 
 /// One datagram and its reply.
 struct Exchange {
@@ -114,12 +162,16 @@ impl Batch {
         Ok(count)
     }
 
-    /// Calls `answer(client, request, reply buffer)` for each datagram; it returns the reply's length, 0 for none.
-    pub(super) fn answer(&mut self, mut answer: impl FnMut(SocketAddr, &[u8], &mut [u8]) -> usize) {
+    /// Calls `answer((client, the address that it asked), request, reply buffer)` for each datagram; it returns the reply's
+    /// length, 0 for none. The address that was asked is there where the kernel was told to report it.
+    pub(super) fn answer(&mut self, mut answer: impl FnMut((SocketAddr, Option<IpAddr>), &[u8], &mut [u8]) -> usize) {
         for exchange in &mut self.exchanges[..self.received] {
             let request = &exchange.request[..exchange.request_len];
             exchange.reply_len = match peer_address(&exchange.peer) {
-                Some(client) => answer(client, request, &mut exchange.reply).min(REPLY_MAX),
+                Some(client) => {
+                    let asked = exchange.control.destination(exchange.control_len);
+                    answer((client, asked), request, &mut exchange.reply).min(REPLY_MAX)
+                }
                 None => 0,
             };
         }
@@ -129,7 +181,7 @@ impl Batch {
     pub(super) fn send(&mut self, socket: &UdpSocket) {
         let mut count = 0;
         for exchange in self.exchanges[..self.received].iter_mut().filter(|exchange| exchange.reply_len > 0) {
-            forget_interface(&mut exchange.control, exchange.control_len);
+            exchange.control.forget_interface(exchange.control_len);
             let (header, vector) = (&mut self.headers[count], &mut self.vectors[count]);
             *vector = libc::iovec { iov_base: exchange.reply.as_mut_ptr().cast(), iov_len: exchange.reply_len };
             header.msg_hdr.msg_name = (&raw mut exchange.peer).cast();
@@ -189,27 +241,6 @@ pub(super) fn report_destination(socket: &Socket, v6: bool) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The reply leaves from the address that was asked, by whatever interface routing chooses: the interface that the
-/// datagram came in by may not be the way back. A link-local address keeps its interface, without which it means nothing.
-fn forget_interface(control: &mut Control, len: usize) {
-    const HEAD: usize = size_of::<libc::cmsghdr>();
-    let at = |from: usize, to: usize| (to <= len).then_some(from..to);
-    let Some(head) = at(0, HEAD).map(|range| &control.0[range]) else { return };
-    // cmsghdr { cmsg_len: size_t, cmsg_level: c_int, cmsg_type: c_int }
-    let (_, kind) = head.split_at(size_of::<libc::size_t>());
-    let int = |from: usize| kind.get(from..from + 4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes);
-    let interface = match (int(0), int(4)) {
-        // in_pktinfo { ipi_ifindex: c_int, ipi_spec_dst, ipi_addr }
-        (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => at(HEAD, HEAD + 4),
-        // in6_pktinfo { ipi6_addr: 16 octets, ipi6_ifindex: c_uint }
-        (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) if control.0[HEAD] != 0xFE => at(HEAD + 16, HEAD + 20),
-        _ => None,
-    };
-    if let Some(interface) = interface {
-        control.0[interface].fill(0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,15 +259,16 @@ mod tests {
         let port = server.local_addr().expect("bound").port();
         let client = UdpSocket::bind(if v6 { "[::1]:0" } else { "127.0.0.1:0" }).expect("bind");
         client.set_read_timeout(Some(Duration::from_secs(5))).expect("option");
-        let to: IpAddr = to.parse().expect("address");
+        let address: IpAddr = to.parse().expect("address");
         for number in 0..asked {
-            client.send_to(&[number as u8, 42], (to, port)).expect("send");
+            client.send_to(&[number as u8, 42], (address, port)).expect("send");
         }
         let mut batch = Batch::new();
         let mut received = 0;
         while received < asked {
             received += batch.receive(&server, Wait::ForOne).expect("receive");
-            batch.answer(|_, request, reply| {
+            batch.answer(|(_, asked), request, reply| {
+                assert_eq!(asked.map(|asked| asked.to_string()).as_deref(), Some(to), "as the kernel reports it");
                 reply[..request.len()].copy_from_slice(request);
                 request.len()
             });

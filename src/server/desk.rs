@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::ready;
@@ -17,6 +17,14 @@ use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, resp
 
 /// Octets read at a time: hundreds of queries, and no more than a connection may hold in vain.
 const READ_MAX: usize = 16 * 1024;
+
+/// Who asks, of which address of ours, over what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) client: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) transport: Transport,
+}
 
 /// Answers for the connections of one thread.
 pub(super) struct Desk {
@@ -47,11 +55,10 @@ impl Desk {
     pub(super) fn answer<T>(
         &self,
         snapshot: &Arc<Snapshot>,
-        (client, transport): (IpAddr, Transport),
+        Asker { client, local, transport }: Asker,
         request: &[u8],
         take: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let (client, local) = (SocketAddr::new(client, 0), SocketAddr::from(([127, 0, 0, 1], 53)));
         let ctx = Ctx { client, local, transport, now: clock::now() };
         let reply = &mut *self.reply.borrow_mut();
         match respond(snapshot, &mut self.worker.borrow_mut(), &ctx, request, reply) {

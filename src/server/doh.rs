@@ -21,7 +21,6 @@
 //! and in HTTP/2 nothing may come between the frames of one (RFC 9113 4.3).
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 
@@ -39,10 +38,9 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::connections::Connection;
-use super::desk::Desk;
+use super::desk::{Asker, Desk};
 use super::records;
 use super::room::{Gathering, Room};
-use crate::answers::Transport;
 
 const MEDIA_TYPE: &str = "application/dns-message";
 const MESSAGE_MAX: usize = 65_535;
@@ -63,7 +61,7 @@ pub(super) async fn serve(
     desk: &Rc<Desk>,
     path: &Rc<str>,
     stream: TlsStream<TcpStream>,
-    client: IpAddr,
+    asker: Asker,
     connection: &Rc<Connection>,
 ) {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -72,7 +70,7 @@ pub(super) async fn serve(
         let (desk, path, connection) = (Rc::clone(desk), Rc::clone(path), Rc::clone(connection));
         service_fn(move |request| {
             let (desk, path, connection) = (Rc::clone(&desk), Rc::clone(&path), Rc::clone(&connection));
-            async move { Ok::<_, Infallible>(reply(&desk, &path, client, &connection, request).await) }
+            async move { Ok::<_, Infallible>(reply(&desk, &path, asker, &connection, request).await) }
         })
     };
     // However HTTP ends (an error of the client's, an end of its own choice) is the client's affair.
@@ -113,7 +111,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Here {
     }
 }
 
-async fn reply(desk: &Desk, path: &str, client: IpAddr, connection: &Connection, request: Request<Incoming>) -> Reply {
+async fn reply(desk: &Desk, path: &str, asker: Asker, connection: &Connection, request: Request<Incoming>) -> Reply {
     let taken_in = timeout(connection.patience(), query(path, connection.room(), request)).await;
     let query = match taken_in.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)) {
         Ok(query) => query,
@@ -121,7 +119,7 @@ async fn reply(desk: &Desk, path: &str, client: IpAddr, connection: &Connection,
     };
     connection.asked();
     let snapshot = desk.snapshot();
-    match desk.answer(&snapshot, (client, Transport::Https), query.octets(), success) {
+    match desk.answer(&snapshot, asker, query.octets(), success) {
         Some(reply) => reply,
         None => refusal(StatusCode::BAD_REQUEST),
     }

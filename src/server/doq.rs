@@ -18,7 +18,7 @@
 //! read count no longer for that window, which is why it could not bound what is kept here.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::connections::{Connection, Over};
-use super::desk::Desk;
+use super::desk::{Asker, Desk};
 use super::room::{Gathering, Room};
 use super::{Shared, records};
 use crate::answers::{Transport, Worker};
@@ -77,7 +77,8 @@ pub(super) fn run(sockets: Vec<UdpSocket>, worker: Worker, config: &ServerConfig
     let desk = Rc::new(Desk::new(worker, shared));
     let tasks = LocalSet::new();
     for socket in sockets {
-        let house = Rc::new(House { desk: Rc::clone(&desk), shared: shared.clone() });
+        let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 853)));
+        let house = Rc::new(House { desk: Rc::clone(&desk), shared: shared.clone(), local });
         let config = config.clone();
         tasks.spawn_local(async move {
             if let Err(error) = house.listen(socket, config).await {
@@ -91,6 +92,8 @@ pub(super) fn run(sockets: Vec<UdpSocket>, worker: Worker, config: &ServerConfig
 struct House {
     desk: Rc<Desk>,
     shared: Shared,
+    /// Where it listens.
+    local: SocketAddr,
 }
 
 impl House {
@@ -150,13 +153,20 @@ impl House {
     async fn accept_streams(&self, quic: &quinn::Connection, connection: &Rc<Connection>) {
         while let Ok((send, receive)) = quic.accept_bi().await {
             let (desk, quic, connection) = (Rc::clone(&self.desk), quic.clone(), Rc::clone(connection));
+            let asker = self.asker(&quic);
             tokio::task::spawn_local(async move {
-                match exchange(&desk, &quic, &connection, send, receive).await {
+                match exchange(&desk, asker, &connection, send, receive).await {
                     Ok(()) | Err(Broken::Stream | Broken::Load) => {}
                     Err(Broken::Protocol) => quic.close(DOQ_PROTOCOL_ERROR, b""),
                 }
             });
         }
+    }
+
+    /// Who asks on a connection. Looked at for each query: clients may move (RFC 9000 9).
+    fn asker(&self, quic: &quinn::Connection) -> Asker {
+        let local = quic.local_ip().map_or(self.local, |address| SocketAddr::new(address, self.local.port()));
+        Asker { client: quic.remote_address(), local, transport: Transport::Quic }
     }
 }
 
@@ -173,13 +183,13 @@ enum Broken {
 /// One query, one reply, in the time that a connection may be idle.
 async fn exchange(
     desk: &Desk,
-    quic: &quinn::Connection,
+    asker: Asker,
     connection: &Connection,
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), Broken> {
     let exchanged = timeout(connection.patience(), async {
-        let reply = reply(desk, quic, connection, &mut receive).await?;
+        let reply = reply(desk, asker, connection, &mut receive).await?;
         let _busy = connection.busy();
         send.write_all(&reply).await.map_err(|_| Broken::Stream)?;
         send.finish().map_err(|_| Broken::Stream)
@@ -195,7 +205,7 @@ async fn exchange(
 /// The framed reply to the query of a stream. What the query took is given back before the reply waits for anything.
 async fn reply(
     desk: &Desk,
-    quic: &quinn::Connection,
+    asker: Asker,
     connection: &Connection,
     receive: &mut RecvStream,
 ) -> Result<Vec<u8>, Broken> {
@@ -203,7 +213,6 @@ async fn reply(
     let query = the_query(framed.octets()).ok_or(Broken::Protocol)?;
     connection.asked();
     let snapshot = desk.snapshot();
-    let asker = (quic.remote_address().ip(), Transport::Quic);
     let reply = desk.answer(&snapshot, asker, query, |reply| [&(reply.len() as u16).to_be_bytes(), reply].concat());
     reply.ok_or(Broken::Protocol)
 }

@@ -5,13 +5,13 @@
 //! connection comes before its handshake. DoQ has none: no proxy that forwards QUIC writes one.
 //!
 //! `LOCAL` is the proxy's own health check: the client is the proxy. So is `PROXY` with an unspecified family, where the
-//! proxy does not know. What else the header holds (ports, TLVs, checksums) is skipped. Version 1 is text, has no
+//! proxy does not know. What else the header holds (destination, TLVs, checksums) is skipped. Version 1 is text, has no
 //! datagrams, and is not accepted.
 //!
 //! Why by hand: a fixed head of sixteen octets and two address forms are less than a crate's interface to them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -60,24 +60,26 @@ impl Head {
     }
 
     /// The client, from addresses and TLVs.
-    fn client(self, rest: &[u8], proxy: IpAddr) -> Result<IpAddr, Malformed> {
+    fn client(self, rest: &[u8], proxy: SocketAddr) -> Result<SocketAddr, Malformed> {
         // Source address, destination address, source port, destination port.
-        match self.family {
-            None => Ok(proxy),
+        let (address, ports) = match self.family {
+            None => return Ok(proxy),
             Some(Family::Inet) => {
-                let addresses = rest.first_chunk::<12>().ok_or(Malformed)?;
-                Ok(Ipv4Addr::from(*addresses.first_chunk::<4>().ok_or(Malformed)?).into())
+                let (&source, rest) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
+                (IpAddr::from(Ipv4Addr::from(source)), rest.get(4..))
             }
             Some(Family::Inet6) => {
-                let addresses = rest.first_chunk::<36>().ok_or(Malformed)?;
-                Ok(IpAddr::V6(Ipv6Addr::from(*addresses.first_chunk::<16>().ok_or(Malformed)?)).to_canonical())
+                let (&source, rest) = rest.split_first_chunk::<16>().ok_or(Malformed)?;
+                (IpAddr::V6(Ipv6Addr::from(source)).to_canonical(), rest.get(16..))
             }
-        }
+        };
+        let &[high, low, _, _] = ports.and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
+        Ok(SocketAddr::new(address, u16::from_be_bytes([high, low])))
     }
 }
 
 /// The client of a datagram that `proxy` sent, and the DNS message behind the header.
-pub(super) fn datagram(datagram: &[u8], proxy: IpAddr) -> Result<(IpAddr, &[u8]), Malformed> {
+pub(super) fn datagram(datagram: &[u8], proxy: SocketAddr) -> Result<(SocketAddr, &[u8]), Malformed> {
     let (head, rest) = datagram.split_first_chunk().ok_or(Malformed)?;
     let head = Head::parse(head)?;
     let (rest, message) = rest.split_at_checked(head.len).ok_or(Malformed)?;
@@ -89,7 +91,7 @@ pub(super) fn datagram(datagram: &[u8], proxy: IpAddr) -> Result<(IpAddr, &[u8])
 /// # Errors
 /// [`InvalidData`](io::ErrorKind::InvalidData) for [`Malformed`]; others where the connection ended before its header did,
 /// as it does when a proxy only looks whether we are there.
-pub(super) async fn stream(stream: &mut (impl AsyncRead + Unpin), proxy: IpAddr) -> io::Result<IpAddr> {
+pub(super) async fn stream(stream: &mut (impl AsyncRead + Unpin), proxy: SocketAddr) -> io::Result<SocketAddr> {
     let mut head = [0; HEAD_LEN];
     stream.read_exact(&mut head).await?;
     let head = Head::parse(&head)?;
@@ -102,7 +104,7 @@ pub(super) async fn stream(stream: &mut (impl AsyncRead + Unpin), proxy: IpAddr)
 mod tests {
     use super::*;
 
-    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 53);
 
     fn header(version_command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let len = (rest.len() as u16).to_be_bytes();
@@ -113,15 +115,15 @@ mod tests {
     fn the_client_is_the_inner_address() {
         let v4 = [203, 0, 113, 9, 192, 0, 2, 53, 0xC0, 0, 0, 53];
         let with_tlv = [&v4[..], &[4, 0, 1, 0]].concat();
-        let v6 = [&"2001:db8::9".parse::<Ipv6Addr>().expect("an address").octets()[..], &[0; 20]].concat();
+        let v6 = [&"2001:db8::9".parse::<Ipv6Addr>().expect("an address").octets()[..], &[0; 16], &[0xC0, 1, 0, 53]].concat();
         for (version_command, family, rest, client) in [
-            (0x21, 0x12, &v4[..], "203.0.113.9"),
-            (0x21, 0x11, &v4, "203.0.113.9"),
-            (0x21, 0x12, &with_tlv, "203.0.113.9"),
-            (0x21, 0x22, &v6, "2001:db8::9"),
-            (0x20, 0x00, &[], "192.0.2.1"),
-            (0x20, 0x12, &v4, "192.0.2.1"),
-            (0x21, 0x00, &[1, 2, 3], "192.0.2.1"),
+            (0x21, 0x12, &v4[..], "203.0.113.9:49152"),
+            (0x21, 0x11, &v4, "203.0.113.9:49152"),
+            (0x21, 0x12, &with_tlv, "203.0.113.9:49152"),
+            (0x21, 0x22, &v6, "[2001:db8::9]:49153"),
+            (0x20, 0x00, &[], "192.0.2.1:53"),
+            (0x20, 0x12, &v4, "192.0.2.1:53"),
+            (0x21, 0x00, &[1, 2, 3], "192.0.2.1:53"),
         ] {
             let bytes = [&header(version_command, family, rest)[..], b"message"].concat();
             assert_eq!(datagram(&bytes, PROXY), Ok((client.parse().expect("an address"), &b"message"[..])));
@@ -132,7 +134,7 @@ mod tests {
     async fn a_stream_that_ends_early_is_not_malformed() {
         let good = header(0x21, 0x12, &[203, 0, 113, 9, 192, 0, 2, 53, 0xC0, 0, 0, 53]);
         let kind = async |mut octets: &[u8]| stream(&mut octets, PROXY).await.map_err(|error| error.kind());
-        assert_eq!(kind(&good).await, Ok([203, 0, 113, 9].into()));
+        assert_eq!(kind(&good).await, Ok(SocketAddr::from(([203, 0, 113, 9], 0xC000))));
         for len in 0..good.len() {
             assert_eq!(kind(&good[..len]).await, Err(io::ErrorKind::UnexpectedEof), "cut at {len}");
         }

@@ -9,21 +9,17 @@
 //! that one client may take.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::connections::Connection;
-use super::desk::Desk;
-use crate::answers::{Snapshot, Transport};
+use super::desk::{Asker, Desk};
+use crate::answers::Snapshot;
 
 /// Replies are written once they are more than this, so that what one read brought cannot pile up megabytes, and who never
 /// reads holds little.
 const WRITE_SOON: usize = 16 * 1024;
-
-/// Who is at the other end, over what.
-pub(super) type Asker = (IpAddr, Transport);
 
 /// Answers until the client leaves, sends what is no query, or the connection is over.
 pub(super) async fn converse(
@@ -94,6 +90,7 @@ fn message_len(input: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::pin::pin;
     use std::sync::Arc;
     use std::time::Duration;
@@ -102,7 +99,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::answers::{Options, Published, Worker};
+    use crate::answers::{Options, Published, Transport, Worker};
     use crate::server::Shared;
     use crate::server::connections::{Connections, Limits};
 
@@ -122,10 +119,11 @@ mod tests {
             connections: Arc::new(Connections::new(limits, Arc::default(), stopping)),
         };
         let desk = Desk::new(Worker::new(0, fastrand::Rng::with_seed(1)), &shared);
-        let client = IpAddr::from([192, 0, 2, 1]);
-        let connection = shared.connections.admit(Transport::Tcp, Some(client)).expect("room");
+        let [client, local] = [1, 53].map(|host| SocketAddr::from(([192, 0, 2, host], 53)));
+        let asker = Asker { client, local, transport: Transport::Tcp };
+        let connection = shared.connections.admit(Transport::Tcp, Some(client.ip())).expect("room");
         let (mut theirs, mut ours) = tokio::io::duplex(QUERY.len());
-        let mut conversing = pin!(converse(&desk, &mut ours, (client, Transport::Tcp), &connection));
+        let mut conversing = pin!(converse(&desk, &mut ours, asker, &connection));
         let asking = async {
             // One reply fits, and nobody reads it.
             for _ in 0..3 {

@@ -7,7 +7,7 @@
 //! accepted: then idle connections are closed, and that is all that happens.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::complaint::Complaint;
 use super::connections::{Connection, Over};
-use super::desk::Desk;
+use super::desk::{Asker, Desk};
 use super::listen::Listener;
-use super::stream::{self, Asker};
-use super::{Protocol, Shared, doh, proxy};
+use super::{Protocol, Shared, doh, proxy, stream};
 use crate::answers::{Transport, Worker};
 
 /// How long to leave a listener alone when it cannot accept: time for the connection that makes room to end.
@@ -88,9 +87,8 @@ impl House {
     }
 
     fn welcome(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, transport: Transport, protocol: &Protocol) {
-        let peer = peer.ip();
-        let proxied = self.shared.is_proxy(peer);
-        let Some(connection) = self.desk.connections.admit(transport, (!proxied).then_some(peer)) else { return };
+        let proxied = self.shared.is_proxy(peer.ip());
+        let Some(connection) = self.desk.connections.admit(transport, (!proxied).then_some(peer.ip())) else { return };
         let (house, connection, protocol) = (Rc::clone(self), Rc::new(connection), protocol.clone());
         tokio::task::spawn_local(async move {
             // Whatever ends a connection (reset, time-out, a client that left) is the client's affair.
@@ -101,20 +99,21 @@ impl House {
     async fn serve(
         &self,
         mut stream: TcpStream,
-        peer: IpAddr,
+        peer: SocketAddr,
         protocol: Protocol,
         connection: &Rc<Connection>,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let client = match self.shared.is_proxy(peer) {
+        let client = match self.shared.is_proxy(peer.ip()) {
             false => peer,
             true => self.client_behind(peer, &mut stream, connection).await?,
         };
+        let asker = Asker { client, local: stream.local_addr()?, transport: Transport::Tcp };
         match protocol {
-            Protocol::Plain => self.converse(&mut stream, (client, Transport::Tcp), connection).await,
+            Protocol::Plain => self.converse(&mut stream, asker, connection).await,
             // On the heap, so that a bare connection does not take the room of a handshake.
-            Protocol::Dot(tls) => Box::pin(self.dot(tls, stream, client, connection)).await,
-            Protocol::Doh(tls, path) => Box::pin(self.doh(tls, &path, stream, client, connection)).await,
+            Protocol::Dot(tls) => Box::pin(self.dot(tls, stream, asker, connection)).await,
+            Protocol::Doh(tls, path) => Box::pin(self.doh(tls, &path, stream, asker, connection)).await,
         }
     }
 
@@ -122,11 +121,11 @@ impl House {
         &self,
         tls: Arc<rustls::ServerConfig>,
         stream: TcpStream,
-        client: IpAddr,
+        asker: Asker,
         connection: &Connection,
     ) -> io::Result<()> {
         let mut stream = self.shake_hands(tls, stream, connection).await?;
-        self.converse(&mut stream, (client, Transport::Tls), connection).await
+        self.converse(&mut stream, Asker { transport: Transport::Tls, ..asker }, connection).await
     }
 
     async fn doh(
@@ -134,11 +133,11 @@ impl House {
         tls: Arc<rustls::ServerConfig>,
         path: &str,
         stream: TcpStream,
-        client: IpAddr,
+        asker: Asker,
         connection: &Rc<Connection>,
     ) -> io::Result<()> {
         let stream = self.shake_hands(tls, stream, connection).await?;
-        doh::serve(&self.desk, &path.into(), stream, client, connection).await;
+        doh::serve(&self.desk, &path.into(), stream, Asker { transport: Transport::Https, ..asker }, connection).await;
         Ok(())
     }
 
@@ -154,7 +153,7 @@ impl House {
     }
 
     /// The client that the proxy `peer` speaks for.
-    async fn client_behind(&self, peer: IpAddr, stream: &mut TcpStream, connection: &Connection) -> io::Result<IpAddr> {
+    async fn client_behind(&self, peer: SocketAddr, stream: &mut TcpStream, connection: &Connection) -> io::Result<SocketAddr> {
         let header = tokio::select! {
             header = proxy::stream(stream, peer) => header,
             _over = connection.over() => return Err(io::ErrorKind::TimedOut.into()),
@@ -164,7 +163,7 @@ impl House {
                 self.shared.counters.bad_proxy_stream();
             }
         })?;
-        if connection.belongs_to(client) { Ok(client) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
+        if connection.belongs_to(client.ip()) { Ok(client) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
     }
 
     async fn shake_hands(

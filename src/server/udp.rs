@@ -58,8 +58,9 @@ fn turn(
     let snapshot = reader.load(); // also when idle: an old snapshot is let go of
     if received > 0 {
         let now = clock::now();
-        batch.answer(|peer, datagram, reply| {
+        batch.answer(|(peer, asked), datagram, reply| {
             let Some((client, request)) = unwrapped(shared, peer, datagram) else { return 0 };
+            let local = asked.map_or(local, |address| SocketAddr::new(address, local.port()));
             let ctx = Ctx { client, local, transport: Transport::Udp, now };
             match respond(snapshot, worker, &ctx, request, reply) {
                 Response::Reply(len) => len,
@@ -76,6 +77,5 @@ fn unwrapped<'d>(shared: &Shared, peer: SocketAddr, datagram: &'d [u8]) -> Optio
     if !shared.is_proxy(peer.ip()) {
         return Some((peer, datagram));
     }
-    let unwrapped = proxy::datagram(datagram, peer.ip()).map(|(client, rest)| (SocketAddr::new(client, 0), rest));
-    unwrapped.inspect_err(|_| shared.counters.bad_proxy_datagram()).ok()
+    proxy::datagram(datagram, peer).inspect_err(|_| shared.counters.bad_proxy_datagram()).ok()
 }

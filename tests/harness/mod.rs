@@ -240,6 +240,8 @@ pub struct Answer {
     pub data: Vec<String>,
     pub scope: Option<u8>,
     pub ede: Option<u16>,
+    /// Of the first answer record.
+    pub ttl: Option<u32>,
 }
 
 impl Answer {
@@ -255,6 +257,7 @@ impl Answer {
             data,
             scope: None,
             ede: None,
+            ttl: message.answers.first().map(|record| record.ttl),
         };
         if let Some(edns) = &message.edns {
             if let Some(EdnsOption::Subnet(subnet)) = edns.option(EdnsCode::Subnet) {
