@@ -104,7 +104,10 @@ fn what_cannot_work_is_named() {
         ("netmask({'10.0.0.0/8'})", &["E 0 netmask gives true or false, which is no answer"]),
     ]);
     assert_eq!(run("ifportupp(80, {})").findings[0].remedy, "did you mean `ifportup`?");
-    assert_eq!(run("{'a', quname}").findings[0].remedy, "did you mean `qname`? If the text `quname` is meant, put it in single quotes");
+    assert_eq!(
+        run("{'a', quname}").findings[0].remedy,
+        "did you mean `qname`? If the text `quname` is meant, put it in single quotes"
+    );
     assert!(run("frobnicate()").findings[0].remedy.starts_with("use a function of record programs"));
 }
 
@@ -113,7 +116,8 @@ fn what_cannot_work_is_named() {
 fn certainty_decides_between_error_and_warning() {
     let bad = "`x` is not an address";
     let maybe = ": the program fails where it comes to this";
-    for (code, at) in [("ifportup(80, {'x'})", 14), ("pickrandom(ifportup(80, {'x'}))", 25), ("('a' .. pickrandom(ifportup(80, {'x'})))", 33)]
+    for (code, at) in
+        [("ifportup(80, {'x'})", 14), ("pickrandom(ifportup(80, {'x'}))", 25), ("('a' .. pickrandom(ifportup(80, {'x'})))", 33)]
     {
         assert_eq!(findings(code), [format!("E {at} {bad}")], "{code}");
     }
@@ -226,16 +230,13 @@ fn constant_calls_are_known_wherever_they_stand() {
 #[test]
 fn members_may_say_more() {
     check_findings(&[
-        ("ifportup(80, {{10, '192.0.2.1'}, {'20', '192.0.2.2'}}, {selector='wrandom'})", &[
-            "E 27 addresses and groups of addresses in one list",
-            "E 28 `20` is read as 0.0.0.20",
-        ]),
+        (
+            "ifportup(80, {{10, '192.0.2.1'}, {'20', '192.0.2.2'}}, {selector='wrandom'})",
+            &["E 27 addresses and groups of addresses in one list", "E 28 `20` is read as 0.0.0.20"],
+        ),
         ("ifportup(80, {{10, '192.0.2.1'}, {weight=2, address='192.0.2.2'}}, {selector='whashed'})", &[]),
         ("ifportup(80, {{10, '192.0.2.1'}, '192.0.2.2'}, {backupSelector='chashed'})", &[]),
-        (
-            "ifportup(80, {{10, '192.0.2.1'}})",
-            &["W 13 `ifportup` does not look at weights with the selector `random`"],
-        ),
+        ("ifportup(80, {{10, '192.0.2.1'}})", &["W 13 `ifportup` does not look at weights with the selector `random`"]),
         ("ifportup(80, {{0, '192.0.2.1'}}, {selector='wrandom'})", &["E 15 the weight `0` is not positive"]),
         ("ifportup(80, {{weight=-1, address='192.0.2.1'}}, {selector='wrandom'})", &["E 22 the weight `-1` is not positive"]),
         ("ifportup(80, {{weight=5}})", &["E 14 a member without an address"]),
