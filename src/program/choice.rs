@@ -74,6 +74,13 @@ pub enum Choice {
     Rendezvous(Box<[Contender]>),
     /// Those nearest to the client.
     Closest(Closest),
+    /// Of what another choice gives: one, or all.
+    Of {
+        /// How one is drawn; `None`: all.
+        draw: Option<Draw>,
+        /// What from.
+        inner: Box<Self>,
+    },
     /// What the first network that holds the client says.
     ByNetwork {
         /// Indices into `choices`.
@@ -169,6 +176,19 @@ impl Choice {
                 closest.pick(facts, random, picks);
                 let empty = closest.candidates.is_empty().then_some(FailReason::EmptyList);
                 (empty.map_or(Ok(()), Err), closest.reach(facts))
+            }
+            Self::Of { draw, inner } => {
+                let start = picks.len();
+                let (picked, reach) = inner.pick(facts, random, picks);
+                let given = picks.len() - start;
+                let Some(draw) = draw.filter(|_| picked.is_ok() && given > 0) else {
+                    let empty = (given == 0).then_some(FailReason::EmptyList);
+                    return (picked.and(empty.map_or(Ok(()), Err)), reach);
+                };
+                let place = draw.below(u32::try_from(given).unwrap_or(u32::MAX), facts, random).unwrap_or(0) as usize;
+                picks.swap(start, start + place);
+                picks.truncate(start + 1);
+                (Ok(()), reach.join(draw.reach(given)))
             }
             Self::ByNetwork { networks, choices, otherwise } => {
                 let found = networks.find(facts.client);

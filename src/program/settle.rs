@@ -183,6 +183,9 @@ impl Walk<'_> {
             Plan::Pick { picker, list: List::Members(members) } => self.pick(*picker, members),
             Plan::Pick { picker, list: List::Plan(inner) } => match self.plan(inner) {
                 Choice::Every(members) => self.pick(*picker, &members),
+                Choice::Closest(closest) if closest.count != 1 => {
+                    Choice::Of { draw: picker.draw(), inner: Box::new(Choice::Closest(closest)) }
+                }
                 // a list of one, or no list
                 inner => inner,
             },

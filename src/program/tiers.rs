@@ -74,6 +74,17 @@ struct Told {
     unknown: bool,
 }
 
+impl Outcome {
+    /// A script has looked at the client's address if it may look at it: its answer may hold for fewer, never for more.
+    fn agrees_with(&self, script: &Self) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.said, &script.said) else { return self == script };
+        let records =
+            (&ours.texts, ours.ttl, ours.rcode, ours.unknown) == (&theirs.texts, theirs.ttl, theirs.rcode, theirs.unknown);
+        let reach = ours.reach.network == theirs.reach.network && (theirs.reach.client || !ours.reach.client);
+        records && reach && self.next == script.next
+    }
+}
+
 const LIMITS: Limits = Limits { steps: 1_000_000, time: Duration::from_secs(10), memory: 64 << 20, shared: false };
 const SETTINGS: Settings = Settings {
     defaults: Defaults { interval: Duration::from_secs(5), timeout: Duration::from_secs(2) },
@@ -197,7 +208,8 @@ impl Author {
         }
         let (left, right) = (self.number(depth - 1), self.number(depth - 1));
         match self.random.u8(..4) {
-            0 => format!("#{}", self.list(depth)),
+            // the length of a table with holes is any border
+            0 => format!("#{}", self.pick(&["'abc'", "{'a', 'b'}", "{}", "countryCode()", "dblookup('ns1.example.', pdns.A)"])),
             1 => format!("({left} * {right})"),
             2 => format!("-({left})"),
             _ => format!("({left} {} {right})", self.pick(&["+", "-", "/", "%", "^"])),
@@ -370,7 +382,7 @@ fn compare(seed: u64, places: &Arc<Places>, runner: &mut Runner) -> Option<Resul
         let script = lower_as_script(&block, &SETTINGS, hoist).unwrap_or_else(|| panic!("{code} is no script"));
         let luau = run(script, &world, &facts, seed, runner);
         // a run that fails leaves chance wherever it was
-        let same = plan == luau || plan.said.is_none() && luau.said.is_none();
+        let same = plan.agrees_with(&luau) || plan.said.is_none() && luau.said.is_none();
         if !same {
             return Some(Err(format!("seed {seed}, pieces {hoist}:\n{code}\nplan {plan:?}\nluau {luau:?}")));
         }
