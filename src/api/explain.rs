@@ -15,7 +15,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
-use crate::program::{Consulted, Draw, Program, Selector, Step};
+use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Visit};
 use crate::target::{CheckId, CheckKind, Outcome};
 use crate::wire::{Field, NameRef, layout};
 
@@ -132,7 +132,7 @@ impl Teller<'_> {
             Trace::Follow(target) => {
                 vec![StepForm { name: Some(target.to_string()), ..step("cname", format!("a CNAME leads to {target}")) }]
             }
-            Trace::Program(set) => self.program(set),
+            Trace::Program { set, trail, failure } => self.program(set, trail, failure.as_ref()),
         }
     }
 
@@ -145,13 +145,13 @@ impl Teller<'_> {
         StepForm { found: Some("none".to_owned()), ..step("zone", text) }
     }
 
-    fn program(&self, set: &AnswerSet) -> Vec<StepForm> {
+    fn program(&self, set: &AnswerSet, trail: &[Visit], failure: Option<&Failure>) -> Vec<StepForm> {
         let prepared = set.prepared();
         let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
         let code = shown_code(prepared);
         let head = StepForm {
             code: Some(code.clone()),
-            tier: Some("plan".to_owned()),
+            tier: prepared.program().map(|program| program.tier().as_str().to_owned()),
             rtype: Some(rtype.to_string()),
             ttl: Some(ttl.seconds()),
             ..step("program", format!("the record program for {rtype}, TTL {ttl}: {code}"))
@@ -159,14 +159,30 @@ impl Teller<'_> {
         let mut steps = vec![head];
         match prepared.program() {
             Some(program) => {
-                let told = set.steps(&self.snapshot.statuses, &self.snapshot.places);
-                steps.extend(told.iter().map(|told| self.program_step(set, program, told)));
+                steps.extend(program.why_script().map(|why| step("tier", format!("it runs as a Lua script, for {why}"))));
+                for visit in trail {
+                    steps.extend(self.visit(set, program, *visit));
+                }
+                steps.extend(failure.map(|failure| step("failure", format!("{failure}: SERVFAIL"))));
             }
             None => steps.push(step("failure", "the program could not be compiled: SERVFAIL".to_owned())),
         }
         let bad = prepared.bad_members().map(|(member, error)| format!("{member} is not a value for {rtype}: {error}"));
         steps.extend(bad.map(|text| step("failure", text)));
         steps
+    }
+
+    /// What the run came by.
+    fn visit(&self, set: &AnswerSet, program: &Program, visit: Visit) -> Vec<StepForm> {
+        match visit {
+            Visit::Test(test, holds) => {
+                vec![step("test", format!("{}: {}", program.test_text(test), if holds { "yes" } else { "no" }))]
+            }
+            Visit::Piece(piece) => {
+                let told = set.steps(piece, &self.snapshot.statuses, &self.snapshot.places);
+                told.iter().map(|told| self.program_step(set, program, told)).collect()
+            }
+        }
     }
 
     fn program_step(&self, set: &AnswerSet, program: &Program, told: &Step) -> StepForm {

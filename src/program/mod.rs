@@ -31,6 +31,7 @@ pub mod geography;
 mod hash;
 mod lexer;
 mod lower;
+mod lua;
 mod luau;
 mod native;
 mod number;
@@ -49,6 +50,7 @@ mod value;
 mod variables;
 mod world;
 
+pub use body::Visit;
 pub use choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
 pub use compile::{Compiled, Defaults, compile, compile_snippet};
 pub use facts::{Facts, Reach};

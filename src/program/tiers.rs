@@ -243,6 +243,10 @@ impl Author {
             7 => format!("pickhashed({})", self.list(inner)),
             8 => format!("{}[{}]", self.indexable(inner), self.pick(&["1", "2", "3"])),
             9 => format!("pick{}({})", self.pick(&["wrandom", "whashed", "namehashed", "chashed"]), self.weighted(inner)),
+            10 if self.random.bool() => {
+                let (function, text) = (self.pick(&["tostring", "type", "string.lower", "string.upper"]), self.value(inner));
+                if function == "tostring" && text.contains(['{', '(']) { "type(1)".into() } else { format!("{function}({text})") }
+            }
             10 => self.pick(&["pdnsrandom(5)", "zoneid", "ednsPKTSize", "dh:getID()"]).into(),
             _ => self.text(inner),
         }
@@ -347,7 +351,7 @@ fn compare(seed: u64, places: &Arc<Places>, runner: &mut Runner) -> Option<()> {
     let resolver: SocketAddr = SocketAddr::new([203, 0, 113, 9].into(), 4711);
     let facts = Facts {
         client: subnet.map_or(resolver.ip(), Net::address),
-        subnet,
+        subnet: subnet.map(Net::length),
         resolver,
         local: SocketAddr::new([192, 0, 2, 53].into(), 53),
         qname: names[random.usize(..3)].as_ref(),

@@ -18,9 +18,8 @@ use super::library::{self, Host, Library};
 use super::meter::{self, Meter};
 use super::object::{self, lua_of, value_of};
 use super::{Limits, Script, bytecode};
-use crate::geo::Net;
 use crate::program::RESERVED;
-use crate::program::body::{Run, Scratch};
+use crate::program::body::{Run, Scratch, Visit};
 use crate::program::dynamic;
 use crate::program::facts::{Facts, Reach};
 use crate::program::failure::{Failure, Limit};
@@ -98,6 +97,7 @@ struct Running {
     query: Query,
     world: Arc<dyn World>,
     random: fastrand::Rng,
+    trail: Option<Vec<Visit>>,
     reach: Reach,
     unknown: bool,
     not_ready: bool,
@@ -107,7 +107,7 @@ struct Running {
 /// The facts of a query, owned.
 struct Query {
     client: IpAddr,
-    subnet: Option<Net>,
+    subnet: Option<u8>,
     resolver: SocketAddr,
     local: SocketAddr,
     qname: Name,
@@ -171,7 +171,7 @@ impl Machine {
         program: &Snippet,
         facts: &Facts<'_>,
         world: &Arc<dyn World>,
-        random: &mut fastrand::Rng,
+        (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
     ) -> Result<Ran, Failure> {
         let Plan::Script(script) = &program.0.form else { return Err(Failure::raised("no script")) };
         let now = facts.monotonic;
@@ -184,6 +184,7 @@ impl Machine {
             query: Query::of(facts),
             world: Arc::clone(world),
             random: std::mem::replace(random, fastrand::Rng::with_seed(0)),
+            trail: trail.take(),
             reach: Reach::EVERYONE,
             unknown: false,
             not_ready: false,
@@ -193,7 +194,7 @@ impl Machine {
         let result = self.call(script);
         let finished = self.desk.running.borrow_mut().take();
         let Some(finished) = finished else { return Err(Failure::raised("the run is lost")) };
-        *random = finished.random;
+        (*random, *trail) = (finished.random, finished.trail);
         let outcome = match result {
             Ok(value) => Ok(Ran { value, reach: finished.reach, unknown: finished.unknown }),
             Err(_) if finished.not_ready => Err(Failure::NotReady),
@@ -446,12 +447,16 @@ impl Desk {
 
     fn frame<R>(&self, frame: usize, act: impl FnOnce(&mut Run<'_>, &Program) -> Result<R, Failure>) -> mlua::Result<R> {
         self.with(|running| {
-            let Running { frames, query, world, random, reach, unknown, scratch, .. } = running;
+            let Running { frames, query, world, random, trail, reach, unknown, scratch, .. } = running;
+            // what a snippet comes by has numbers of its own
+            let (mut silent, main) = (None, frame == 0);
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
             let facts = query.facts(&**world);
             scratch.picks.clear();
+            let trail = if main { trail } else { &mut silent };
+            let (world, reach_now, unknown_now) = (&**world, *reach, *unknown);
             let mut run =
-                Run { program, settled, facts: &facts, world: &**world, random, scratch, reach: *reach, unknown: *unknown };
+                Run { program, settled, facts: &facts, world, random, scratch, trail, reach: reach_now, unknown: unknown_now };
             let acted = act(&mut run, program);
             (*reach, *unknown) = (run.reach, run.unknown);
             running.raise(acted)
