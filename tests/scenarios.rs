@@ -32,8 +32,8 @@ mod harness;
 #[allow(dead_code, reason = "for the tests of the databases")]
 mod mmdb;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
