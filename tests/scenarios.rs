@@ -1,20 +1,19 @@
 //! Scenario files: zone, probe results, time passing, queries and expected answers, in virtual time.
 //!
-//! Every `tests/scenarios/*.txt` is one story, told to a real engine and a real answer routine; only the clock and the
-//! probes are made up. The commands, one a line (`# ` begins a comment):
+//! Every `.txt` file in `tests/scenarios` is one story, told to a real engine and a real answer routine; only the clock and
+//! the probes are made up. `lua/` has a row for each row of PowerDNS's behaviour. The commands, one a line (`# ` begins a comment):
 //!
 //! ```text
 //! zone NAME VERSION            the indented lines that follow are the zone file
 //! places                       the indented lines that follow say where networks are: NET KEY=VALUE ...
 //! option any full | insert_whitespace | lua_state shared      before the start
-//! seed N                       what chance decides from now on follows from this number
 //! probe ADDRESS:PORT RESULT    from now on: pass, pass WEIGHT, fail, silent (until the time limit), inconclusive; `*` is
 //!                              everyone; a check without an address is HOST:PORT
 //! start VERSION [with errors]  load it; nothing is answered until the start gate opens
 //! finding OWNER COLUMN SEVERITY: MESSAGE    what the load said of the line that begins with OWNER
 //! refused VERSION: MESSAGE     loading it fails, and why
 //! lua TYPE "CODE" [...] -> ... a record of its own in the zone above, and a question for it as `ask` has them
-//! finding COLUMN SEVERITY: MESSAGE          the same of the last `lua`, columns counted from the code
+//! finding COLUMN SEVERITY: MESSAGE          the same of the last `lua`, columns counted from 1 in the code
 //! reload VERSION -> adopted | refused N | pending
 //! reload! VERSION -> ...       the same, accepting a regression
 //! wait DURATION                time passes
@@ -99,8 +98,8 @@ struct Story {
     places: Arc<Places>,
     options: Options,
     insert_whitespace: bool,
-    /// The name and the strings of the last `lua`.
-    row: (String, String),
+    /// The name of the last `lua`.
+    row: String,
     /// Of the last load, with the text that it was about.
     findings: Vec<(String, zone::Finding)>,
     everyone: String,
@@ -132,7 +131,7 @@ impl Story {
             options,
             insert_whitespace: false,
             wrong: Vec::new(),
-            row: Default::default(),
+            row: String::new(),
             findings: Vec::new(),
             everyone: "pass".into(),
             coming: BTreeMap::new(),
@@ -161,8 +160,8 @@ impl Story {
                 "places" => self.places = Arc::new(places(&indented(&mut lines))),
                 "lua" => {
                     let (question, expected) = rest.split_once(" -> ").expect("lua TYPE CODE -> ...");
-                    let (rtype, strings, words) = row(question);
-                    self.row = (format!("line{number}"), strings.into());
+                    let (rtype, _, words) = row(question);
+                    self.row = format!("line{number}");
                     self.ask(&format!("line{number} {rtype} {words}"), expected.trim());
                 }
                 _ => self.step(command, rest.trim()),
@@ -175,13 +174,10 @@ impl Story {
         match command {
             "probe" => self.probe(what),
             "option" => self.option(what),
-            "seed" => self.worker = Worker::new(0, fastrand::Rng::with_seed(what.parse().expect("a number"))),
             "start" => {
                 let version = what.strip_suffix(" with errors");
                 self.load(version.unwrap_or(what), LoadKind::Start);
-                let errors: Vec<_> = self.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).collect();
-                let seen = format!("{errors:?}");
-                self.check(errors.is_empty() == version.is_none(), || seen);
+                self.expect_errors(version.is_some());
             }
             "finding" => self.finding(what),
             "refused" => self.refused(what),
@@ -214,9 +210,9 @@ impl Story {
 
     fn finding(&mut self, what: &str) {
         let (place, message) = what.split_once(": ").expect("OWNER COLUMN SEVERITY: MESSAGE");
-        let (owner, before, column, severity) = match place.split(' ').collect::<Vec<_>>()[..] {
-            [owner, column, severity] => (owner, 0, column, severity),
-            [column, severity] => (&*self.row.0, self.row.0.len(), column, severity),
+        let (owner, in_code, column, severity) = match place.split(' ').collect::<Vec<_>>()[..] {
+            [owner, column, severity] => (owner, false, column, severity),
+            [column, severity] => (&*self.row, true, column, severity),
             _ => panic!("{}: two or three words", self.place),
         };
         let of_owner = |(text, finding): &&(String, zone::Finding)| {
@@ -228,7 +224,7 @@ impl Story {
             .filter(of_owner)
             .map(|(text, finding)| {
                 let line = text.lines().nth(finding.at.line as usize - 1).unwrap_or_default();
-                let code = if before == 0 { 0 } else { line.find('"').map_or(0, |quote| quote + 1) };
+                let code = line.find('"').filter(|_| in_code).map_or(0, |quote| quote + 1);
                 format!("{} {}: {}", finding.at.column as usize - code, finding.severity, finding.message).to_lowercase()
             })
             .collect();
@@ -281,8 +277,15 @@ impl Story {
         self.run_effects();
     }
 
+    fn expect_errors(&mut self, expected: bool) {
+        let errors: Vec<_> = self.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).collect();
+        let (any, seen) = (!errors.is_empty(), format!("errors of the load: {errors:?}"));
+        self.check(any == expected, || seen);
+    }
+
     fn reload(&mut self, version: &str, accept_regression: bool, expected: &str) {
         self.load(version, LoadKind::Reload { accept_regression });
+        self.expect_errors(false);
         let seen = |outcomes: &[Outcome]| match outcomes {
             [] => "pending".to_owned(),
             [Outcome::Adopted(_)] => "adopted".to_owned(),
@@ -376,7 +379,7 @@ impl Story {
         };
         let query = QueryBuilder::new(&name, rtype, Class::IN);
         let opt = query.clone().build().len();
-        let (mut message, mut subnet) = (query.clone().client_subnet(None).build(), None);
+        let mut message = query.clone().client_subnet(None).build();
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("a value behind {word}"));
             match word {
@@ -385,8 +388,7 @@ impl Story {
                 "subnet" => {
                     let (network, source) = value().split_once('/').expect("NET/LEN");
                     let (network, source) = (network.parse().expect("an address"), source.parse().expect("a length"));
-                    subnet = Some(ClientSubnet { network, source });
-                    message = query.clone().client_subnet(subnet).build();
+                    message = query.clone().client_subnet(Some(ClientSubnet { network, source })).build();
                 }
                 "plain" => message = query.clone().build(),
                 "tcp" => ctx.transport = Transport::Tcp,

@@ -52,8 +52,8 @@
 //! | an answer to which the record's type is wrong | SERVFAIL | the same, and an error at load where it is known then |
 //! | presigned zones | the code is served | the code is never served to a query |
 //! | `dblookup`, `include` | under global locks | read the snapshot that answers |
+//! | `include` of statements | from records of any target type | from records of type LUA; others are run as the programs that they are |
 //! | `resolve` | blocks the worker | from a cache that is refreshed in the background; not there yet: SERVFAIL |
-//! | `pdnslog` | the log | the log, at most so many lines a second |
 //! | files, processes, modules, `debug`, `jit`, `ffi` | there | absent: see the table of `script::library` for what else of Lua 5.1 differs |
 //! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, `time_limit`, `memory_limit`; a program that meets them ten times in a second rests for the next |
 //!

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::{
-    Choice, Closest, Compiled, Contender, Defaults, Draw, Facts, FailReason, Metric, Program, Selector, Settings, Settled, Step, Under,
-    compile, hash_client,
+    Choice, Closest, Compiled, Contender, Defaults, Draw, Facts, FailReason, Metric, Program, Selector, Settings, Settled, Step,
+    Under, compile, hash_client,
 };
 use crate::geo::{Location, Places};
 use crate::target::{Basis, Status, Value};
@@ -45,7 +45,8 @@ fn pieces(program: &Program, status: &dyn Fn(usize) -> Status) -> Box<[Settled]>
 }
 
 fn explain(program: &Program, status: &dyn Fn(usize) -> Status) -> Vec<Step> {
-    program.explain(&Under { status, places: &Places::empty() })
+    let under = Under { status, places: &Places::empty() };
+    (0..program.pieces.len()).flat_map(|piece| program.explain(piece as u16, &under)).collect()
 }
 
 fn facts<'a>(client: IpAddr, qname: NameRef<'a>, places: &'a Places) -> Facts<'a> {
@@ -190,8 +191,7 @@ fn empty_lists_fail() {
     assert_eq!(settle("{}", &[]).choice, Choice::Every([].into()));
     assert_eq!(settle("pickchashed({})", &[]).choice, Choice::Fail(FailReason::EmptyList));
     assert_eq!(settle("pickclosest({})", &[]).choice, Choice::Fail(FailReason::EmptyList));
-    // a sample of nothing is nothing
-    assert_eq!(settle("pickrandomsample(1, {})", &[]).choice, Choice::Sample { count: 1, members: [].into() });
+    assert_eq!(settle("pickrandomsample(1, {})", &[]).choice, Choice::Fail(FailReason::EmptyList));
 }
 
 #[test]
@@ -220,7 +220,9 @@ fn failing_on_incomplete_checks_is_about_all_of_them() {
 
 #[test]
 fn weights_count_among_what_is_up() {
-    let list = |options: &str| format!("ifportup(80, {{{{15, '10.0.0.1'}}, {{27, '10.0.0.2'}}, {{weight=42, address='10.0.0.3'}}}}, {{{options}}})");
+    let list = |options: &str| {
+        format!("ifportup(80, {{{{15, '10.0.0.1'}}, {{27, '10.0.0.2'}}, {{weight=42, address='10.0.0.3'}}}}, {{{options}}})")
+    };
     let summed = |draw, members: &[(u32, u16)]| Choice::Weighted { draw, members: members.into() };
     for (selector, draw) in [("wrandom", Draw::Chance), ("whashed", Draw::Client), ("namehashed", Draw::Name)] {
         let code = list(&format!("selector='{selector}', backupSelector='{selector}'"));
@@ -240,7 +242,8 @@ fn consistent_choices_move_the_clients_of_the_dead_only() {
     let weights = [10, 10, 20, 40, 20];
     let members: Vec<String> = (1..).zip(weights).map(|(host, weight)| format!("{{{weight}, '10.0.0.{host}'}}")).collect();
     let code = format!("ifportup(80, {{{}}}, {{selector='chashed'}})", members.join(","));
-    let owner = |settled: &Settled, client: u32| picked(settled, IpAddr::from(client.to_be_bytes()), NameRef::ROOT, 0).unwrap()[0];
+    let owner =
+        |settled: &Settled, client: u32| picked(settled, IpAddr::from(client.to_be_bytes()), NameRef::ROOT, 0).unwrap()[0];
     let all = settle(&code, &[UP; 5]);
     let client = |number: u32| 0xCB00_0000 + number * 256;
     let mut shares = [0u32; 5];
@@ -275,7 +278,8 @@ fn reported_weights_decide() {
 #[test]
 fn candidates_are_where_they_are_said_to_be() {
     let place = |lat, lon| Location::new(lat, lon);
-    let code = "pickclosest({{address='10.0.0.1', lat=52.5, lon='13.4'}, '10.0.0.2'}, {distance='sphere', unknown='far', count=2})";
+    let code =
+        "pickclosest({{address='10.0.0.1', lat=52.5, lon='13.4'}, '10.0.0.2'}, {distance='sphere', unknown='far', count=2})";
     let metric = Metric { sphere: true, unknown_is_far: true };
     let wanted = |candidates: &[_], count, metric| Choice::Closest(Closest { candidates: candidates.into(), count, metric });
     assert_eq!(settle(code, &[]).choice, wanted(&[(0, place(52.5, 13.4)), (1, None)], 2, metric));
