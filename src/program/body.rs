@@ -263,7 +263,8 @@ impl Run<'_> {
         };
         let picks = self.scratch.picks.get(from..from + count).unwrap_or_default();
         let text = |&pick: &u16| self.program.members.get(usize::from(pick)).map_or(Value::Nil, |text| Value::text(&**text));
-        if list { Value::list(picks.iter().map(text)) } else { picks.first().map_or(Value::Nil, text) }
+        // a call that gives one and has none (all are drained) gives an empty table: NODATA
+        if list || picks.is_empty() { Value::list(picks.iter().map(text)) } else { picks.first().map_or(Value::Nil, text) }
     }
 
     fn method(&mut self, object: &Node, name: &str, arguments: &[Node]) -> Eval<Value> {

@@ -36,7 +36,8 @@ pub(super) fn call(function: Function, arguments: &[Value], native: &mut Native<
             *native.unknown |= settled.unknown;
             picked?;
             let text = |&pick: &u16| members.get(usize::from(pick)).map_or(Value::Nil, |text| Value::text(&**text));
-            Ok(if piece.list { Value::list(picks.iter().map(text)) } else { picks.first().map_or(Value::Nil, text) })
+            let list = piece.list || picks.is_empty(); // as of a settled piece
+            Ok(if list { Value::list(picks.iter().map(text)) } else { picks.first().map_or(Value::Nil, text) })
         }
     }
 }
