@@ -34,7 +34,7 @@
 //! | 0 | [`target`] | what a check is; what may be believed of it | — |
 //! | 0 | [`geo`] | address → network, place, and the prefix they hold for | — |
 //! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
-//! | 1 | [`program`] | record program text → plan; plan + statuses + client → records | wire, target, geo |
+//! | 1 | [`program`] | record program text → plan or script; that + statuses + query → records | wire, target, geo |
 //! | 1 | [`health`] | probe outcomes → one status per check; when to probe next | target |
 //! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |

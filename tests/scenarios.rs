@@ -1,17 +1,19 @@
 //! Scenario files: zone, probe results, time passing, queries and expected answers, in virtual time.
 //!
-//! Every `tests/scenarios/*.txt` is one story, told to a real engine and a real answer routine; only the clock and the
-//! probes are made up. The commands, one a line (`#` begins a comment):
+//! Every `.txt` file in `tests/scenarios` is one story, told to a real engine and a real answer routine; only the clock and
+//! the probes are made up. `lua/` has a row for each row of PowerDNS's behaviour. The commands, one a line (`# ` begins a comment):
 //!
 //! ```text
 //! zone NAME VERSION            the indented lines that follow are the zone file
 //! places                       the indented lines that follow say where networks are: NET KEY=VALUE ...
 //! option any full | insert_whitespace | lua_state shared      before the start
-//! seed N                       what chance decides from now on follows from this number
 //! probe ADDRESS:PORT RESULT    from now on: pass, pass WEIGHT, fail, silent (until the time limit), inconclusive; `*` is
 //!                              everyone; a check without an address is HOST:PORT
-//! start VERSION [-> N errors]  load it; nothing is answered until the start gate opens
+//! start VERSION [with errors]  load it; nothing is answered until the start gate opens
 //! finding OWNER COLUMN SEVERITY: MESSAGE    what the load said of the line that begins with OWNER
+//! refused VERSION: MESSAGE     loading it fails, and why
+//! lua TYPE "CODE" [...] -> ... a record of its own in the zone above, and a question for it as `ask` has them
+//! finding COLUMN SEVERITY: MESSAGE          the same of the last `lua`, columns counted from 1 in the code
 //! reload VERSION -> adopted | refused N | pending
 //! reload! VERSION -> ...       the same, accepting a regression
 //! wait DURATION                time passes
@@ -29,8 +31,8 @@ mod harness;
 #[allow(dead_code, reason = "for the tests of the databases")]
 mod mmdb;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,10 +60,14 @@ fn scenarios() {
     find(&folder, &mut files);
     files.sort();
     assert!(!files.is_empty(), "no scenarios");
+    let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a text file");
-        Story::new(file.display().to_string()).tell(&text);
+        let mut story = Story::new(file.display().to_string());
+        story.tell(&text);
+        wrong.append(&mut story.wrong);
     }
+    assert!(wrong.is_empty(), "{} answers are not as expected:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 fn find(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
@@ -92,9 +98,13 @@ struct Story {
     places: Arc<Places>,
     options: Options,
     insert_whitespace: bool,
+    /// The name of the last `lua`.
+    row: String,
     /// Of the last load, with the text that it was about.
     findings: Vec<(String, zone::Finding)>,
     everyone: String,
+    /// Answers that are not as expected.
+    wrong: Vec<String>,
     /// Results under way.
     coming: BTreeMap<(Moment, u64), Event>,
     sent: u64,
@@ -120,6 +130,8 @@ impl Story {
             places: Arc::new(Places::empty()),
             options,
             insert_whitespace: false,
+            wrong: Vec::new(),
+            row: String::new(),
             findings: Vec::new(),
             everyone: "pass".into(),
             coming: BTreeMap::new(),
@@ -129,10 +141,11 @@ impl Story {
 
     fn tell(&mut self, text: &str) {
         let file = self.place.clone();
+        let file_lines: Vec<&str> = text.lines().collect();
         let mut lines = text.lines().enumerate().peekable();
         while let Some((number, line)) = lines.next() {
             self.place = format!("{file}:{}", number + 1);
-            let line = line.split('#').next().unwrap_or("").trim_end();
+            let line = line.split("# ").next().unwrap_or("").trim_end();
             let (command, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
             match command {
                 "" => {}
@@ -141,9 +154,16 @@ impl Story {
                     let body = indented(&mut lines);
                     let apex: Name = apex.parse().expect("a name");
                     self.apex = Some(apex.clone());
-                    self.zones.entry(version.trim().into()).or_default().push((apex, body));
+                    let zones = self.zones.entry(version.trim().into()).or_default();
+                    zones.push((apex, body + &rows(&file_lines, number)));
                 }
                 "places" => self.places = Arc::new(places(&indented(&mut lines))),
+                "lua" => {
+                    let (question, expected) = rest.split_once(" -> ").expect("lua TYPE CODE -> ...");
+                    let (rtype, _, words) = row(question);
+                    self.row = format!("line{number}");
+                    self.ask(&format!("line{number} {rtype} {words}"), expected.trim());
+                }
                 _ => self.step(command, rest.trim()),
             }
         }
@@ -154,14 +174,13 @@ impl Story {
         match command {
             "probe" => self.probe(what),
             "option" => self.option(what),
-            "seed" => self.worker = Worker::new(0, fastrand::Rng::with_seed(what.parse().expect("a number"))),
             "start" => {
-                let errors = expected.strip_suffix(" errors").map_or(0, |count| count.parse().expect("a number"));
-                self.load(what, LoadKind::Start);
-                let seen: Vec<_> = self.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).collect();
-                assert_eq!(seen.len(), errors, "{}: {seen:#?}", self.place);
+                let version = what.strip_suffix(" with errors");
+                self.load(version.unwrap_or(what), LoadKind::Start);
+                self.expect_errors(version.is_some());
             }
             "finding" => self.finding(what),
+            "refused" => self.refused(what),
             "reload" => self.reload(what, false, expected),
             "reload!" => self.reload(what, true, expected),
             "wait" => self.advance(humantime::parse_duration(what).expect("a duration")),
@@ -189,9 +208,13 @@ impl Story {
         (self.engine, self.published) = engine(&self.options, self.now);
     }
 
-    fn finding(&self, what: &str) {
+    fn finding(&mut self, what: &str) {
         let (place, message) = what.split_once(": ").expect("OWNER COLUMN SEVERITY: MESSAGE");
-        let [owner, column, severity] = place.split(' ').collect::<Vec<_>>()[..] else { panic!("{}: three words", self.place) };
+        let (owner, in_code, column, severity) = match place.split(' ').collect::<Vec<_>>()[..] {
+            [owner, column, severity] => (owner, false, column, severity),
+            [column, severity] => (&*self.row, true, column, severity),
+            _ => panic!("{}: two or three words", self.place),
+        };
         let of_owner = |(text, finding): &&(String, zone::Finding)| {
             text.lines().nth(finding.at.line as usize - 1).is_some_and(|line| line.split_whitespace().next() == Some(owner))
         };
@@ -199,10 +222,24 @@ impl Story {
             .findings
             .iter()
             .filter(of_owner)
-            .map(|(_, finding)| format!("{} {}: {}", finding.at.column, finding.severity, finding.message).to_lowercase())
+            .map(|(text, finding)| {
+                let line = text.lines().nth(finding.at.line as usize - 1).unwrap_or_default();
+                let code = line.find('"').filter(|_| in_code).map_or(0, |quote| quote + 1);
+                format!("{} {}: {}", finding.at.column as usize - code, finding.severity, finding.message).to_lowercase()
+            })
             .collect();
         let wanted = format!("{column} {severity}: {message}").to_lowercase();
-        assert!(seen.contains(&wanted), "{}: {wanted} is not in {seen:#?}", self.place);
+        self.check(seen.contains(&wanted), || format!("{wanted} is not in {seen:?}"));
+    }
+
+    fn refused(&self, what: &str) {
+        let (version, message) = what.split_once(": ").expect("VERSION: MESSAGE");
+        for (apex, text) in &self.zones[version] {
+            let loaded = zone::load(&Text(text.clone()), Path::new("zone"), apex.as_ref());
+            assert!(loaded.contents.is_none(), "{}: it loads", self.place);
+            let seen: Vec<_> = loaded.findings.iter().map(|finding| &*finding.message).collect();
+            assert!(seen.contains(&message), "{}: {message} is not in {seen:#?}", self.place);
+        }
     }
 
     // -------- loads
@@ -240,8 +277,15 @@ impl Story {
         self.run_effects();
     }
 
+    fn expect_errors(&mut self, expected: bool) {
+        let errors: Vec<_> = self.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).collect();
+        let (any, seen) = (!errors.is_empty(), format!("errors of the load: {errors:?}"));
+        self.check(any == expected, || seen);
+    }
+
     fn reload(&mut self, version: &str, accept_regression: bool, expected: &str) {
         self.load(version, LoadKind::Reload { accept_regression });
+        self.expect_errors(false);
         let seen = |outcomes: &[Outcome]| match outcomes {
             [] => "pending".to_owned(),
             [Outcome::Adopted(_)] => "adopted".to_owned(),
@@ -335,7 +379,7 @@ impl Story {
         };
         let query = QueryBuilder::new(&name, rtype, Class::IN);
         let opt = query.clone().build().len();
-        let (mut message, mut subnet) = (query.clone().client_subnet(None).build(), None);
+        let mut message = query.clone().client_subnet(None).build();
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("a value behind {word}"));
             match word {
@@ -344,8 +388,7 @@ impl Story {
                 "subnet" => {
                     let (network, source) = value().split_once('/').expect("NET/LEN");
                     let (network, source) = (network.parse().expect("an address"), source.parse().expect("a length"));
-                    subnet = Some(ClientSubnet { network, source });
-                    message = query.clone().client_subnet(subnet).build();
+                    message = query.clone().client_subnet(Some(ClientSubnet { network, source })).build();
                 }
                 "plain" => message = query.clone().build(),
                 "tcp" => ctx.transport = Transport::Tcp,
@@ -368,11 +411,17 @@ impl Story {
         if let Some((_, each)) = expected.split_once(" each of ") {
             let seen: BTreeSet<&String> = answers.iter().flat_map(|answer| &answer.data).collect();
             let each = data_of(each);
-            assert_eq!(seen, each.iter().collect(), "{}", self.place);
+            self.check(seen == each.iter().collect(), || format!("{seen:?} are not each of {each:?}"));
         }
     }
 
-    fn compare(&self, answer: &Answer, expected: &str) {
+    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.wrong.push(format!("{}: {}", self.place, what()));
+        }
+    }
+
+    fn compare(&mut self, answer: &Answer, expected: &str) {
         let data = &answer.data;
         let some = expected.split_once(" one of ").or_else(|| expected.split_once(" each of "));
         let (head, wanted, one_of) = match (some, expected.split_once(':')) {
@@ -387,15 +436,15 @@ impl Story {
                 "scope" | "ede" | "ttl" => {}
                 word if word.bytes().all(|byte| byte.is_ascii_digit()) => {
                     let fact = format!("{} {word}", head.split_whitespace().nth(at - 1).unwrap_or(""));
-                    assert!(seen.contains(&fact), "{}: {fact} is not in {seen:?}", self.place);
+                    self.check(seen.contains(&fact), || format!("{fact} is not in {seen:?}"));
                 }
-                word => assert!(seen.contains(&word.to_owned()), "{}: {word} is not in {seen:?}", self.place),
+                word => self.check(seen.contains(&word.to_owned()), || format!("{word} is not in {seen:?}: {data:?}")),
             }
         }
         if one_of {
-            assert!(data.len() == 1 && wanted.contains(&data[0]), "{}: {data:?} is not one of {wanted:?}", self.place);
+            self.check(data.len() == 1 && wanted.contains(&data[0]), || format!("{data:?} is not one of {wanted:?}"));
         } else {
-            assert_eq!(*data, wanted, "{} ({seen:?})", self.place);
+            self.check(*data == wanted, || format!("{data:?} and not {wanted:?} ({seen:?})"));
         }
     }
 
@@ -437,6 +486,24 @@ fn indented<'t>(lines: &mut std::iter::Peekable<impl Iterator<Item = (usize, &'t
         text.push('\n');
     }
     text
+}
+
+/// The records of the `lua` lines from `number` to the next zone.
+fn rows(lines: &[&str], number: usize) -> String {
+    let lines = lines.iter().enumerate().skip(number + 1).take_while(|(_, line)| !line.starts_with("zone "));
+    let rows = lines.filter_map(|(number, line)| {
+        let (question, _) = line.strip_prefix("lua ")?.split_once(" -> ")?;
+        let (rtype, strings, _) = row(question);
+        Some(format!("line{number} LUA {rtype} {strings}\n"))
+    });
+    rows.collect()
+}
+
+/// The type, the strings and the rest of a `lua` line.
+fn row(question: &str) -> (&str, &str, &str) {
+    let (rtype, rest) = question.split_once(' ').expect("TYPE CODE");
+    let end = rest.rfind('"').expect("quotes") + 1;
+    (rtype, rest[..end].trim(), rest[end..].trim())
 }
 
 /// Data between commas, sorted.

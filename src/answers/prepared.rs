@@ -107,8 +107,6 @@ pub(super) struct Drawn<'s> {
     pub(super) ttl: Option<Ttl>,
     /// An rcode, instead of records.
     pub(super) rcode: Option<Rcode>,
-    /// For whom it is the same.
-    pub(super) reach: Reach,
     /// Whether it rests on a status that is not known.
     pub(super) unknown: bool,
 }
@@ -170,6 +168,8 @@ pub(super) struct With<'w> {
     /// Gives the data beyond the query, for the programs that look at it.
     pub(super) world: &'w dyn Fn() -> Arc<dyn World>,
     pub(super) limits: &'w Limits,
+    /// For whom holds what came of it, also where that is a failure.
+    pub(super) reach: Reach,
 }
 
 impl AnswerSet {
@@ -217,17 +217,18 @@ impl AnswerSet {
         if let (Some((records, count)), [settled]) = (&self.every, &*self.settled) {
             with.runner.visited_whole();
             let (records, unknown) = (Records::Row(records, *count), settled.unknown);
-            return Ok(Drawn { records, ttl: None, rcode: None, reach: Reach::EVERYONE, unknown });
+            return Ok(Drawn { records, ttl: None, rcode: None, unknown });
         }
         let Some(program) = &self.prepared.program else { return Err(Failure::raised("the program could not be compiled")) };
         let answer = with.runner.answer((program, &self.settled), facts, with.world, with.limits);
-        let (reach, unknown) = (answer.reach, answer.unknown);
+        with.reach = answer.reach;
+        let unknown = answer.unknown;
         let Said { records, ttl, rcode } = answer.said?;
         let records = match records {
             program::Records::Members(members) => self.picked(members, with.made)?,
             program::Records::Texts(texts) => self.made(&texts, with.made)?,
         };
-        Ok(Drawn { records, ttl, rcode, reach, unknown })
+        Ok(Drawn { records, ttl, rcode, unknown })
     }
 
     fn picked(&self, members: &[u16], made: &mut Made) -> Result<Records<'_>, Failure> {

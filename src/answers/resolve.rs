@@ -365,16 +365,18 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let facts = Facts { qname: name, zone: zone.apex(), owner: node.name(), ..self.facts() };
         let world = || Arc::clone(snapshot) as Arc<dyn World>;
         let limits = &snapshot.options.programs;
-        let mut with = With { runner: self.runner, made: self.made, world: &world, limits };
+        let reach = Reach::EVERYONE;
+        let mut with = With { runner: self.runner, made: self.made, world: &world, limits, reach };
         let drawn = set.draw(&facts, &mut with);
+        let Reach { network, client } = with.reach;
+        let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);
+        self.scope = self.scope.max(network).max(source);
         let failure = drawn.as_ref().err().cloned();
         let trail = self.runner.trail();
         self.tell(|| Trace::Program { set, trail, failure });
         let drawn = drawn.map_err(Stop::ProgramFailed)?;
-        let Drawn { records, ttl, rcode, reach: Reach { network, client }, unknown } = drawn;
+        let Drawn { records, ttl, rcode, unknown } = drawn;
         self.unknown |= unknown;
-        let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);
-        self.scope = self.scope.max(network).max(source);
         match rcode {
             Some(rcode) => Err(Stop::Said(rcode)),
             None => Ok((records, ttl.unwrap_or(program.ttl))),

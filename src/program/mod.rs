@@ -1,23 +1,85 @@
-//! Record program text → plan → choice → answer.
+//! Record program text → program → answer.
 //!
-//! A `LUA` record's strings are put together by [`join`], [`compile`]d at load into a [`Program`], settled under the
-//! statuses of its checks whenever one of them changes ([`Program::settle`]), and asked once per query
-//! ([`Choice::pick`]). What a query pays is a hash or a random number and an index: no Lua, no allocation.
+//! A `LUA` record's strings are put together by [`join`], [`compile`]d at load into a [`Program`], whose calls of constant
+//! structure (**pieces**) are settled under the statuses of their checks whenever one of them changes
+//! ([`Program::settle`]). A query asks a [`Runner`] for the answer. Two tiers, one meaning:
 //!
-//! A program here is an *expression* over the functions that real records use (`ifportup`, `ifurlup`, `all`, the
-//! pickers) and literals. Anything else is an error at load, with its place, its name and a remedy; all errors of a
-//! program are reported at once. PowerDNS finds the same errors one by one, as SERVFAIL, when a client asks.
+//! | tier | what lands there | what a query pays |
+//! | --- | --- | --- |
+//! | [`Tier::Plan`] | expressions; `local`, `if`, `return`, operators, calls, read-only methods and tables | one call of constants: a hash or a random number and an index, no allocation; else native evaluation of the tree |
+//! | [`Tier::Script`] | the rest of Lua: loops, functions, Lua's own library, globals and tables that change, `include` | Luau, under limits of steps, time and memory |
 //!
-//! Why an own parser and not `full_moon`: the language that is accepted is closed and small; every finding needs an
-//! offset that maps back to the zone file; the parser must bound its own recursion, because the text comes from zone
-//! transfers too and a stack overflow cannot be caught; and a full Lua syntax tree would be far more code to trust
-//! than this. Where the Lua dialects differ (string escapes), LuaJIT is followed: PowerDNS is built with it.
+//! Both ask the same pieces and natives, so a function means one thing; a property test compares them over random
+//! programs. [`Program::why_script`] says what made a program a script. In both, calls with constant arguments are known at
+//! load: their checks are probed before the first query, and what is wrong with them is reported then.
 //!
-//! Behaviour that looks arbitrary is PowerDNS's and is pinned by tests: the spaces of [`join`], the order in which
-//! weighted lists are walked, the hash, lenient addresses.
+//! What is wrong with a program that is one expression, and sure to be evaluated, is an **error**: the record answers
+//! SERVFAIL, a reload that would bring it is refused. Within statements, behind `and`, `or` or `if`, it is a **warning**, and
+//! the call fails when it is reached, as in PowerDNS. All findings of a program are reported at once, with their places.
 //!
-//! Never here: a clock, a source of randomness, I/O, zones and record data. Answers are presentation-format strings;
-//! what they mean for the record's target type is the caller's.
+//! Why an own parser and not `full_moon`: every finding needs an offset that maps back to the zone file; the parser must
+//! bound its own recursion, because the text comes from zone transfers too and a stack overflow cannot be caught; and the
+//! tree is small enough to lower, survey and print. Where the Lua dialects differ (string escapes), LuaJIT is followed:
+//! PowerDNS is built with it.
+//!
+//! Behaviour that looks arbitrary is PowerDNS's and is pinned by tests (`tests/scenarios/lua`): the spaces of [`join`], the
+//! order in which weighted lists are walked, the hash, lenient addresses.
+//!
+//! # What differs from PowerDNS 5.1
+//!
+//! | what | PowerDNS | here |
+//! | --- | --- | --- |
+//! | mistakes in a program | SERVFAIL at the query that meets them | found at load, with line and column inside the program |
+//! | `enable-lua-records`, `ENABLE-LUA-RECORDS` | programs are off until enabled | programs always run; `[lua] state` is `fresh` or `shared` |
+//! | first probe | at the first query, which is answered by `backupSelector` | at load; the ports open when all targets have a result |
+//! | probes of standby groups | none while the first group is up | as for the others |
+//! | identity of a check | address, URL and all options, `selector` too | what is sent and expected; thresholds and selectors are each program's own |
+//! | a target that was never up | up for its first `minimumFailures` - 1 failures | not up; one result decides |
+//! | our own trouble (descriptors, routes) | a failure | no result: the last verdict is held |
+//! | a down target that times out | asked every second interval | asked every interval |
+//! | `interval` below the global one | without effect | honoured |
+//! | `timeout=0.5` | 0 | half a second |
+//! | `failOnIncompleteCheck` | pending only for the query that begins the check | pending as long as nothing is known of any address |
+//! | URL checks: IPv6 literals, `?` after the host, ports | broken or not pinned | pinned, whatever the URL; redirects elsewhere are resolved and not pinned |
+//! | `pickselfweighted`, none up or nothing known | SERVFAIL | one at random, as documented |
+//! | drained or forced-down targets | unknown to it | never in a `backupSelector`'s answer |
+//! | lists with keys other than 1 to n | Lua's `next` order | by rising key, with a warning |
+//! | several records of a type at a name | each keeps its TTL | one RRset, the lowest TTL (RFC 2181 5.2) |
+//! | identical records, CNAME beside others | as here | merged; a non-empty CNAME answers, an empty one lets the others |
+//! | CNAME chains | SERVFAIL behind the tenth | the chain so far behind the sixteenth, or where it closes |
+//! | ANY | all types | one RRset (RFC 8482); all with `[server] any = "full"` |
+//! | client subnet scope | the source prefix | the largest network with the same answer; the source prefix where the whole address was hashed or read |
+//! | an answer to which the record's type is wrong | SERVFAIL | the same, and an error at load where it is known then |
+//! | presigned zones | the code is served | the code is never served to a query |
+//! | `dblookup`, `include` | under global locks | read the snapshot that answers |
+//! | `include` of statements | from records of any target type | from records of type LUA; others are run as the programs that they are |
+//! | `resolve` | blocks the worker | from a cache that is refreshed in the background; not there yet: SERVFAIL |
+//! | files, processes, modules, `debug`, `jit`, `ffi` | there | absent: see the table of `script::library` for what else of Lua 5.1 differs |
+//! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, `time_limit`, `memory_limit`; a program that meets them ten times in a second rests for the next |
+//!
+//! # What leeward adds
+//!
+//! Opt-in; PowerDNS ignores the options, and has none of the functions.
+//!
+//! | what | example |
+//! | --- | --- |
+//! | weights among what is up | `ifportup(443, {{80, '192.0.2.1'}, {20, '192.0.2.2'}}, {selector='wrandom'})`; also `whashed`, `namehashed` |
+//! | consistent choice among what is up: only the clients of a dead member move | `ifportup(443, {'192.0.2.1', '192.0.2.2'}, {selector='chashed'})` |
+//! | the first that is up | `ifportup(443, {'192.0.2.1', '192.0.2.2'}, {selector='first'})` |
+//! | the nearest N | `{selector='pickclosest:3'}`, `pickclosest(list, {count=3})` |
+//! | great circles | `pickclosest(list, {distance='sphere'})` |
+//! | unknown places are far, not at 0°, 0° | `pickclosest(list, {unknown='far'})` |
+//! | places by hand | `{address='192.0.2.1', lat=52.5, lon=13.4}`, with `weight=10` where wanted |
+//! | rise beside fall | `{minimumSuccesses=2}` |
+//! | fractions of a second | `{timeout=0.5, interval=2.5}` |
+//! | checked certificates | `{tlsVerify='true'}` |
+//! | other requests | `{method='POST', body='a=b', headers={Content_Type='text/plain'}}` |
+//! | patterns | `{regexmatch='^ok [0-9]+'}` |
+//! | an rcode | `;if country('XX') then return nxdomain() end return '192.0.2.1'`; `rcode('REFUSED')` |
+//! | a TTL | `ttl(10, ifportup(443, {'192.0.2.1'}))` |
+//!
+//! Never here: a clock (but for the time limit of scripts), a source of randomness, I/O, zones and record data. Answers are
+//! presentation-format strings; what they mean for the record's target type is the caller's.
 
 mod address;
 mod body;

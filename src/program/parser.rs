@@ -649,7 +649,7 @@ mod tests {
             (";while a do b = 1 end", "while a do b = 1 end"),
             (";repeat local x = 1 until x", "repeat local x = 1 until x"),
             (";function a.b:c(d) self.x, y = 1, 2 end", "a['b']['c'] = (function(self, d) self['x'], y = 1, 2 end)"),
-            (";local function f() end do f() end", "local function f() end; do f() end"),
+            (";local function f() end do f() end", "local function f()  end; do f() end"),
         ];
         for (code, tree) in cases {
             assert_eq!(show(code), tree, "{code}");

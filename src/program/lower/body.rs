@@ -75,6 +75,8 @@ pub(super) struct Natively<'a> {
     certain: bool,
     /// Whether the expression at hand is an operand.
     operand: bool,
+    /// Whether other programs may have set globals.
+    shared: bool,
 }
 
 impl Names for Vec<(String, Binding)> {
@@ -91,10 +93,20 @@ impl Names for Vec<(String, Binding)> {
 }
 
 impl<'a> Natively<'a> {
-    pub(super) fn new(lowering: Lowering<'a>, block: &Block, certain: bool) -> Self {
+    pub(super) fn new(lowering: Lowering<'a>, block: &Block, certain: bool, shared: bool) -> Self {
         let mut assigned = HashSet::new();
         collect_assigned(block, &mut assigned);
-        Self { lowering, assigned, scope: Vec::new(), slots: 0, steps: 0, parts: Parts::default(), certain, operand: false }
+        Self {
+            lowering,
+            assigned,
+            scope: Vec::new(),
+            slots: 0,
+            steps: 0,
+            parts: Parts::default(),
+            certain,
+            operand: false,
+            shared,
+        }
     }
 
     pub(super) fn body(&mut self, block: &Block) -> Natural<Body> {
@@ -290,6 +302,9 @@ impl<'a> Natively<'a> {
         if self.assigned.contains(name) {
             return Outside::new(offset, format!("the global `{name}`, which is set"));
         }
+        if self.shared {
+            return Outside::new(offset, format!("the global `{name}`, which another program may set"));
+        }
         let mut finding = names::unknown_variable(offset, name);
         if purpose != Use::Answer || self.operand || !self.certain {
             finding.severity = Severity::Warning; // nil, as Lua has it
@@ -334,6 +349,9 @@ impl<'a> Natively<'a> {
         }
         if names::is_lua(name) || name == "include" {
             return Outside::new(offset, format!("a call of `{name}`"));
+        }
+        if self.shared {
+            return Outside::new(offset, format!("a call of `{name}`, which another program may set"));
         }
         self.report(names::unknown_function(offset, name));
         self.arguments(arguments, Use::Value)?;

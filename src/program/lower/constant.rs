@@ -54,13 +54,18 @@ pub(super) fn structure(names: &dyn Names, expression: &Expr) -> Option<(Functio
     Some((function, arguments.iter().map(argument).collect::<Option<_>>()?))
 }
 
-/// A call that gives a list whose members settle, for a picker around it.
+/// A call that gives a list whose members settle, for a picker around it; or one string, which is no list and is for the
+/// picker to report.
 fn inner(names: &dyn Names, expression: &Expr) -> Option<Expr> {
     let (function, arguments) = structure(names, expression)?;
-    let settles = matches!(function, Function::IfPortUp | Function::IfUrlUp | Function::IfUrlExtUp | Function::All);
+    let settles = match function.gives() {
+        Gives::List => function != Function::PickRandomSample,
+        Gives::Text => function != Function::PickClosest, // by an option it gives a list
+        Gives::Boolean => false,
+    };
     let callee = Expr { offset: expression.offset, kind: Kind::Variable(function.as_str().to_owned()) };
     let kind = Kind::Call { callee: Box::new(callee), arguments };
-    (settles && function.gives() == Gives::List).then_some(Expr { offset: expression.offset, kind })
+    settles.then_some(Expr { offset: expression.offset, kind })
 }
 
 fn constant_field(names: &dyn Names, field: &Field) -> Option<Field> {

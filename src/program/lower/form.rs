@@ -120,7 +120,7 @@ pub(super) fn soften(finding: &mut Finding) {
 
 fn natively(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, certain: bool) -> Result<Option<Program>, Outside> {
     let lowering = Lowering::new(&settings.defaults, findings);
-    let mut natively = Natively::new(lowering, block, certain && !settings.shared);
+    let mut natively = Natively::new(lowering, block, certain, settings.shared);
     let body = natively.body(block)?;
     let (steps, parts, mut lowering) = natively.finish();
     if steps > settings.step_limit as usize {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::hash::hash;
 use super::super::number;
 use super::super::order::walk_order;
-use super::super::plan::{Function, List, Picker, Plan};
+use super::super::plan::{Function, Gives, List, Picker, Plan};
 use super::super::syntax::{Expr, Kind};
 use super::{Call, Lowering, called};
 use crate::program::choice::Draw;
@@ -59,6 +59,10 @@ impl Lowering<'_> {
         if let Some((function, arguments)) = called(expression)
             && let Some(function) = Function::find(function)
         {
+            if function.gives() == Gives::Text {
+                let message = format!("`{function}` returns one string, and {role} must be a list");
+                return self.error(expression.offset, message, format!("give `{}` the list itself", picker.function()));
+            }
             let call = Call { function, offset: expression.offset, arguments };
             return self.plan(call).map(|plan| List::Plan(Box::new(plan)));
         }

@@ -36,7 +36,10 @@ impl Lowering<'_> {
     fn view_pair(&mut self, pair: &Expr) -> Option<Pair> {
         let entries = self.ordered(pair, "a pair of `view`")?;
         let [(1, networks), (2, values), surplus @ ..] = entries.items.as_slice() else {
-            return self.error(pair.offset, "a pair of `view` must hold a list of networks and a list of values", PAIR);
+            // PowerDNS fails when it comes to the pair: for all whom no pair before it holds
+            self.warn(pair.offset, "a pair of `view` without networks and values: clients that come to it get SERVFAIL", PAIR);
+            let everyone = ["0.0.0.0/0", "::/0"].into_iter().filter_map(|net| net.parse().ok());
+            return Some((everyone.collect(), Box::default()));
         };
         if let Some((_, surplus)) = surplus.first() {
             self.warn(surplus.offset, "a pair of `view` holds more than two lists", "remove the rest, it is ignored");
