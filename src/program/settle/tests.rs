@@ -99,6 +99,9 @@ fn assert_settled(program: &Program, settled: &Settled) {
         Choice::Closest(closest) => {
             assert!(!closest.candidates.is_empty() && closest.candidates.iter().all(|&(member, _)| in_range(member)));
         }
+        Choice::Of { inner, .. } => {
+            assert!(matches!(&**inner, Choice::Closest(closest) if closest.count != 1), "what settles is settled");
+        }
         Choice::ByNetwork { choices, otherwise, .. } => {
             let flat = |choice: &Choice| matches!(choice, Choice::Fail(_) | Choice::Every(_) | Choice::One { .. });
             assert!(choices.iter().all(flat) && flat(otherwise));
@@ -551,6 +554,7 @@ proptest! {
                 prop_assert_eq!(picked, Ok(vec![first.1]));
             }
             Choice::ByNetwork { .. } => prop_assert!(picked.is_err() || picked.unwrap().len() == 1),
+            Choice::Of { draw, .. } => prop_assert!(draw.is_none() || picked.unwrap().len() == 1),
             Choice::One { members, .. } => prop_assert!(members.contains(&picked.unwrap()[0])),
             Choice::Weighted { members, .. } => prop_assert!(members.iter().any(|&(_, member)| picked == Ok(vec![member]))),
             Choice::Rendezvous(all) => prop_assert!(all.iter().any(|one| picked == Ok(vec![one.member]))),
