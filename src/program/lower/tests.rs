@@ -247,14 +247,14 @@ fn members_may_say_more() {
         ("ifportup(80, {{weight=-1, address='192.0.2.1'}}, {selector='wrandom'})", &["E 22 the weight `-1` is not positive"]),
         ("ifportup(80, {{weight=5}})", &["E 14 a member without an address"]),
         ("ifportup(80, {{address='192.0.2.1', lat=50}})", &["E 14 a member with half a place"]),
-        ("ifportup(80, {{address='192.0.2.1', lat=91, lon=0}})", &["E 37 there is no point at 91, 0 on Earth"]),
-        ("ifportup(80, {{address='192.0.2.1', lat='x', lon=0}})", &["E 37 a latitude must be a number of degrees, not a string"]),
+        ("ifportup(80, {{address='192.0.2.1', lat=91, lon=0}})", &["E 40 there is no point at 91, 0 on Earth"]),
+        ("ifportup(80, {{address='192.0.2.1', lat='x', lon=0}})", &["E 40 a latitude must be a number of degrees, not a string"]),
         ("ifportup(80, {{address='192.0.2.1', wieght=0}})", &["W 36 a member has no such field"]),
         ("pickclosest({{address='192.0.2.1', lat=50, lon=8}, '192.0.2.2'}, {distance='sphere', unknown='far', count=2})", &[]),
-        ("pickclosest({'192.0.2.1'}, {distance='round'})", &["E 38 the option `distance` is `round`"]),
-        ("pickclosest({'192.0.2.1'}, {unknown='near'})", &["E 37 the option `unknown` is `near`"]),
-        ("pickclosest({'192.0.2.1'}, {count=65})", &["E 35 the option `count` is 65"]),
-        ("pickclosest({'192.0.2.1'}, {cuont=2})", &["W 29 the unknown option `cuont` is ignored"]),
+        ("pickclosest({'192.0.2.1'}, {distance='round'})", &["E 37 the option `distance` is `round`"]),
+        ("pickclosest({'192.0.2.1'}, {unknown='near'})", &["E 36 the option `unknown` is `near`"]),
+        ("pickclosest({'192.0.2.1'}, {count=65})", &["E 34 the option `count` is 65"]),
+        ("pickclosest({'192.0.2.1'}, {cuont=2})", &["W 28 the unknown option `cuont` is ignored"]),
         ("pickclosest({'www.example.com'})", &["E 13 `www.example.com` is not an address"]),
         ("pickclosest({})", &["W 12 `pickclosest` of an empty list always fails"]),
         (
@@ -275,7 +275,7 @@ fn external_urls_become_checks() {
         ("ifurlextup({['192.0.2.1']='http://x/'})", &["E 13 the groups of `ifurlextup` has a key that is not an integer"]),
         ("ifurlextup({'192.0.2.1'})", &["E 12 a group of `ifurlextup` must be a table, not a string"]),
         ("ifurlextup({{'http://x/'}})", &["E 13 an element of a group of `ifurlextup` has no address"]),
-        ("ifurlextup({{['x']='http://x/'}})", &["E 13 `x` is not an address"]),
+        ("ifurlextup({{['x']='http://x/'}})", &["E 14 `x` is not an address"]),
         ("ifurlextup({{['::1']='x'}})", &["E 21 `x` is not a URL: relative URL without a base"]),
     ]);
 }
@@ -447,7 +447,7 @@ fn options_set_checks_and_complain() {
             &["E 51 the option `failOnIncompleteCheck` has a boolean as value, which rejects the whole table"],
         ),
         ("{selector='all', selector='empty'}", &["W 45 the option `selector` is given twice"]),
-        ("'all'", &["E 28 the third argument of `ifportup` must be a table of options, not a string"]),
+        ("'all'", &["E 28 the options of `ifportup` must be a table of options, not a string"]),
         ("{selector=x}", &["W 38 the variable `x` is never set"]),
     ];
     for (options, wanted) in cases {
