@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// What `config` may name of a component: the forms that settings are checked into.
 const CONFIG_MAY_NAME: &[(&str, &[&str])] = &[
     ("health", &["Config"]),
+    ("program", &["Defaults", "Limits"]),
     ("answers", &["Any", "Cookies", "Options", "RateLimiter", "RateLimits", "Secret"]),
     ("server", &["Config", "Identity", "IdentityError", "TlsConfig"]),
     ("prober", &["Config"]),
@@ -38,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["wire", "target", "geo", "zone", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
     // `config` is made of the components' own config types, and of nothing else of theirs
-    ("config", &["wire", "geo", "health", "answers", "server", "prober", "api"]),
+    ("config", &["wire", "geo", "program", "health", "answers", "server", "prober", "api"]),
     // layer 5
     (
         "node",

@@ -136,6 +136,6 @@ fn shared_state_lives_through_them_too() {
     for (name, code) in &programs() {
         assert!(!run(code, &mut runner, &limits).0, "{name} gives an address");
     }
-    let counts = ";n = (n or 0) + 1 return '192.0.2.' .. n";
+    let counts = ";count_of_runs = (count_of_runs or 0) + 1 return '192.0.2.' .. count_of_runs"; // a name that nobody took
     assert!(run(counts, &mut runner, &limits).0);
 }

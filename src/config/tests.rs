@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::program::{Defaults, Limits};
 
 /// A directory with these files; `load`s report paths as seen from it.
 struct Place(tempfile::TempDir);
@@ -103,6 +104,10 @@ fn every_key() {
         proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
         [lua]
         insert_whitespace = true
+        state = "shared"
+        step_limit = 5000
+        time_limit = "2ms"
+        memory_limit = "2MiB"
         [geo]
         databases = ["City.mmdb", "/srv/ASN.mmdb"]
         [health]
@@ -151,7 +156,10 @@ fn every_key() {
     };
     assert_eq!(config.server, server);
     assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
-    assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
+    let programs = Limits { steps: 5000, time: Duration::from_millis(2), memory: 2 << 20, shared: true };
+    let checks = Defaults { interval: Duration::from_secs(90), timeout: Duration::from_secs(1) };
+    let answering = answers::Options { ecs: false, tcp_idle, programs, checks, ..answers::Options::default() };
+    assert_eq!(config.answering, answering);
     assert!(config.insert_whitespace);
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
@@ -186,13 +194,13 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[lua]\nstate = \"shared\"\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[lua]\nresolver = \"127.0.0.1:53\"\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:3: error: `[server] pin` is not in this release; remove it, or use a release that has it
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:8:1: error: `[lua] state` is not in this release; remove it, or use a release that has it
+        leeward.toml:8:1: error: `[lua] resolver` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );
