@@ -145,6 +145,7 @@ impl Machine {
         object::install(&lua)?;
         let globals = globals(&lua, &library, &desk)?;
         let fallback = lua.create_table_from([("__index", globals)])?;
+        fallback.raw_set("__metatable", "protected")?; // or a program could take the globals from all others
         fallback.set_readonly(true);
         let (piece, test) = (frame_piece(&lua, &desk, 0)?, frame_test(&lua, &desk, 0)?);
         let watched = Rc::clone(&desk);
