@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::Answer;
-use leeward::answers::{Ctx, Now, Options, Published, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
 use leeward::geo::Places;
 use leeward::health::{self, Finished, Moment, RunId};
@@ -68,6 +68,8 @@ struct Story {
     now: Moment,
     engine: Engine,
     published: Published,
+    /// What queries have to tell.
+    told: tokio::sync::mpsc::Receiver<Notice>,
     open: bool,
     outcomes: Vec<Outcome>,
     slots: Slots,
@@ -92,11 +94,14 @@ impl Story {
             workers: 1,
         };
         let empty = Snapshot::empty(Arc::clone(&config.options), 1);
+        let (notices, told) = Notices::channel();
+        let engine = Engine::new(config, fastrand::Rng::with_seed(1), now).with(notices, Resolved::default());
         Self {
             place: file,
             now,
-            engine: Engine::new(config, fastrand::Rng::with_seed(1), now),
+            engine,
             published: Published::new(Arc::new(empty)),
+            told,
             open: false,
             outcomes: Vec::new(),
             slots: Slots::default(),
@@ -294,6 +299,12 @@ impl Story {
             panic!("{}: no reply", self.place)
         };
         self.compare(&reply[..len], expected);
+        while let Ok(notice) = self.told.try_recv() {
+            if let Notice::WantsCheck(request) = notice {
+                self.engine.handle(Event::Wanted(request), self.now);
+            }
+        }
+        self.run_effects();
     }
 
     fn compare(&self, reply: &[u8], expected: &str) {

@@ -367,7 +367,10 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let world = || Arc::clone(snapshot) as Arc<dyn World>;
         let limits = &snapshot.options.programs;
         let mut with = With { runner: self.runner, made: self.made, world: &world, limits };
-        let drawn = set.draw(&facts, &mut with).map_err(Stop::ProgramFailed)?;
+        let drawn = set.draw(&facts, &mut with).map_err(|failure| {
+            self.program_failed((node.name(), program.rtype, zone.apex()), &failure);
+            Stop::ProgramFailed(failure)
+        })?;
         let Drawn { records, ttl, rcode, reach: Reach { network, client }, unknown } = drawn;
         self.unknown |= unknown;
         let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);

@@ -75,6 +75,7 @@ fn defaults() {
     assert_eq!(config.health, health::Config::default());
     assert_eq!(config.publish_interval, Duration::from_millis(10));
     assert!(!config.insert_whitespace);
+    assert_eq!(config.resolver, None);
     assert_eq!(config.prober, prober::Config { max_in_flight: 256 });
     assert_eq!(config.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
     assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
@@ -103,6 +104,7 @@ fn every_key() {
         proxy_protocol_from = ["192.0.2.0/24", "2001:db8::1"]
         [lua]
         insert_whitespace = true
+        resolver = "192.0.2.53:5353"
         [geo]
         databases = ["City.mmdb", "/srv/ASN.mmdb"]
         [health]
@@ -153,6 +155,7 @@ fn every_key() {
     assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
     assert_eq!(config.answering, answers::Options { ecs: false, tcp_idle, ..answers::Options::default() });
     assert!(config.insert_whitespace);
+    assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
     assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
@@ -548,6 +551,7 @@ fn what_needs_a_restart() {
         ("server.ecs = false", ""),
         ("health = { interval = \"9s\", timeout = \"1s\", startup_wait = \"1s\", hold = \"1h\" }", ""),
         ("lua.insert_whitespace = true", ""),
+        ("lua.resolver = \"192.0.2.53:53\"", ""),
         ("publish.max_per_second = 1", ""),
         ("geo.databases = [\"x.mmdb\"]", ""),
         ("[zone.x]\nfile = \"x\"", ""),

@@ -203,12 +203,7 @@ async fn exchange(
 }
 
 /// The framed reply to the query of a stream. What the query took is given back before the reply waits for anything.
-async fn reply(
-    desk: &Desk,
-    asker: Asker,
-    connection: &Connection,
-    receive: &mut RecvStream,
-) -> Result<Vec<u8>, Broken> {
+async fn reply(desk: &Desk, asker: Asker, connection: &Connection, receive: &mut RecvStream) -> Result<Vec<u8>, Broken> {
     let framed = read_framed(receive, connection.room()).await?;
     let query = the_query(framed.octets()).ok_or(Broken::Protocol)?;
     connection.asked();
