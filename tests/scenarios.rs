@@ -5,38 +5,54 @@
 //!
 //! ```text
 //! zone NAME VERSION            the indented lines that follow are the zone file
-//! probe ADDRESS:PORT RESULT    from now on: pass, fail, silent (until the time limit), inconclusive; `*` is everyone
-//! start VERSION                load it; nothing is answered until the start gate opens
+//! places                       the indented lines that follow say where networks are: NET KEY=VALUE ...
+//! option any full | insert_whitespace | lua_state shared      before the start
+//! seed N                       what chance decides from now on follows from this number
+//! probe ADDRESS:PORT RESULT    from now on: pass, pass WEIGHT, fail, silent (until the time limit), inconclusive; `*` is
+//!                              everyone; a check without an address is HOST:PORT
+//! start VERSION [-> N errors]  load it; nothing is answered until the start gate opens
+//! finding OWNER COLUMN SEVERITY: MESSAGE    what the load said of the line that begins with OWNER
 //! reload VERSION -> adopted | refused N | pending
 //! reload! VERSION -> ...       the same, accepting a regression
 //! wait DURATION                time passes
-//! ask NAME TYPE [from ADDR] [subnet NET] -> RCODE [aa] [tc] [scope N] [ede N] [: DATA, DATA]
+//! ask NAME TYPE [from ADDR[:PORT]] [local ADDR:PORT] [subnet NET] [id N] [size N] [do] [tcp] [plain]
+//!     -> RCODE [aa] [tc] [scope N] [ede N] [ttl N] [: DATA, DATA]
+//!                              DATA may stand in double quotes, which keep blanks and commas
 //! ask ... -> ... one of DATA, DATA      exactly one record, out of these
+//! ask ... -> ... each of DATA, DATA     asked often, always one record, and each of these in its turn
 //! ask ... -> closed            the DNS ports are not open yet
 //! status ADDRESS:PORT -> VALUE BASIS
 //! ```
 
 mod harness;
+#[path = "../src/geo/testing.rs"]
+#[allow(dead_code, reason = "for the tests of the databases")]
+mod mmdb;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use harness::Answer;
-use leeward::answers::{Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{
+    Any, Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond,
+};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
-use leeward::geo::Places;
+use leeward::geo::{Database, Places};
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
-use leeward::program::{self, Limits};
+use leeward::program::{self, Defaults};
 use leeward::target::{self, Failure, Inconclusive};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use leeward::zone::{self, Severity};
+use tokio::sync::mpsc::Receiver;
 
 /// How long a probe that is answered takes.
 const PROBE: Duration = Duration::from_millis(10);
+/// How often is asked where chance decides: that one of two never comes is not to be feared.
+const OFTEN: usize = 200;
 
 #[test]
 fn scenarios() {
@@ -69,7 +85,7 @@ struct Story {
     engine: Engine,
     published: Published,
     /// What queries have to tell.
-    told: tokio::sync::mpsc::Receiver<Notice>,
+    told: Receiver<Notice>,
     open: bool,
     outcomes: Vec<Outcome>,
     slots: Slots,
@@ -77,7 +93,12 @@ struct Story {
     /// Zone texts by version, then apex.
     zones: BTreeMap<String, Vec<(Name, String)>>,
     apex: Option<Name>,
-    results: BTreeMap<SocketAddr, String>,
+    results: BTreeMap<String, String>,
+    places: Arc<Places>,
+    options: Options,
+    insert_whitespace: bool,
+    /// Of the last load, with the text that it was about.
+    findings: Vec<(String, zone::Finding)>,
     everyone: String,
     /// Results under way.
     coming: BTreeMap<(Moment, u64), Event>,
@@ -87,20 +108,13 @@ struct Story {
 impl Story {
     fn new(file: String) -> Self {
         let now = Moment::at(Duration::from_secs(1000));
-        let config = Config {
-            health: health::Config::default(),
-            options: Arc::new(Options::default()),
-            publish_interval: Duration::from_millis(10),
-            workers: 1,
-        };
-        let empty = Snapshot::empty(Arc::clone(&config.options), 1);
-        let (notices, told) = Notices::channel();
-        let engine = Engine::new(config, fastrand::Rng::with_seed(1), now).with(notices, Resolved::default());
+        let options = Options::default();
+        let (engine, published, told) = engine(&options, now);
         Self {
             place: file,
             now,
             engine,
-            published: Published::new(Arc::new(empty)),
+            published,
             told,
             open: false,
             outcomes: Vec::new(),
@@ -109,6 +123,10 @@ impl Story {
             zones: BTreeMap::new(),
             apex: None,
             results: BTreeMap::new(),
+            places: Arc::new(Places::empty()),
+            options,
+            insert_whitespace: false,
+            findings: Vec::new(),
             everyone: "pass".into(),
             coming: BTreeMap::new(),
             sent: 0,
@@ -126,15 +144,12 @@ impl Story {
                 "" => {}
                 "zone" => {
                     let (apex, version) = rest.split_once(' ').unwrap_or_else(|| panic!("{}: zone NAME VERSION", self.place));
-                    let mut body = String::new();
-                    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("    ") || line.is_empty()) {
-                        body += line.strip_prefix("    ").unwrap_or(line);
-                        body.push('\n');
-                    }
+                    let body = indented(&mut lines);
                     let apex: Name = apex.parse().expect("a name");
                     self.apex = Some(apex.clone());
                     self.zones.entry(version.trim().into()).or_default().push((apex, body));
                 }
+                "places" => self.places = Arc::new(places(&indented(&mut lines))),
                 _ => self.step(command, rest.trim()),
             }
         }
@@ -144,7 +159,15 @@ impl Story {
         let (what, expected) = rest.split_once("->").map_or((rest, ""), |(what, expected)| (what.trim(), expected.trim()));
         match command {
             "probe" => self.probe(what),
-            "start" => self.load(what, LoadKind::Start),
+            "option" => self.option(what),
+            "seed" => self.worker = Worker::new(0, fastrand::Rng::with_seed(what.parse().expect("a number"))),
+            "start" => {
+                let errors = expected.strip_suffix(" errors").map_or(0, |count| count.parse().expect("a number"));
+                self.load(what, LoadKind::Start);
+                let seen: Vec<_> = self.findings.iter().filter(|(_, finding)| finding.severity == Severity::Error).collect();
+                assert_eq!(seen.len(), errors, "{}: {seen:#?}", self.place);
+            }
+            "finding" => self.finding(what),
             "reload" => self.reload(what, false, expected),
             "reload!" => self.reload(what, true, expected),
             "wait" => self.advance(humantime::parse_duration(what).expect("a duration")),
@@ -158,34 +181,63 @@ impl Story {
         let (target, result) = what.split_once(' ').expect("probe TARGET RESULT");
         match target {
             "*" => self.everyone = result.trim().into(),
-            target => drop(self.results.insert(target.parse().expect("ADDRESS:PORT"), result.trim().into())),
+            target => drop(self.results.insert(target.into(), result.trim().into())),
         }
+    }
+
+    fn option(&mut self, what: &str) {
+        match what {
+            "any full" => self.options.any = Any::Full,
+            "insert_whitespace" => self.insert_whitespace = true,
+            "lua_state shared" => self.options.programs.shared = true,
+            other => panic!("{}: unknown option {other}", self.place),
+        }
+        (self.engine, self.published, self.told) = engine(&self.options, self.now);
+    }
+
+    fn finding(&self, what: &str) {
+        let (place, message) = what.split_once(": ").expect("OWNER COLUMN SEVERITY: MESSAGE");
+        let [owner, column, severity] = place.split(' ').collect::<Vec<_>>()[..] else { panic!("{}: three words", self.place) };
+        let of_owner = |(text, finding): &&(String, zone::Finding)| {
+            text.lines().nth(finding.at.line as usize - 1).is_some_and(|line| line.split_whitespace().next() == Some(owner))
+        };
+        let seen: Vec<String> = self
+            .findings
+            .iter()
+            .filter(of_owner)
+            .map(|(_, finding)| format!("{} {}: {}", finding.at.column, finding.severity, finding.message).to_lowercase())
+            .collect();
+        let wanted = format!("{column} {severity}: {message}").to_lowercase();
+        assert!(seen.contains(&wanted), "{}: {wanted} is not in {seen:#?}", self.place);
     }
 
     // -------- loads
 
     fn load(&mut self, version: &str, kind: LoadKind) {
-        let Limits { steps: step_limit, shared, .. } = Limits::default();
-        let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
-        let settings = Settings { programs, insert_whitespace: false, deny: Vec::new() };
+        let programs = program::Settings {
+            defaults: Defaults::default(),
+            step_limit: self.options.programs.steps,
+            shared: self.options.programs.shared,
+        };
+        let settings = Settings { programs, insert_whitespace: self.insert_whitespace, deny: Vec::new() };
+        self.findings.clear();
         let snapshot = self.published.load();
         let mut zones = Vec::new();
         for (apex, text) in self.zones.get(version).unwrap_or_else(|| panic!("{}: no zone {version}", self.place)).clone() {
-            let loaded = zone::load(&Text(text), Path::new("zone"), apex.as_ref());
+            let loaded = zone::load(&Text(text.clone()), Path::new("zone"), apex.as_ref());
             let contents = loaded.contents.unwrap_or_else(|| panic!("{}: {:#?}", self.place, loaded.findings));
             let version = compile::version(&snapshot, &contents, &settings, &mut self.slots, Origin::default());
-            let unwanted: Vec<_> = version.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-            assert!(unwanted.is_empty() || apex.to_string().starts_with("broken"), "{}: {unwanted:#?}", self.place);
+            self.findings.extend(version.findings.into_iter().map(|finding| (text.clone(), finding)));
             zones.push(version.load);
         }
-        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
+        let (health, options) = (health::Config::default(), Arc::new(self.options.clone()));
         let load = Load {
             id: LoadId(1),
             kind,
             zones,
             removed: Vec::new(),
             health,
-            places: Arc::new(Places::empty()),
+            places: Arc::clone(&self.places),
             options,
             publish_interval: Duration::from_millis(10),
         };
@@ -253,9 +305,12 @@ impl Story {
     }
 
     fn run_probe(&mut self, run: RunId, spec: &target::CheckSpec) {
-        let result = spec.socket_address().and_then(|to| self.results.get(&to)).unwrap_or(&self.everyone);
+        let result = self.results.get(&spec.target().to_string()).unwrap_or(&self.everyone);
         let (outcome, elapsed) = match result.as_str() {
             "pass" => (target::Outcome::PASS, PROBE),
+            weighted if weighted.starts_with("pass ") => {
+                (target::Outcome::Pass { weight: weighted[5..].parse().expect("a weight") }, PROBE)
+            }
             "fail" => (target::Outcome::Fail(Failure::Refused), PROBE),
             "silent" => (target::Outcome::Fail(Failure::Timeout), spec.timeout),
             "inconclusive" => (target::Outcome::Inconclusive(Inconclusive::Resources), PROBE),
@@ -278,27 +333,54 @@ impl Story {
         let (name, rtype) = (words.next().expect("a name"), words.next().expect("a type"));
         let name = Name::from_text(name.as_bytes(), self.apex.as_ref().map(Name::as_ref)).expect("a name");
         let rtype: RecordType = rtype.parse().expect("a type");
-        let mut client: IpAddr = [192, 0, 2, 200].into();
-        let mut builder = QueryBuilder::new(&name, rtype, Class::IN).client_subnet(None);
-        while let (Some(word), Some(value)) = (words.next(), words.next()) {
+        let mut ctx = Ctx {
+            client: SocketAddr::from(([192, 0, 2, 200], 4711)),
+            local: SocketAddr::from(([192, 0, 2, 53], 53)),
+            transport: Transport::Udp,
+            now: Now { monotonic: 0, unix: 1_700_000_000 },
+        };
+        let query = QueryBuilder::new(&name, rtype, Class::IN);
+        let opt = query.clone().build().len();
+        let (mut message, mut subnet) = (query.clone().client_subnet(None).build(), None);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().unwrap_or_else(|| panic!("a value behind {word}"));
             match word {
-                "from" => client = value.parse().expect("an address"),
+                "from" => ctx.client = socket(value(), 4711),
+                "local" => ctx.local = socket(value(), 53),
                 "subnet" => {
-                    let (network, source) = value.split_once('/').expect("NET/LEN");
+                    let (network, source) = value().split_once('/').expect("NET/LEN");
                     let (network, source) = (network.parse().expect("an address"), source.parse().expect("a length"));
-                    builder = builder.client_subnet(Some(ClientSubnet { network, source }));
+                    subnet = Some(ClientSubnet { network, source });
+                    message = query.clone().client_subnet(subnet).build();
                 }
+                "plain" => message = query.clone().build(),
+                "tcp" => ctx.transport = Transport::Tcp,
+                "id" => message[..2].copy_from_slice(&value().parse::<u16>().expect("a number").to_be_bytes()),
+                "size" => message[opt + 3..opt + 5].copy_from_slice(&value().parse::<u16>().expect("a number").to_be_bytes()),
+                "do" => message[opt + 7] |= 0x80,
                 other => panic!("{}: unknown word {other}", self.place),
             }
         }
-        let mut reply = vec![0; 65_535];
-        let (client, local) = (SocketAddr::new(client, 49152), SocketAddr::from(([192, 0, 2, 53], 53)));
-        let ctx = Ctx { client, local, transport: Transport::Udp, now: Now::default() };
-        let snapshot = self.published.load();
-        let Response::Reply(len) = respond(&snapshot, &mut self.worker, &ctx, &builder.build(), &mut reply) else {
-            panic!("{}: no reply", self.place)
-        };
-        self.compare(&reply[..len], expected);
+        let mut answers = Vec::new();
+        for _ in 0..if expected.contains(" each of ") { OFTEN } else { 1 } {
+            let mut reply = vec![0; 65_535];
+            let snapshot = self.published.load();
+            let Response::Reply(len) = respond(&snapshot, &mut self.worker, &ctx, &message, &mut reply) else {
+                panic!("{}: no reply", self.place)
+            };
+            answers.push(Answer::of(&reply[..len]));
+        }
+        self.grant_wishes();
+        answers.iter().for_each(|answer| self.compare(answer, expected));
+        if let Some((_, each)) = expected.split_once(" each of ") {
+            let seen: BTreeSet<&String> = answers.iter().flat_map(|answer| &answer.data).collect();
+            let each = data_of(each);
+            assert_eq!(seen, each.iter().collect(), "{}", self.place);
+        }
+    }
+
+    /// Has the checks made up that the programs of the last queries want.
+    fn grant_wishes(&mut self) {
         while let Ok(notice) = self.told.try_recv() {
             if let Notice::WantsCheck(request) = notice {
                 self.engine.handle(Event::Wanted(request), self.now);
@@ -307,21 +389,19 @@ impl Story {
         self.run_effects();
     }
 
-    fn compare(&self, reply: &[u8], expected: &str) {
-        let answer = Answer::of(reply);
+    fn compare(&self, answer: &Answer, expected: &str) {
         let data = &answer.data;
-        let (head, wanted, one_of) = match (expected.split_once(" one of "), expected.split_once(':')) {
+        let some = expected.split_once(" one of ").or_else(|| expected.split_once(" each of "));
+        let (head, wanted, one_of) = match (some, expected.split_once(':')) {
             (Some((head, wanted)), _) => (head, wanted, true),
             (None, Some((head, wanted))) => (head, wanted, false),
             (None, None) => (expected, "", false),
         };
-        let mut wanted: Vec<String> =
-            wanted.split(',').map(|data| data.trim().to_owned()).filter(|data| !data.is_empty()).collect();
-        wanted.sort();
-        let seen = facts(&answer);
+        let wanted = data_of(wanted);
+        let seen = facts(answer);
         for (at, word) in head.split_whitespace().enumerate() {
             match word {
-                "scope" | "ede" => {}
+                "scope" | "ede" | "ttl" => {}
                 word if word.bytes().all(|byte| byte.is_ascii_digit()) => {
                     let fact = format!("{} {word}", head.split_whitespace().nth(at - 1).unwrap_or(""));
                     assert!(seen.contains(&fact), "{}: {fact} is not in {seen:?}", self.place);
@@ -351,7 +431,84 @@ fn facts(answer: &Answer) -> Vec<String> {
     facts.extend(answer.truncated.then(|| "tc".to_owned()));
     facts.extend(answer.scope.map(|scope| format!("scope {scope}")));
     facts.extend(answer.ede.map(|code| format!("ede {code}")));
+    facts.extend(answer.ttl.map(|ttl| format!("ttl {ttl}")));
     facts
+}
+
+fn engine(options: &Options, now: Moment) -> (Engine, Published, Receiver<Notice>) {
+    let config = Config {
+        health: health::Config::default(),
+        options: Arc::new(options.clone()),
+        publish_interval: Duration::from_millis(10),
+        workers: 1,
+    };
+    let empty = Snapshot::empty(Arc::clone(&config.options), 1);
+    let (notices, told) = Notices::channel();
+    let engine = Engine::new(config, fastrand::Rng::with_seed(1), now).with(notices, Resolved::default());
+    (engine, Published::new(Arc::new(empty)), told)
+}
+
+/// The lines that are indented, without it.
+fn indented<'t>(lines: &mut std::iter::Peekable<impl Iterator<Item = (usize, &'t str)>>) -> String {
+    let mut text = String::new();
+    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("    ") || line.is_empty()) {
+        text += line.strip_prefix("    ").unwrap_or(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Data between commas, sorted.
+fn data_of(text: &str) -> Vec<String> {
+    let (mut data, mut quoted) = (vec![String::new()], false);
+    for letter in text.chars() {
+        quoted ^= letter == '"';
+        match data.last_mut() {
+            Some(last) if letter != ',' || quoted => last.push(letter),
+            _ => data.push(String::new()),
+        }
+    }
+    let unquote = |text: &str| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).to_owned();
+    let mut data: Vec<String> = data.iter().map(|data| data.trim()).filter(|data| !data.is_empty()).map(unquote).collect();
+    data.sort();
+    data
+}
+
+fn socket(text: &str, port: u16) -> SocketAddr {
+    text.parse().unwrap_or_else(|_| SocketAddr::new(text.parse().expect("an address"), port))
+}
+
+/// A database of places out of lines of `NET KEY=VALUE ...`, with `_` for blanks.
+fn places(text: &str) -> Places {
+    use mmdb::{Mmdb, Value};
+    let mut database = Mmdb::v6();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let (network, attributes) = line.split_once(' ').expect("NET KEY=VALUE");
+        let (mut record, mut location) = (Vec::new(), Vec::new());
+        for attribute in attributes.split_whitespace() {
+            let (key, value) = attribute.split_once('=').expect("KEY=VALUE");
+            let value: &'static str = Box::leak(value.replace('_', " ").into());
+            let text = Value::Text(value);
+            let double = || Value::Double(value.parse().expect("degrees"));
+            match key {
+                "country" => record.push(("country", Value::Map(vec![("iso_code", text)]))),
+                "continent" => record.push(("continent", Value::Map(vec![("code", text)]))),
+                "region" => record.push(("subdivisions", Value::List(vec![Value::Map(vec![("iso_code", text)])]))),
+                "city" => record.push(("city", Value::Map(vec![("names", Value::Map(vec![("en", text)]))]))),
+                "asn" => record.push(("autonomous_system_number", Value::Number(value.parse().expect("a number")))),
+                "name" => record.push(("autonomous_system_organization", text)),
+                "lat" => location.push(("latitude", double())),
+                "lon" => location.push(("longitude", double())),
+                "radius" => location.push(("accuracy_radius", Value::Number(value.parse().expect("a number")))),
+                other => panic!("unknown attribute {other}"),
+            }
+        }
+        if !location.is_empty() {
+            record.push(("location", Value::Map(location)));
+        }
+        database.insert(network, &Value::Map(record));
+    }
+    Places::new([Database::read("places", &database.write(28)).expect("a database")])
 }
 
 /// A zone file that is a string.

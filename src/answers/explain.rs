@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::geo::Places;
-use crate::program::{Step, Under};
+use crate::program::{Failure, Step, Under, Visit};
 use crate::target::{Status, StatusTable};
 use crate::wire::{Class, ClientSubnet, Name, NameRef, QueryBuilder, RecordType};
 
@@ -66,8 +66,15 @@ pub enum Trace<'s> {
     Zone(Option<&'s ZoneEntry>),
     /// A node was found.
     Found(Found, NameRef<'s>),
-    /// An answer set was drawn from.
-    Program(&'s AnswerSet),
+    /// A program ran.
+    Program {
+        /// Its answer set.
+        set: &'s AnswerSet,
+        /// What it came by, in order.
+        trail: Vec<Visit>,
+        /// Why it gave no answer, if it gave none.
+        failure: Option<Failure>,
+    },
     /// A CNAME, stored, drawn or made by a DNAME, was followed.
     Follow(Name),
 }
@@ -91,11 +98,11 @@ pub fn explain<'s>(snapshot: &'s Arc<Snapshot>, asked: &Asked) -> Explanation<'s
 }
 
 impl AnswerSet {
-    /// Why the program offers what it offers under `statuses`. Empty for code that could not be compiled.
+    /// Why a piece of the program offers what it offers under `statuses`. Empty for code that could not be compiled.
     #[must_use]
-    pub fn steps(&self, statuses: &StatusTable, places: &Places) -> Vec<Step> {
+    pub fn steps(&self, piece: u16, statuses: &StatusTable, places: &Places) -> Vec<Step> {
         let Some(program) = self.prepared().program() else { return Vec::new() };
         let status = |at: usize| self.checks().get(at).map_or(Status::NEVER, |&id| statuses.get(id));
-        program.explain(&Under { status: &status, places })
+        program.explain(piece, &Under { status: &status, places })
     }
 }

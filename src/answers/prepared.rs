@@ -215,6 +215,7 @@ impl AnswerSet {
     /// One query's records, none is NODATA.
     pub(super) fn draw(&self, facts: &Facts<'_>, with: &mut With<'_>) -> Result<Drawn<'_>, Failure> {
         if let (Some((records, count)), [settled]) = (&self.every, &*self.settled) {
+            with.runner.visited_whole();
             let (records, unknown) = (Records::Row(records, *count), settled.unknown);
             return Ok(Drawn { records, ttl: None, rcode: None, reach: Reach::EVERYONE, unknown });
         }

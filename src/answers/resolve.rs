@@ -362,12 +362,14 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let snapshot = self.snapshot;
         let missing = || Stop::ProgramFailed(Failure::raised("no such program"));
         let set = snapshot.set(program.id).ok_or_else(missing)?;
-        self.tell(|| Trace::Program(set));
         let facts = Facts { qname: name, zone: zone.apex(), owner: node.name(), ..self.facts() };
         let world = || Arc::clone(snapshot) as Arc<dyn World>;
         let limits = &snapshot.options.programs;
         let mut with = With { runner: self.runner, made: self.made, world: &world, limits };
-        let drawn = set.draw(&facts, &mut with).map_err(|failure| {
+        let drawn = set.draw(&facts, &mut with);
+        let trail = self.runner.trail();
+        self.tell(|| Trace::Program { set, trail, failure: drawn.as_ref().err().cloned() });
+        let drawn = drawn.map_err(|failure| {
             self.program_failed((node.name(), program.rtype, zone.apex()), &failure);
             Stop::ProgramFailed(failure)
         })?;

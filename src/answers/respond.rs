@@ -23,7 +23,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::geo::Net;
 use crate::program::{Facts, FailReason, Failure, Runner};
 
 use crate::wire::{
@@ -114,6 +113,9 @@ pub(super) fn respond_traced<'s>(
             };
             let Worker { runner, made, chain, .. } = worker;
             made.clear();
+            if trace.is_some() {
+                runner.listen();
+            }
             let head = request.first_chunk().copied().unwrap_or_default();
             Answering::new(snapshot, (runner, made), ctx, (&query, head), writer, trace).run(chain)
         }
@@ -311,7 +313,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         let edns = self.query.edns;
         Facts {
             client: self.client,
-            subnet: self.subnet.and_then(|subnet| Net::new(subnet.network, subnet.source)),
+            subnet: self.subnet.map(|subnet| subnet.source),
             resolver: SocketAddr::new(unmapped(self.ctx.client.ip()), self.ctx.client.port()),
             local: SocketAddr::new(unmapped(self.ctx.local.ip()), self.ctx.local.port()),
             qname: NameRef::ROOT,

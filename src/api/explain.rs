@@ -15,7 +15,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
-use crate::program::{Consulted, Draw, Program, Selector, Step};
+use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Visit};
 use crate::target::{CheckId, CheckKind, Outcome};
 use crate::wire::{Field, NameRef, layout};
 
@@ -132,7 +132,7 @@ impl Teller<'_> {
             Trace::Follow(target) => {
                 vec![StepForm { name: Some(target.to_string()), ..step("cname", format!("a CNAME leads to {target}")) }]
             }
-            Trace::Program(set) => self.program(set),
+            Trace::Program { set, trail, failure } => self.program(set, trail, failure.as_ref()),
         }
     }
 
@@ -145,13 +145,13 @@ impl Teller<'_> {
         StepForm { found: Some("none".to_owned()), ..step("zone", text) }
     }
 
-    fn program(&self, set: &AnswerSet) -> Vec<StepForm> {
+    fn program(&self, set: &AnswerSet, trail: &[Visit], failure: Option<&Failure>) -> Vec<StepForm> {
         let prepared = set.prepared();
         let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
         let code = shown_code(prepared);
         let head = StepForm {
             code: Some(code.clone()),
-            tier: Some("plan".to_owned()),
+            tier: prepared.program().map(|program| program.tier().as_str().to_owned()),
             rtype: Some(rtype.to_string()),
             ttl: Some(ttl.seconds()),
             ..step("program", format!("the record program for {rtype}, TTL {ttl}: {code}"))
@@ -159,14 +159,30 @@ impl Teller<'_> {
         let mut steps = vec![head];
         match prepared.program() {
             Some(program) => {
-                let told = set.steps(&self.snapshot.statuses, &self.snapshot.places);
-                steps.extend(told.iter().map(|told| self.program_step(set, program, told)));
+                steps.extend(program.why_script().map(|why| step("tier", format!("it runs as a Lua script, for {why}"))));
+                for visit in trail {
+                    steps.extend(self.visit(set, program, *visit));
+                }
+                steps.extend(failure.map(|failure| step("failure", format!("{failure}: SERVFAIL"))));
             }
             None => steps.push(step("failure", "the program could not be compiled: SERVFAIL".to_owned())),
         }
         let bad = prepared.bad_members().map(|(member, error)| format!("{member} is not a value for {rtype}: {error}"));
         steps.extend(bad.map(|text| step("failure", text)));
         steps
+    }
+
+    /// What the run came by.
+    fn visit(&self, set: &AnswerSet, program: &Program, visit: Visit) -> Vec<StepForm> {
+        match visit {
+            Visit::Test(test, holds) => {
+                vec![step("test", format!("{}: {}", program.test_text(test), if holds { "yes" } else { "no" }))]
+            }
+            Visit::Piece(piece) => {
+                let told = set.steps(piece, &self.snapshot.statuses, &self.snapshot.places);
+                told.iter().map(|told| self.program_step(set, program, told)).collect()
+            }
+        }
     }
 
     fn program_step(&self, set: &AnswerSet, program: &Program, told: &Step) -> StepForm {
@@ -395,6 +411,7 @@ fn fallback_text(group: usize, backup: Selector, candidates: usize, excluded: us
 mod tests {
     use super::super::tests as testing;
     use super::*;
+    use crate::program::{Defaults, Settings, compile};
 
     fn explained(name: &str, rtype: &str) -> ExplainForm {
         let node = testing::fake();
@@ -404,6 +421,7 @@ mod tests {
             client: [192, 0, 2, 99].into(),
             subnet: None,
             seed: 7,
+            now: crate::answers::Now::default(),
         };
         explain_form(&node.snapshot, &asked, &node.checks, &testing::clock_reading())
     }
@@ -433,6 +451,21 @@ mod tests {
             group.members[1].text.starts_with("192.0.2.2 is down (measured): tcp 192.0.2.2:443, failed (connection refused)")
         );
         assert_eq!(group.members[1].last.as_ref().and_then(|last| last.reason.as_deref()), Some("refused"));
+    }
+
+    #[test]
+    fn what_a_request_carries_is_not_shown() {
+        let shown = |options: &str| {
+            let code = format!("ifurlup('http://x/hush', {{'192.0.2.1'}}, {options})");
+            let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
+            let compiled = compile(&code, &settings);
+            let (rtype, ttl) = ("A".parse().unwrap(), crate::wire::Ttl::new(30).unwrap());
+            shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program))
+        };
+        let plain = shown("{headers={['X-Token']='t0ken'}, method='POST', body='b0dy', useragent='me'}");
+        let wanted = "{headers={['X-Token']='…'}, method='POST', body='…', useragent='me'})";
+        assert!(plain.ends_with(wanted), "{plain}");
+        assert_eq!(shown("{headers={a='\\116oken'}}"), "…", "spelled with an escape");
     }
 
     #[test]

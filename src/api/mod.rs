@@ -56,7 +56,7 @@ mod tests {
     use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, ZoneLoad};
     use crate::geo::Places;
     use crate::health::{self, CheckView, Finished, Moment};
-    use crate::program::{Defaults, compile, join};
+    use crate::program::{Defaults, Settings, compile, join};
     use crate::target::{Failure, Outcome};
     use crate::wire::Name;
     use crate::zone::{ProgramId, Source, Zone, load};
@@ -172,11 +172,12 @@ mod tests {
         let apex: Name = Name::from_text(b"gslb.example.", None).unwrap();
         let loaded = load(&Text, Path::new("gslb.example.zone"), apex.as_ref());
         let contents = loaded.contents.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+        let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
         let mut added = Vec::new();
         let zone = Zone::build(&contents, &mut |record| {
             let strings: Vec<_> = record.segments.iter().map(|segment| &*segment.text).collect();
             let code = join(&strings, false).code;
-            let program = compile(&code, &Defaults::default()).program;
+            let program = compile(&code, &settings).program;
             let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, code.into(), program));
             let id = ProgramId(added.len() as u32);
             added.push(NewProgram { id, prepared, replaces: Vec::new() });

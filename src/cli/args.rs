@@ -60,6 +60,9 @@ pub(super) struct CheckconfArgs {
     /// How to show what is found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+    /// Show each record program too: what runs it, what it calls and checks, what its answer depends on
+    #[arg(long)]
+    pub(super) programs: bool,
     /// Take warnings for errors
     #[arg(long)]
     pub(super) strict: bool,

@@ -15,6 +15,7 @@ use crate::wire::Name;
 use crate::zone::{self, Contents, Files, Severity};
 
 use super::args::{CheckconfArgs, Format};
+use super::programs::ProgramForm;
 
 /// What is said of the files.
 #[derive(Serialize)]
@@ -22,6 +23,9 @@ struct Report {
     errors: usize,
     warnings: usize,
     findings: Vec<FindingForm>,
+    /// With `--programs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<Vec<ProgramForm>>,
 }
 
 /// One error or warning.
@@ -44,11 +48,13 @@ pub(super) fn run_checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
     let defaults = || Config::without_file(BTreeMap::new());
     check_databases(config.as_ref(), &mut findings);
     let settings = Settings::of(&config.clone().unwrap_or_else(defaults));
+    let mut programs = Vec::new();
     for (apex, file) in zones(args, config.as_ref())? {
-        check_zone(&apex, &file, &settings, &mut findings);
+        check_zone(&apex, &file, &settings, &mut findings, &mut programs);
     }
     let errors = findings.iter().filter(|finding| finding.severity == "error").count();
-    let report = Report { errors, warnings: findings.len() - errors, findings };
+    let programs = args.programs.then_some(programs);
+    let report = Report { errors, warnings: findings.len() - errors, findings, programs };
     print(&report, args.format == Format::Json)?;
     let bad = errors > 0 || (args.strict && report.warnings > 0);
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -120,11 +126,15 @@ fn origin_of(file: &Path) -> Option<String> {
     origins.into_iter().next()
 }
 
-fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>) {
+fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>, programs: &mut Vec<ProgramForm>) {
     let loaded = zone::load(&Files, file, apex.as_ref());
     let negative = loaded.contents.as_ref().map(Contents::negative_ttl);
-    let programs = loaded.programs.iter().flat_map(|record| compile::record(record, settings, negative).1);
-    let mut all: Vec<zone::Finding> = loaded.findings.into_iter().chain(programs).collect();
+    let mut all: Vec<zone::Finding> = loaded.findings;
+    for record in &loaded.programs {
+        let (prepared, found) = compile::record(record, settings, negative);
+        programs.push(ProgramForm::new(record, &prepared));
+        all.extend(found);
+    }
     all.sort_by(|a, b| (&a.at.file, a.at.line, a.at.column).cmp(&(&b.at.file, b.at.line, b.at.column)));
     findings.extend(all.iter().map(|finding| FindingForm {
         severity: match finding.severity {
@@ -151,6 +161,9 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
             0 => writeln!(out, "{file}: {severity}: {message}; {remedy}")?,
             _ => writeln!(out, "{file}:{line}:{column}: {severity}: {message}; {remedy}")?,
         }
+    }
+    for program in report.programs.iter().flatten() {
+        writeln!(out, "{program}")?;
     }
     writeln!(out, "{} errors, {} warnings", report.errors, report.warnings)?;
     Ok(())

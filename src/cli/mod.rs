@@ -18,6 +18,7 @@ mod args;
 mod checkconf;
 mod client;
 mod offline;
+mod programs;
 mod serve;
 mod show;
 

@@ -236,6 +236,7 @@ fn what_is_said_about_answering() {
         tcp_idle: Duration::from_secs(10),
         cookies: Some(answers::Cookies { secrets: [new, old].map(secret).to_vec(), required: true }),
         rate: Some(limits),
+        ..answers::Options::default()
     };
     assert_eq!(place.config().answering, expected);
 }

@@ -515,3 +515,81 @@ impl Engine {
         self.effects.push_back(Effect::Log(entry));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::answers::Prepared;
+    use crate::control::NewProgram;
+    use crate::program::{Defaults, Settings, compile};
+    use crate::target::Outcome as Found;
+    use crate::zone::{self, Zone};
+
+    const CODE: &str = "ifportup(80, {'192.0.2.1'})";
+
+    struct Text;
+
+    impl zone::Source for Text {
+        fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Ok(format!("@ 30 SOA n.x. h.x. 1 2 3 4 30\n NS n.x.\nw LUA A \"{CODE}\"\n").into_bytes())
+        }
+    }
+
+    fn load(options: &Arc<Options>) -> Load {
+        let apex: Name = "z".parse().unwrap();
+        let contents = zone::load(&Text, Path::new("zone"), apex.as_ref()).contents.unwrap();
+        let mut added = Vec::new();
+        let zone = Zone::build(&contents, &mut |record| {
+            let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
+            let program = compile(CODE, &settings).program;
+            let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, CODE.into(), program));
+            added.push(NewProgram { id: ProgramId(0), prepared, replaces: Vec::new() });
+            ProgramId(0)
+        });
+        Load {
+            id: LoadId(1),
+            kind: LoadKind::Start,
+            zones: vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }],
+            removed: Vec::new(),
+            health: health::Config::default(),
+            places: Arc::new(crate::geo::Places::empty()),
+            options: Arc::clone(options),
+            publish_interval: Duration::ZERO,
+        }
+    }
+
+    /// Runs what is due, each probe finding `outcome`: what was published and how many transitions were logged.
+    fn settle(engine: &mut Engine, outcome: &Found, now: Moment) -> (usize, usize) {
+        let (mut published, mut transitions) = (0, 0);
+        engine.handle_timeout(now);
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Probe { run, .. } => {
+                    let result = Finished { outcome: outcome.clone(), started: now, elapsed: Duration::ZERO };
+                    engine.handle(Event::Probed { run, result }, now);
+                }
+                Effect::Publish { .. } => published += 1,
+                Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
+                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+            }
+        }
+        (published, transitions)
+    }
+
+    #[test]
+    fn another_weight_is_published_and_not_logged() {
+        let at = |seconds| Moment::at(Duration::from_secs(seconds));
+        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
+        let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
+        let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), at(0));
+        engine.handle(Event::Loaded(Box::new(load(&options))), at(0));
+        let weighs = |weight| Found::Pass { weight };
+        settle(&mut engine, &weighs(3), at(0));
+        assert_eq!(settle(&mut engine, &weighs(3), at(10)), (0, 0), "the same");
+        assert_eq!(settle(&mut engine, &weighs(4), at(20)), (1, 0), "another");
+        let refused = Found::Fail(target::Failure::Refused);
+        assert_eq!(settle(&mut engine, &refused, at(30)), (1, 1), "down");
+    }
+}

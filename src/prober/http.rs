@@ -3,8 +3,8 @@
 //! Each hop is a connection of its own, closed after one answer. Where the check has an address, the URL's host never
 //! meets a resolver: it and its redirects to itself go to that address, whatever DNS says ("pinned"), since the address
 //! is what is up or down. Everybody else is looked up. Headers that the check adds may hold secrets: they go to the
-//! check's own host only, and over TLS only where the URL says so. Everything the server chooses is bounded: head, headers, body, hops; the time limit around it all is the
-//! caller's.
+//! check's own host only, and over TLS only where the URL says so. Everything the server chooses is bounded: head,
+//! headers, body, hops; the time limit around it all is the caller's.
 //!
 //! The parser is as lenient as libcurl where hyper lets it: a target that serves everybody else is not down.
 //!

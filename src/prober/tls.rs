@@ -186,3 +186,22 @@ fn if_readable(verified: Result<HandshakeSignatureValid, Error>) -> Result<Hands
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_old_store_is_read_again_and_kept_where_there_is_none() {
+        let old = Trusted { read_at: Duration::ZERO, connector: verified(RootCertStore::empty()) };
+        let trust = Trust(Mutex::new(Some(old)));
+        assert!(trust.connector().await.is_ok());
+        // This host may have no store.
+        let there_is_one = read_store().is_some();
+        let read_at = |trusted: &Option<Trusted>| trusted.as_ref().map(|trusted| trusted.read_at);
+        let first = read_at(&*trust.0.lock().await);
+        assert_eq!(first > Some(Duration::ZERO), there_is_one);
+        assert!(trust.connector().await.is_ok());
+        assert_eq!(read_at(&*trust.0.lock().await), first, "not read anew");
+    }
+}

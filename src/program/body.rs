@@ -4,10 +4,12 @@
 //! with `step_limit`. What pieces give stays a row of member numbers as long as nobody looks into it, so an answer that is
 //! picked and returned allocates nothing.
 
+use std::collections::HashSet;
+
 use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
-use super::native::{self, Native};
+use super::native::{self, Native, UNKNOWN};
 use super::object::Constructor;
 use super::plan::{Function, Program, Test};
 use super::settle::Settled;
@@ -95,8 +97,19 @@ pub(super) struct Run<'r> {
     pub(super) world: &'r dyn World,
     pub(super) random: &'r mut fastrand::Rng,
     pub(super) scratch: &'r mut Scratch,
+    /// What was come by, where somebody listens.
+    pub(super) trail: &'r mut Option<Vec<Visit>>,
     pub(super) reach: Reach,
     pub(super) unknown: bool,
+}
+
+/// Something that a run came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// The piece of this number was asked.
+    Piece(u16),
+    /// The test of this number, and whether it held.
+    Test(u16, bool),
 }
 
 /// How a block ends.
@@ -206,6 +219,9 @@ impl Run<'_> {
 
     /// Picks from a piece.
     pub(super) fn piece(&mut self, number: u16, list: bool) -> Eval<Item> {
+        if let Some(trail) = self.trail {
+            trail.push(Visit::Piece(number));
+        }
         let from = self.scratch.picks.len();
         let settled = self.settled.get(usize::from(number)).ok_or_else(|| Failure::raised("no such piece"))?;
         let (picked, reach) = settled.choice.pick(self.facts, self.random, &mut self.scratch.picks);
@@ -220,6 +236,9 @@ impl Run<'_> {
         let Some(test) = self.program.tests.get(usize::from(number)) else { return false };
         let (holds, reach) = test.holds(self.facts);
         self.reach = self.reach.join(reach);
+        if let Some(trail) = self.trail {
+            trail.push(Visit::Test(number, holds));
+        }
         holds
     }
 
@@ -330,6 +349,17 @@ impl Run<'_> {
     }
 }
 
+impl Node {
+    /// Whether it cannot but be an object, or nil.
+    pub(super) fn is_object(&self) -> bool {
+        match self {
+            Self::Construct(..) => true,
+            Self::Variable(variable) => variable.is_object(),
+            _ => false,
+        }
+    }
+}
+
 impl Item {
     fn is_true(&self) -> bool {
         !matches!(self, Self::Value(Value::Nil | Value::Boolean(false)))
@@ -338,7 +368,9 @@ impl Item {
 
 /// The length of a table's row of entries that begins at 1.
 fn border(entries: &[(Value, Value)]) -> usize {
-    (1u32..).take_while(|&at| entries.iter().any(|(key, _)| *key == Value::Number(at.into()))).count()
+    let number = |(key, _): &(Value, Value)| if let Value::Number(number) = key { Some(number.to_bits()) } else { None };
+    let keys: HashSet<u64> = entries.iter().filter_map(number).collect();
+    (1u32..).take_while(|&at| keys.contains(&f64::from(at).to_bits())).count()
 }
 
 pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
@@ -400,7 +432,8 @@ impl Test {
             }
             Self::Place { attribute, values } => {
                 let holds = |place: &crate::geo::Place| {
-                    place.attribute(*attribute).is_some_and(|known| values.iter().any(|value| **value == *known))
+                    let known = place.attribute(*attribute);
+                    values.iter().any(|value| **value == *known.as_deref().unwrap_or(UNKNOWN))
                 };
                 (holds(facts.places.find(facts.client)), facts.reach(holds))
             }

@@ -304,3 +304,65 @@ impl Draw {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contenders(up: &[u16]) -> Vec<Contender> {
+        up.iter().map(|&member| Contender::new(member, &format!("192.0.2.{member}"), 1)).collect()
+    }
+
+    fn clients() -> impl Iterator<Item = IpAddr> {
+        (0..20_000u32).map(|at| IpAddr::from((0xC633_6400 ^ at.wrapping_mul(0x9E37_79B1)).to_be_bytes()))
+    }
+
+    /// Nobody else's clients move when a member goes, its own scatter, and all is as before when it returns.
+    #[test]
+    fn rendezvous_moves_only_whom_it_must() {
+        for members in 2..=10u16 {
+            let all: Vec<u16> = (0..members).collect();
+            for gone in 0..members {
+                let rest: Vec<u16> = all.iter().copied().filter(|&member| member != gone).collect();
+                let (before, without) = (contenders(&all), contenders(&rest));
+                let mut moved = 0u32;
+                for client in clients() {
+                    let (old, new) = (winner(&before, client), winner(&without, client));
+                    assert!(old == new || old == Some(gone), "{client} moves from {old:?} to {new:?}, though {gone} went");
+                    moved += u32::from(old != new);
+                }
+                let share = f64::from(moved) / 20_000.0;
+                assert!(share <= 1.0 / f64::from(members) + 0.02, "{share} of the clients move when one of {members} goes");
+            }
+        }
+    }
+
+    #[test]
+    fn rendezvous_follows_the_weights() {
+        let weighted = [Contender::new(0, "a", 1), Contender::new(1, "b", 3), Contender::new(2, "c", 4)];
+        let mut counts = [0u32; 3];
+        for client in clients() {
+            counts[usize::from(winner(&weighted, client).expect("one"))] += 1;
+        }
+        for (count, wanted) in counts.into_iter().zip([2_500, 7_500, 10_000u32]) {
+            assert!(count.abs_diff(wanted) < 300, "{counts:?}");
+        }
+        assert_eq!(winner(&[], IpAddr::from([192, 0, 2, 1])), None);
+    }
+
+    #[test]
+    fn a_sample_is_of_different_members() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let mut items = [1, 2, 3, 4];
+            shuffle(&mut items, 2, &mut random);
+            assert_ne!(items[0], items[1]);
+            seen.insert((items[0], items[1]));
+            let mut sorted = items;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [1, 2, 3, 4]);
+        }
+        assert_eq!(seen.len(), 12);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::geo::{Net, Places};
+use crate::geo::Places;
 use crate::wire::NameRef;
 
 /// One query, as a program sees it.
@@ -10,8 +10,9 @@ use crate::wire::NameRef;
 pub struct Facts<'a> {
     /// The client (`bestwho`): the masked network address of EDNS Client Subnet, or the resolver's address.
     pub client: IpAddr,
-    /// The client subnet of the query (`ecswho`), if it has one that is used. Where it has none, nobody wants a scope.
-    pub subnet: Option<Net>,
+    /// How many bits of the client's address the query gives, if it has a client subnet that is used (`ecswho`). Where it has
+    /// none, nobody wants a scope.
+    pub subnet: Option<u8>,
     /// Who sent the query (`who`).
     pub resolver: SocketAddr,
     /// Where it arrived (`localwho`).

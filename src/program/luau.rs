@@ -10,6 +10,9 @@ use std::fmt::Write;
 use super::syntax::{Action, Binary, Block, Expr, Field, Function, Kind, Link, Statement, Unary};
 use super::{RESERVED, number};
 
+/// The call that makes text of numbers, opened.
+const TEXT: &str = "_leeward_text(";
+
 /// What stands for a call of constant structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hoisted {
@@ -22,7 +25,7 @@ pub(super) enum Hoisted {
 /// The chunk that runs `block`. Its arguments are the functions that give pieces and tests. `hoisted` are the calls of
 /// constant structure by offset.
 pub(super) fn chunk(block: &Block, hoisted: &HashMap<usize, Hoisted>) -> String {
-    let mut printer = Printer { out: String::new(), hoisted, exact: true };
+    let mut printer = Printer { out: String::new(), hoisted, exact: true, operators: 0 };
     if !hoisted.is_empty() {
         printer.out = format!("local {RESERVED}_piece, {RESERVED}_test = ...; ");
     }
@@ -33,7 +36,7 @@ pub(super) fn chunk(block: &Block, hoisted: &HashMap<usize, Hoisted>) -> String 
 /// The tree as source, nothing replaced.
 #[cfg(test)]
 pub(super) fn print(block: &Block) -> String {
-    let mut printer = Printer { out: String::new(), hoisted: &HashMap::new(), exact: false };
+    let mut printer = Printer { out: String::new(), hoisted: &HashMap::new(), exact: false, operators: 0 };
     printer.block(block);
     printer.out
 }
@@ -41,9 +44,15 @@ pub(super) fn print(block: &Block) -> String {
 struct Printer<'h> {
     out: String,
     hoisted: &'h HashMap<usize, Hoisted>,
-    /// Whether numbers in concatenations get Lua 5.1's format.
+    /// Whether numbers in concatenations get Lua 5.1's format, and operators safepoints.
     exact: bool,
+    /// Operators since the last safepoint.
+    operators: u32,
 }
+
+/// Operators from one safepoint to the next. Luau reads numbers out of strings and compares strings without any, and a string
+/// may be 64 KiB: this many cost a millisecond at most.
+const OPERATORS_MAX: u32 = 8;
 
 impl Printer<'_> {
     fn put(&mut self, text: &str) {
@@ -172,9 +181,9 @@ impl Printer<'_> {
             Kind::Chain(first, links) => self.chain(first, links),
             Kind::Power(base, exponent) => {
                 self.put("(");
-                self.expression(base);
+                self.operand(base);
                 self.put(" ^ ");
-                self.expression(exponent);
+                self.operand(exponent);
                 self.put(")");
             }
             Kind::Function(function) => {
@@ -204,27 +213,41 @@ impl Printer<'_> {
     fn unary(&mut self, operator: Unary, operand: &Expr) {
         self.put(operator.as_str().trim_end());
         self.put(if operator == Unary::Not { " (" } else { "(" });
-        self.expression(operand);
+        self.operand(operand);
         self.put(")");
     }
 
     fn chain(&mut self, first: &Expr, links: &[Link]) {
-        self.put("(");
-        let concatenated = links.first().is_some_and(|link| link.operator == Binary::Concat);
-        self.operand(first, concatenated);
+        let concatenated = self.exact && links.first().is_some_and(|link| link.operator == Binary::Concat);
+        // the whole as well: what is longer than any string may be is refused
+        self.put(if concatenated { TEXT } else { "(" });
+        let operand = if concatenated { Self::text_operand } else { Self::operand };
+        operand(self, first);
         for link in links {
             self.put(&format!(" {} ", link.operator.as_str()));
-            self.operand(&link.right, concatenated);
+            operand(self, &link.right);
         }
         self.put(")");
     }
 
-    /// One of several operands; in a concatenation, as text.
-    fn operand(&mut self, operand: &Expr, concatenated: bool) {
-        if !self.exact || !concatenated || matches!(operand.kind, Kind::Text(_)) {
+    /// An operand; every few of them with a call around it, which is a safepoint.
+    fn operand(&mut self, operand: &Expr) {
+        self.operators += 1;
+        if !self.exact || self.operators < OPERATORS_MAX {
             return self.expression(operand);
         }
-        self.put(&format!("{RESERVED}_text(("));
+        self.operators = 0;
+        self.put(&format!("{RESERVED}_step(("));
+        self.expression(operand);
+        self.put("))");
+    }
+
+    /// An operand of a concatenation: a number as its text.
+    fn text_operand(&mut self, operand: &Expr) {
+        if matches!(operand.kind, Kind::Text(_)) {
+            return self.expression(operand);
+        }
+        self.put(&format!("{TEXT}("));
         self.expression(operand);
         self.put("))");
     }

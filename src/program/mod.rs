@@ -31,6 +31,7 @@ pub mod geography;
 mod hash;
 mod lexer;
 mod lower;
+mod lua;
 mod luau;
 mod native;
 mod number;
@@ -49,6 +50,7 @@ mod value;
 mod variables;
 mod world;
 
+pub use body::Visit;
 pub use choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
 pub use compile::{Compiled, Defaults, compile, compile_snippet};
 pub use facts::{Facts, Reach};
@@ -77,3 +79,6 @@ pub const NESTING_MAX: usize = 64;
 pub const LIST_MAX: usize = 4096;
 /// Most distinct members of one program: they are numbered in 16 bits.
 pub const MEMBERS_MAX: usize = u16::MAX as usize;
+
+#[cfg(test)]
+mod tiers;

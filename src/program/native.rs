@@ -39,6 +39,9 @@ impl std::fmt::Debug for Function {
     }
 }
 
+/// What stands for an attribute that no database knows.
+pub(super) const UNKNOWN: &str = "unknown";
+
 const NONE: Depends = Depends { health: false, client: false, geo: false, name: false, chance: false, time: false, data: false };
 const GEO: Depends = Depends { geo: true, ..NONE };
 const NAME: Depends = Depends { name: true, ..NONE };
@@ -100,10 +103,10 @@ impl Native<'_> {
 
     fn geoiplookup(&mut self, values: &[Value]) -> Result<Value, Failure> {
         let [address, attribute] = arguments("geoiplookup", 2, values)?;
-        let address = address_of(address)?;
-        let number: u64 = attribute.integer()?;
-        let attribute = Attribute::from_number(number).ok_or_else(|| attribute.senseless("attribute"))?;
-        Ok(Value::text(self.facts.places.find(address).attribute(attribute).as_deref().unwrap_or("unknown")))
+        let attribute = Attribute::from_number(attribute.integer()?);
+        let Ok(address) = address_of(address) else { return Ok(Value::text("")) };
+        let place = self.facts.places.find(address);
+        Ok(Value::text(attribute.and_then(|attribute| place.attribute(attribute)).as_deref().unwrap_or(UNKNOWN)))
     }
 
     /// The client's coordinates.

@@ -28,6 +28,9 @@ pub(super) fn from_text(text: &str) -> Option<f64> {
 
 /// The text that Lua converts `number` to: C's `%.14g`.
 pub(super) fn to_text(number: f64) -> String {
+    if number as i64 as f64 == number && number.abs() < 1e14 && number != 0.0 {
+        return (number as i64).to_string(); // most numbers, at a tenth of the cost
+    }
     general(number, 14)
 }
 

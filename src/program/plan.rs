@@ -160,6 +160,12 @@ impl Program {
         &self.functions
     }
 
+    /// What a test asks, in words.
+    #[must_use]
+    pub fn test_text(&self, test: u16) -> String {
+        self.tests.get(usize::from(test)).map(ToString::to_string).unwrap_or_default()
+    }
+
     /// What of Lua it uses that plans have not, where Luau runs it.
     #[must_use]
     pub fn why_script(&self) -> Option<&str> {
@@ -345,6 +351,15 @@ pub(super) enum Test {
     Netmask(NetMap<bool>),
     /// `asnum`, `country`, `continent` and `region`: the attribute is one of these, in lower case.
     Place { attribute: Attribute, values: Box<[Box<str>]> },
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Netmask(_) => f.write_str("the client is in one of the networks"),
+            Self::Place { attribute, values } => write!(f, "the client's {attribute:?} is one of {}", values.join(", ")),
+        }
+    }
 }
 
 impl Test {

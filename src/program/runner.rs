@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::body::{Item, Run, Scratch};
+use super::body::{Item, Run, Scratch, Visit};
 use super::facts::{Facts, Reach};
 use super::failure::{Failure, Limit};
 use super::object::Object;
@@ -20,6 +20,7 @@ pub struct Runner {
     /// Decides every draw.
     pub random: fastrand::Rng,
     scratch: Scratch,
+    trail: Option<Vec<Visit>>,
     machine: Option<Box<Machine>>,
 }
 
@@ -58,7 +59,24 @@ impl Runner {
     /// A runner that draws from `random`.
     #[must_use]
     pub fn new(random: fastrand::Rng) -> Self {
-        Self { random, scratch: Scratch::default(), machine: None }
+        Self { random, scratch: Scratch::default(), trail: None, machine: None }
+    }
+
+    /// From now on notes are taken of what runs come by.
+    pub fn listen(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// Notes that the one piece of a program was its answer.
+    pub fn visited_whole(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.push(Visit::Piece(0));
+        }
+    }
+
+    /// What the last run came by, where notes are taken.
+    pub fn trail(&mut self) -> Vec<Visit> {
+        self.trail.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What `program` with these settled pieces answers. Scripts run under `limits`.
@@ -77,6 +95,7 @@ impl Runner {
     }
 
     fn piece(&mut self, settled: &[Settled], facts: &Facts<'_>) -> Answer<'_> {
+        self.visited_whole();
         let picks = &mut self.scratch.picks;
         picks.clear();
         let Some(Settled { choice, unknown, .. }) = settled.first() else { return Answer::failed(Failure::raised("no piece")) };
@@ -87,9 +106,9 @@ impl Runner {
 
     fn body(&mut self, program: &Program, settled: &[Settled], facts: &Facts<'_>, world: &dyn World) -> Answer<'_> {
         let Form::Body(body) = &program.form else { return Answer::failed(Failure::raised("no plan")) };
-        let Self { random, scratch, .. } = self;
+        let Self { random, scratch, trail, .. } = self;
         let (reach, unknown) = (Reach::EVERYONE, false);
-        let mut run = Run { program, settled, facts, world, random, scratch, reach, unknown };
+        let mut run = Run { program, settled, facts, world, random, scratch, trail, reach, unknown };
         let returned = run.body(body);
         let (reach, unknown) = (run.reach, run.unknown);
         let said = match returned {
@@ -114,7 +133,7 @@ impl Runner {
         }
         let Some(machine) = &mut self.machine else { return Answer::failed(Failure::Limit(Limit::Memory)) };
         let program = (Arc::clone(program), Arc::clone(settled));
-        match machine.run(&program, facts, world, &mut self.random) {
+        match machine.run(&program, facts, world, (&mut self.random, &mut self.trail)) {
             Ok(ran) => Answer { said: said(&ran.value), reach: ran.reach, unknown: ran.unknown },
             Err(failure) => Answer::failed(failure),
         }

@@ -140,11 +140,11 @@ impl Program {
         self.pieces.iter().map(|piece| settle(&piece.plan, &self.members, under, None)).collect()
     }
 
-    /// Why [`Program::settle`] gives what it gives under the same statuses: the reasons of each piece, in their order.
+    /// Why a piece settles as it does under the same statuses.
     #[must_use]
-    pub fn explain(&self, under: &Under<'_>) -> Vec<Step> {
+    pub fn explain(&self, piece: u16, under: &Under<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
-        for piece in &self.pieces {
+        if let Some(piece) = self.pieces.get(usize::from(piece)) {
             settle(&piece.plan, &self.members, under, Some(&mut steps));
         }
         steps
@@ -233,7 +233,7 @@ impl Walk<'_> {
     }
 
     fn pick(&mut self, picker: Picker, members: &[u16]) -> Choice {
-        if members.is_empty() && !matches!(picker, Picker::Sample(_)) {
+        if members.is_empty() {
             return self.fail(picker.function(), FailReason::EmptyList);
         }
         self.note(|| Step::Picked { function: picker.function(), draw: picker.draw(), members: members.into() });

@@ -61,6 +61,11 @@ impl Variable {
         Self::ALL.into_iter().find(|variable| variable.as_str() == name)
     }
 
+    /// Whether it is an object, where it is anything.
+    pub(super) const fn is_object(self) -> bool {
+        !matches!(self, Self::ZoneId | Self::DnssecOk | Self::Tcp | Self::PacketSize)
+    }
+
     /// What an answer made from it depends on.
     pub(super) fn depends(self) -> Depends {
         match self {
@@ -81,7 +86,7 @@ impl Variable {
             Self::Zone => facts.zone.to_name().into(),
             Self::ZoneId => Value::Number(world.zone_number(facts.zone).into()),
             Self::Who => address(facts.resolver).into(),
-            Self::EcsWho => facts.subnet.map_or(Value::Nil, |subnet| Netmask::new(subnet.address(), subnet.length()).into()),
+            Self::EcsWho => facts.subnet.map_or(Value::Nil, |length| Netmask::new(facts.client, length).into()),
             Self::BestWho => address(best_who(facts)).into(),
             Self::LocalWho => address(facts.local).into(),
             Self::Header => Value::Object(Object::Header(Header(facts.header))),

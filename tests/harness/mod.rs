@@ -240,6 +240,8 @@ pub struct Answer {
     pub data: Vec<String>,
     pub scope: Option<u8>,
     pub ede: Option<u16>,
+    /// Of the first answer record.
+    pub ttl: Option<u32>,
 }
 
 impl Answer {
@@ -255,6 +257,7 @@ impl Answer {
             data,
             scope: None,
             ede: None,
+            ttl: message.answers.first().map(|record| record.ttl),
         };
         if let Some(edns) = &message.edns {
             if let Some(EdnsOption::Subnet(subnet)) = edns.option(EdnsCode::Subnet) {
@@ -408,7 +411,7 @@ fn keep_lines(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) ->
 
 // -------- nginx
 
-/// nginx from the distribution on one address, serving `ok` everywhere.
+/// nginx from the distribution.
 pub struct Nginx {
     dir: tempfile::TempDir,
     address: SocketAddr,
@@ -416,7 +419,14 @@ pub struct Nginx {
 }
 
 impl Nginx {
+    /// On one address, serving `ok` everywhere.
     pub fn new(address: SocketAddr) -> Self {
+        let places = "location / { default_type text/plain; return 200 \"ok\\n\"; } location /bad { return 503; }";
+        Self::serving(address, &format!("server {{ listen {address}; {places} }}"))
+    }
+
+    /// With these `server` blocks, one of which listens at `address`.
+    pub fn serving(address: SocketAddr, servers: &str) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().display();
         let temp =
@@ -425,8 +435,7 @@ impl Nginx {
         let config = format!(
             "{user} pid {path}/pid; daemon off; error_log stderr; worker_processes 1;
             events {{ worker_connections 256; }}
-            http {{ access_log off; {temp}
-                server {{ listen {address}; location / {{ default_type text/plain; return 200 \"ok\\n\"; }} location /bad {{ return 503; }} }} }}"
+            http {{ access_log off; {temp} {servers} }}"
         );
         std::fs::write(dir.path().join("nginx.conf"), config).expect("written");
         let mut nginx = Self { dir, address, child: None };

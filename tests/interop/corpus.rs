@@ -24,7 +24,8 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name)
 }
 
-fn files(name: &str, extension: &str) -> Vec<(String, String)> {
+/// The files of a folder of the corpus with an extension, by stem, sorted.
+pub fn files(name: &str, extension: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(folder(name)).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|own| own == extension)).collect();
     paths.sort();

@@ -1,4 +1,5 @@
-//! Side by side with NSD, Knot and BIND: the same zones, the same questions, every difference told.
+//! Side by side with NSD, Knot and BIND: the same zones, the same questions, every difference told; and with PowerDNS
+//! for record programs, in [`pdns`].
 //!
 //! `zones/` and `queries/` are the corpus, [`compare`] has the rule of judgement, [`explained`] the differences that are
 //! meant. `tests/run interop` runs it; the report is printed and kept as `interop-report.txt` in the target's tmp folder.
@@ -13,6 +14,7 @@ mod compare;
 mod corpus;
 mod explained;
 mod message;
+mod pdns;
 mod question;
 mod report;
 mod servers;

@@ -2,8 +2,8 @@
 //!
 //! It shares nothing with the server's reader, so that both cannot be wrong in the same way, and it knows no types
 //! beyond where names lie in their data: what it does not know it compares octet by octet. Names are written in lower
-//! case, whole, whatever the compression; records of a section are sorted. Only the owners of the answer are also kept as
-//! they were spelled.
+//! case, whole, whatever the compression; records of a section are sorted, unless they are read as they came. Only the
+//! owners of the answer are also kept as they were spelled.
 //!
 //! Never here: any judgement of what a reply should be.
 
@@ -71,7 +71,16 @@ impl Message {
 
     /// Reads a whole message; `None` where it is not one.
     pub fn read(octets: &[u8]) -> Option<Self> {
-        let mut reader = Reader { octets, at: 12, owners: BTreeSet::new() };
+        let mut message = Self::read_as_it_came(octets, false)?;
+        for section in [&mut message.answer, &mut message.authority, &mut message.additional] {
+            section.sort();
+        }
+        Some(message)
+    }
+
+    /// The same with records in the order in which they came; with `letters`, names too are as they came.
+    pub fn read_as_it_came(octets: &[u8], letters: bool) -> Option<Self> {
+        let mut reader = Reader { octets, at: 12, letters, owners: BTreeSet::new() };
         let head: [u8; 12] = octets.get(..12)?.try_into().ok()?;
         let count = |at: usize| usize::from(u16::from_be_bytes([head[at], head[at + 1]]));
         let start = reader.at;
@@ -120,6 +129,8 @@ fn flags(third: u8, fourth: u8) -> String {
 struct Reader<'m> {
     octets: &'m [u8],
     at: usize,
+    /// Whether names keep their letters.
+    letters: bool,
     /// The owners read so far, as they were spelled.
     owners: BTreeSet<String>,
 }
@@ -167,9 +178,13 @@ impl<'m> Reader<'m> {
         None
     }
 
-    /// A name as lower-case text.
+    /// A name as text, in lower case unless letters are kept.
     fn name(&mut self) -> Option<String> {
-        self.spelled().map(|name| name.to_ascii_lowercase())
+        self.spelled().map(|name| self.cased(&name))
+    }
+
+    fn cased(&self, name: &str) -> String {
+        if self.letters { name.to_owned() } else { name.to_ascii_lowercase() }
     }
 
     fn section(&mut self, count: usize, opt: &mut Option<Opt>, rcode: &mut u16) -> Option<Vec<Record>> {
@@ -183,11 +198,10 @@ impl<'m> Reader<'m> {
                 *opt = Some(self.opt(class, ttl, len)?);
             } else {
                 let data = self.data(rtype, len)?;
-                records.push(Record { owner: owner.to_ascii_lowercase(), rtype, class, ttl, data });
+                records.push(Record { owner: self.cased(&owner), rtype, class, ttl, data });
                 self.owners.insert(owner);
             }
         }
-        records.sort();
         Some(records)
     }
 

@@ -34,9 +34,10 @@ pub struct Servers {
     _site: Site,
 }
 
-struct Reference {
+/// A server beside leeward, ended when the value goes.
+pub struct Reference {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Drop for Reference {
@@ -173,7 +174,8 @@ fn folder(site: &Site, name: &str) -> PathBuf {
     dir
 }
 
-fn launch(command: &mut Command, dir: &Path, address: SocketAddr) -> Reference {
+/// Runs a server that is to listen on `address`; what it says is in the file `log` in `dir`.
+pub fn launch(command: &mut Command, dir: &Path, address: SocketAddr) -> Reference {
     let log = fs::File::create(dir.join("log")).expect("a log");
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let command = command.current_dir(dir).env("PATH", path).stdin(Stdio::null());

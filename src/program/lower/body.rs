@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::super::body::{Body, Node, Step};
-use super::super::finding::Finding;
+use super::super::finding::{Finding, Severity};
+use super::super::lua;
 use super::super::native;
 use super::super::object;
 use super::super::plan::{Depends, Function, Gives, Piece, Test};
@@ -72,6 +73,8 @@ pub(super) struct Natively<'a> {
     parts: Parts,
     /// Whether all of the program is sure to be evaluated.
     certain: bool,
+    /// Whether the expression at hand is an operand.
+    operand: bool,
 }
 
 impl Names for Vec<(String, Binding)> {
@@ -91,7 +94,7 @@ impl<'a> Natively<'a> {
     pub(super) fn new(lowering: Lowering<'a>, block: &Block, certain: bool) -> Self {
         let mut assigned = HashSet::new();
         collect_assigned(block, &mut assigned);
-        Self { lowering, assigned, scope: Vec::new(), slots: 0, steps: 0, parts: Parts::default(), certain }
+        Self { lowering, assigned, scope: Vec::new(), slots: 0, steps: 0, parts: Parts::default(), certain, operand: false }
     }
 
     pub(super) fn body(&mut self, block: &Block) -> Natural<Body> {
@@ -206,7 +209,7 @@ impl<'a> Natively<'a> {
         let offset = expression.offset;
         match &expression.kind {
             Kind::Parentheses(inner) => self.expression(inner, purpose),
-            Kind::Variable(name) => self.variable(offset, name),
+            Kind::Variable(name) => self.variable(offset, name, purpose),
             Kind::Table(fields) => self.table(fields),
             Kind::Call { .. } => self.call(expression, purpose),
             Kind::Method { object, name, arguments } => self.method(offset, object, name, arguments),
@@ -270,7 +273,7 @@ impl<'a> Natively<'a> {
         Node::Test((self.parts.tests.len() - 1) as u16)
     }
 
-    fn variable(&mut self, offset: usize, name: &str) -> Natural<Node> {
+    fn variable(&mut self, offset: usize, name: &str, purpose: Use) -> Natural<Node> {
         if let Some((_, binding)) = self.scope.iter().rev().find(|(known, _)| known == name) {
             return match binding {
                 Binding::Slot(slot) => Ok(Node::Local(*slot)),
@@ -287,7 +290,11 @@ impl<'a> Natively<'a> {
         if self.assigned.contains(name) {
             return Outside::new(offset, format!("the global `{name}`, which is set"));
         }
-        self.report(names::unknown_variable(offset, name));
+        let mut finding = names::unknown_variable(offset, name);
+        if purpose != Use::Answer || self.operand || !self.certain {
+            finding.severity = Severity::Warning; // nil, as Lua has it
+        }
+        self.lowering.findings.push(finding);
         Ok(Node::Constant(Value::Nil))
     }
 
@@ -300,7 +307,7 @@ impl<'a> Natively<'a> {
 
     fn call(&mut self, expression: &Expr, purpose: Use) -> Natural<Node> {
         let offset = expression.offset;
-        let Some((name, arguments)) = called(expression) else { return Outside::new(offset, "a call of a value") };
+        let Some((name, arguments)) = called(expression) else { return self.library_call(expression) };
         if !self.scope.is_free(name) || self.assigned.contains(name) {
             return Outside::new(offset, format!("a call of `{name}`, which the program sets"));
         }
@@ -310,12 +317,20 @@ impl<'a> Natively<'a> {
         if let Some(function) = native::find(name) {
             self.lowering.functions.insert(function.name);
             self.parts.depends = self.parts.depends.or(function.depends);
-            let answers = if name == "ttl" { purpose } else { Use::Value };
-            return Ok(Node::Native(function, self.arguments(arguments, answers)?));
+            let arguments = match arguments {
+                [seconds, answer] if name == "ttl" => {
+                    [self.expression(seconds, Use::Value)?, self.expression(answer, purpose)?].into()
+                }
+                _ => self.arguments(arguments, Use::Value)?,
+            };
+            return Ok(Node::Native(function, arguments));
         }
         if let Some(constructor) = object::constructor(name.as_bytes()) {
             self.lowering.functions.insert(constructor.name);
             return Ok(Node::Construct(constructor, self.arguments(arguments, Use::Value)?));
+        }
+        if let Some(function) = lua::find(name).filter(|_| arguments.len() == 1) {
+            return Ok(Node::Native(function, self.arguments(arguments, Use::Value)?));
         }
         if names::is_lua(name) || name == "include" {
             return Outside::new(offset, format!("a call of `{name}`"));
@@ -323,6 +338,24 @@ impl<'a> Natively<'a> {
         self.report(names::unknown_function(offset, name));
         self.arguments(arguments, Use::Value)?;
         Ok(Node::Unknown(name.into()))
+    }
+
+    /// A call such as `string.lower(x)`.
+    fn library_call(&mut self, expression: &Expr) -> Natural<Node> {
+        let Kind::Call { callee, arguments } = &expression.kind else { return Outside::new(expression.offset, "this call") };
+        let function = match &callee.kind {
+            Kind::Index { object, key } => match (&object.kind, &key.kind) {
+                (Kind::Variable(table), Kind::Text(name)) if table == "string" && self.scope.is_free(table) => {
+                    str::from_utf8(name).ok().and_then(lua::method)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        match function {
+            Some(function) => Ok(Node::Native(function, self.arguments(arguments, Use::Value)?)),
+            None => Outside::new(expression.offset, "a call of a value"),
+        }
     }
 
     fn arguments(&mut self, arguments: &[Expr], purpose: Use) -> Natural<Box<[Node]>> {
@@ -359,10 +392,16 @@ impl<'a> Natively<'a> {
     }
 
     fn method(&mut self, offset: usize, object: &Expr, name: &str, arguments: &[Expr]) -> Natural<Node> {
-        if !object::reads(name.as_bytes()) {
+        let object = Box::new(self.expression(object, Use::Value)?);
+        // strings have methods too, and one of the same name
+        let known = object::reads(name.as_bytes()) && (name != "match" || object.is_object());
+        if let Some(function) = lua::method(name).filter(|_| !known) {
+            let arguments = self.arguments(arguments, Use::Value)?;
+            return Ok(Node::Native(function, [*object].into_iter().chain(arguments).collect()));
+        }
+        if !known {
             return Outside::new(offset, format!("the method `{name}`"));
         }
-        let object = Box::new(self.expression(object, Use::Value)?);
         Ok(Node::Method { object, name: name.into(), arguments: self.arguments(arguments, Use::Value)? })
     }
 
@@ -381,13 +420,13 @@ impl<'a> Natively<'a> {
             Some(Binary::And) => (Use::Value, purpose),
             _ => (Use::Value, Use::Value),
         };
-        let certain = self.certain;
+        let (certain, operand) = (self.certain, std::mem::replace(&mut self.operand, true));
         let first = Box::new(self.expression(first, left)?);
         // What stands behind `and` and `or` may never be evaluated.
         self.certain &= !matches!(operator, Some(Binary::And | Binary::Or));
         let links: Natural<Box<[(Binary, Node)]>> =
             links.iter().map(|link| Ok((link.operator, self.expression(&link.right, right)?))).collect();
-        self.certain = certain;
+        (self.certain, self.operand) = (certain, operand);
         Ok(Node::Chain(first, links?))
     }
 }

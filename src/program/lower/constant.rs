@@ -1,5 +1,8 @@
 //! What is constant: literals, tables of them, and locals and operators over them.
 
+use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
+
 use super::super::body;
 use super::super::plan::{Function, Gives};
 use super::super::syntax::{Binary, Expr, Field, Kind, Unary};
@@ -119,13 +122,17 @@ pub(super) fn literal(expression: &Expr) -> Option<Value> {
             let positional = (1u32..).zip(positional).map(|(at, field)| Some((Value::Number(at.into()), literal(&field.value)?)));
             let mut entries = positional.collect::<Option<Vec<_>>>()?;
             let positions = entries.len();
+            let mut places: HashMap<Key, usize> = (0..positions).map(|at| (Key::position(at), at)).collect();
             for field in fields {
                 let Some(key) = &field.key else { continue };
                 let entry = (literal(key)?, literal(&field.value)?);
-                match entries.iter().position(|(known, _)| *known == entry.0) {
-                    Some(at) if at < positions => {}
-                    Some(at) => entries[at] = entry,
-                    None => entries.push(entry),
+                match places.entry(Key::of(&entry.0)?) {
+                    hash_map::Entry::Occupied(at) if *at.get() < positions => {}
+                    hash_map::Entry::Occupied(at) => entries[*at.get()] = entry,
+                    hash_map::Entry::Vacant(free) => {
+                        free.insert(entries.len());
+                        entries.push(entry);
+                    }
                 }
             }
             entries.retain(|(_, value)| *value != Value::Nil);
@@ -133,6 +140,32 @@ pub(super) fn literal(expression: &Expr) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+/// A key of a table.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Boolean(bool),
+    Number(u64),
+    Text(Arc<[u8]>),
+}
+
+impl Key {
+    /// The key of the position `at`, from 0.
+    fn position(at: usize) -> Self {
+        Self::Number((at as f64 + 1.0).to_bits())
+    }
+
+    /// `None` where Lua allows no such key, or none that is constant.
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Boolean(value) => Some(Self::Boolean(*value)),
+            Value::Number(number) if number.is_nan() => None,
+            Value::Number(number) => Some(Self::Number((number + 0.0).to_bits())), // -0 is 0
+            Value::Text(text) => Some(Self::Text(Arc::clone(text))),
+            Value::Nil | Value::Table(_) | Value::Object(_) => None,
+        }
+    }
 }
 
 /// A value as a literal.

@@ -155,6 +155,19 @@ fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outsi
     Some(lowering.into_program(Parts { depends, ..parts }, Form::Script(Arc::new(script))))
 }
 
+/// The program as a Luau chunk, whatever it is; with or without pieces.
+#[cfg(test)]
+pub(in super::super) fn lower_as_script(block: &Block, settings: &Settings, hoist: bool) -> Option<Program> {
+    let mut findings = Vec::new();
+    if hoist {
+        return script(block, settings, &mut findings, &Outside::snippet());
+    }
+    let lowering = Lowering::new(&settings.defaults, &mut findings);
+    let source = luau::chunk(block, &std::collections::HashMap::new());
+    let script = Script::compile(&source, survey(block).variables(), "a test").ok()?;
+    Some(lowering.into_program(Parts::default(), Form::Script(Arc::new(script))))
+}
+
 /// A snippet for `include`: statements, run for what they set.
 pub(in super::super) fn lower_snippet(block: &Block, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Program> {
     script(block, &Settings { shared: true, ..*settings }, findings, &Outside::snippet())

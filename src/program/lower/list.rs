@@ -67,7 +67,7 @@ impl Lowering<'_> {
             _ => return self.misplaced(key, &format!("a key of {role}"), "an integer"),
         };
         match number {
-            Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(number as i64),
+            Some(number) if number.abs() < 9e15 => Some(number as i64), // a fraction is cut off
             _ => {
                 let message = format!("{role} has a key that is not an integer");
                 self.error(key.offset, message, "write a plain list, without keys")

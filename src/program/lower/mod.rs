@@ -37,6 +37,8 @@ use crate::geo::Attribute;
 use crate::target::{CheckRequest, CheckSpec, Judgement};
 
 pub use form::Settings;
+#[cfg(test)]
+pub(super) use form::lower_as_script;
 pub(super) use form::{lower, lower_snippet};
 
 /// A call of constant structure, lowered by itself.

@@ -394,13 +394,17 @@ fn fraction(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{Program, Severity, compile};
+    use crate::program::{Compiled, Program, Settings, Severity, compile};
     use crate::target::CheckRequest;
 
     const URL: &str = "ifurlup('https://x/', {'192.0.2.1', '192.0.2.2'}, ";
 
+    fn run(code: &str) -> Compiled {
+        compile(code, &Settings { defaults: Defaults::default(), step_limit: 1000, shared: false })
+    }
+
     fn program(code: &str) -> Program {
-        let compiled = compile(code, &Defaults::default());
+        let compiled = run(code);
         compiled.program.unwrap_or_else(|| panic!("{code}: {:#?}", compiled.findings))
     }
 
@@ -417,7 +421,7 @@ mod tests {
 
     /// Findings as `E message` and `W message`, places counted from the options' table.
     fn findings(options: &str) -> Vec<String> {
-        let findings = compile(&format!("{URL}{options})"), &Defaults::default()).findings;
+        let findings = run(&format!("{URL}{options})")).findings;
         let letter = |severity| if severity == Severity::Error { 'E' } else { 'W' };
         let line =
             |finding: &crate::program::Finding| (letter(finding.severity), finding.offset - URL.len(), finding.message.clone());
@@ -513,14 +517,14 @@ mod tests {
         ] {
             assert_eq!(findings(options), [wanted], "{options}");
         }
-        let large = compile(&format!("{URL}{{regexmatch='\\\\w{{1000}}'}})"), &Defaults::default()).findings;
+        let large = run(&format!("{URL}{{regexmatch='\\\\w{{1000}}'}})")).findings;
         assert!(large[0].message.contains("size limit"), "{large:?}");
     }
 
     #[test]
     fn a_port_has_no_request() {
         let code = "ifportup(80, {'192.0.2.1'}, {tlsVerify='true', headers={a='b'}, timeout=0.5, source='192.0.2.9'})";
-        let ignored: Vec<_> = compile(code, &Defaults::default()).findings.into_iter().map(|finding| finding.message).collect();
+        let ignored: Vec<_> = run(code).findings.into_iter().map(|finding| finding.message).collect();
         assert_eq!(ignored, ["tlsVerify", "headers"].map(|name| format!("`ifportup` ignores the option `{name}`")));
         let spec = program(code).checks()[0].spec.clone();
         assert_eq!((spec.timeout.as_millis(), spec.source), (500, Some([192, 0, 2, 9].into())));

@@ -1,10 +1,10 @@
 //! Programs and what is said about them: tables of code → members, checks, findings.
 
-use super::super::{CODE_MAX, Compiled, Defaults, Program, Severity, compile};
+use super::super::{CODE_MAX, Compiled, Defaults, Program, Settings, Severity, Tier, compile};
 use crate::target::{CheckKind, HttpCheck};
 
 fn run(code: &str) -> Compiled {
-    compile(code, &Defaults::default())
+    compile(code, &Settings { defaults: Defaults::default(), step_limit: 1000, shared: false })
 }
 
 fn program(code: &str) -> Program {
@@ -86,23 +86,8 @@ fn what_is_no_answer_is_refused() {
 }
 
 #[test]
-fn what_is_outside_is_named() {
-    let outside = |what: &str, at: usize| format!("E {at} {what} is outside the expressions that this release runs");
-    let cases = [
-        ("qname", 0, "the variable `qname`"),
-        ("{'a', bestwho}", 6, "the variable `bestwho`"),
-        ("tostring(1)", 0, "the Lua function `tostring`"),
-        ("os.time()", 2, "the field access `.time`"),
-        ("qname:toString()", 5, "the method call `:toString`"),
-        ("'a' .. 'b'", 4, "the operator `..`"),
-        ("{pickrandom({'a'})}", 1, "a call of `pickrandom` as an element of the answer"),
-        (";if country('US') then return 'a' end", 1, "a statement that begins with `if`"),
-    ];
-    for (code, at, what) in cases {
-        assert_eq!(findings(code), [outside(what, at)], "{code}");
-    }
+fn what_cannot_work_is_named() {
     check_findings(&[
-        ("pickclosest({'1.2.3.4'})", &["E 0 function `pickclosest` is not in this release"]),
         ("view({})", &["W 5 `view` of an empty list always fails"]),
         ("view({{'10.0.0.0/8', {'1.2.3.4'}}})", &["E 7 the networks of `view` must be a table, not a string"]),
         ("view({{{'10.0.0.0/8'}}})", &["E 6 a pair of `view` must hold a list of networks and a list of values"]),
@@ -110,47 +95,241 @@ fn what_is_outside_is_named() {
         ("view({{{'10.0.0.1/8'}, {'1.2.3.4'}}})", &["W 8 `10.0.0.1/8` has bits set beyond its length"]),
         ("view({{{'10.0.0.0/33'}, {'1.2.3.4'}}})", &["E 8 `10.0.0.0/33` is no network: the prefix is longer than its address"]),
         ("view({{{'10.0.0.0/8'}, {}}})", &["W 23 a pair of `view` without values: its clients get SERVFAIL"]),
-        ("{country('US')}", &["E 1 function `country` is not in this release"]),
-        ("ifportup", &["E 0 function `ifportup` where a value must stand"]),
         ("ifportupp(80, {})", &["E 0 unknown function `ifportupp`"]),
+        ("nosuch", &["E 0 the variable `nosuch` is never set"]),
+        ("{'a', nosuch}", &["E 6 the variable `nosuch` is never set"]),
+        ("qtype", &["E 0 `qtype` does not exist here"]),
+        ("io.open('/etc/passwd'):read()", &["W 0 `io` does not exist here: the program fails where it comes to this"]),
+        ("country('US')", &["E 0 country gives true or false, which is no answer"]),
+        ("netmask({'10.0.0.0/8'})", &["E 0 netmask gives true or false, which is no answer"]),
     ]);
     assert_eq!(run("ifportupp(80, {})").findings[0].remedy, "did you mean `ifportup`?");
-    assert!(run("frobnicate()").findings[0].remedy.starts_with("use one of ifportup, "));
+    assert_eq!(
+        run("{'a', quname}").findings[0].remedy,
+        "did you mean `qname`? If the text `quname` is meant, put it in single quotes"
+    );
+    assert!(run("frobnicate()").findings[0].remedy.starts_with("use a function of record programs"));
+}
+
+/// What is sure to run is an error; what may never be reached is a warning, and its call fails.
+#[test]
+fn certainty_decides_between_error_and_warning() {
+    let bad = "`x` is not an address";
+    let maybe = ": the program fails where it comes to this";
+    for (code, at) in
+        [("ifportup(80, {'x'})", 14), ("pickrandom(ifportup(80, {'x'}))", 25), ("('a' .. pickrandom(ifportup(80, {'x'})))", 33)]
+    {
+        assert_eq!(findings(code), [format!("E {at} {bad}")], "{code}");
+    }
+    for (code, at) in [
+        (";if tcp then return ifportup(80, {'x'}) end return 'a'", 34),
+        (";local a = ifportup(80, {'x'}) return a", 25),
+        ("tcp and ifportup(80, {'x'}) or 'a'", 22),
+        (";for i = 1, 2 do local a = ifportup(80, {'x'}) end return 'a'", 41),
+    ] {
+        assert_eq!(findings(code), [format!("W {at} {bad}{maybe}")], "{code}");
+    }
+    let programs = [";if tcp then return frobnicate() end return 'a'", ";for i = 1, 2 do frobnicate() end return 'a'"];
+    for code in programs {
+        assert_eq!(findings(code).len(), 1, "{code}");
+        assert!(findings(code)[0].ends_with(&format!("unknown function `frobnicate`{maybe}")), "{code}");
+    }
 }
 
 #[test]
-fn every_later_function_is_known() {
-    let later = [
-        "ifurlextup",
-        "pickselfweighted",
-        "pickrandomsample",
-        "pickchashed",
-        "netmask",
-        "include",
-        "dblookup",
-        "resolve",
-        "asnum",
-        "country",
-        "continent",
-        "region",
-        "countryCode",
-        "continentCode",
-        "regionCode",
-        "geoiplookup",
-        "latlon",
-        "latlonloc",
-        "pickclosest",
-        "closestMagic",
-        "latlonMagic",
-        "createReverse",
-        "createReverse6",
-        "createForward",
-        "createForward6",
-        "filterForward",
+fn tiers_follow_from_the_constructs() {
+    let plans = [
+        "'a'",
+        "{'a', 'b'}",
+        "pickrandom({'a'})",
+        ";return pickrandom{'a'}",
+        "pickrandomsample(2, ifportup(80, {'192.0.2.1'}, {selector='all'}))",
+        "'a' .. qname:toString()",
+        "qname:toString() == 'a.' and 'x' or 'y'",
+        "(not tcp) and 'u' or 't'",
+        "tcp and 1 + 2 * 3 or -(ednsPKTSize % 7) ^ 2",
+        "#{'a', 'b'} > 1 and 'two' or 'one'",
+        ";local a = 'x' local b, c = a .. 'y' return b",
+        ";local a = 1 if tcp then a = 2 elseif dnssecOK then a = 3 else a = 4 end return a",
+        ";do local x = 1 end return bestwho:toString()",
+        ";pdnslog('hello') return 'a'",
+        ";if country('US') or continent{'EU', 'AS'} then return {'192.0.2.1'} end return {}",
+        ";if netmask({'10.0.0.0/8'}) then return 'in' end return 'out'",
+        "({'a', 'b', 'c'})[2]",
+        "pickrandom({countryCode() .. '.example', 'x'})",
+        "filterForward(createForward(), newNMG{'192.0.2.0/24'})",
+        "geoiplookup('192.0.2.1', GeoIPQueryAttribute.Country)",
+        "dblookup('a.example', pdns.A)",
+        "ttl(10, 'a')",
+        ";if tcp then return nxdomain() end return rcode('REFUSED')",
+        "newDN('a.b'):toStringNoDot()",
+        ";return",
+        ";if tcp then return nil end",
     ];
-    for name in later {
-        assert_eq!(findings(&format!("{name}()")), [format!("E 0 function `{name}` is not in this release")]);
+    for code in plans {
+        let program = program(code);
+        assert_eq!((program.tier(), program.why_script()), (Tier::Plan, None), "{code}");
     }
+    for (code, why) in [
+        (";for i = 1, 2 do end return 'a'", "a loop"),
+        (";while false do end return 'a'", "a loop"),
+        (";repeat until true return 'a'", "a loop"),
+        (";local function f() return 'a' end return f()", "a function of its own"),
+        ("(function() return 'a' end)()", "a call of a value"),
+        (";return 'a', 'b'", "several returned values"),
+        (";local a, b = 1, 2, 3 return a", "more values than locals"),
+        (";x = 'a' return x", "the global `x`, which is set"),
+        (";local t = {} t[1] = 'a' return t", "a table that changes"),
+        (";function f() return 'a' end return f()", "a function of its own"),
+        ("tostring(1)", "a call of `tostring`"),
+        ("string.format('%d', 1)", "a call of a value"),
+        ("os.time()", "a call of a value"),
+        ("('x'):rep(3)", "the method `rep`"),
+        (";include('lib') return f()", "a call of `include`"),
+        (";local f = pickrandom return f({'a'})", "`pickrandom` as a value"),
+        (";local pickrandom = 1 return pickrandom({'a'})", "a call of `pickrandom`, which the program sets"),
+        ("newDR(qname, 'A', 60, '192.0.2.1', 1).name", "a field of a table or an object"),
+    ] {
+        let program = program(code);
+        assert_eq!((program.tier(), program.why_script()), (Tier::Script, Some(why)), "{code}");
+    }
+    let locals: String = (0..201).map(|at| format!("local a{at} = qname ")).collect();
+    let compiled = run(&format!(";{locals}return 'a'"));
+    assert!(compiled.program.is_none(), "Lua has no more than 200 locals either: {compiled:?}");
+}
+
+#[test]
+fn constant_calls_are_known_wherever_they_stand() {
+    let one = ["192.0.2.1:80 2/5/1"];
+    let two = ["192.0.2.1:80 2/5/1", "192.0.2.2:80 2/5/1"];
+    for (code, wanted) in [
+        ("tcp and ifportup(80, {'192.0.2.1'}) or 'a'", &one[..]),
+        (";local l = {'192.0.2.1', '192.0.2.2'} local p = 79 return ifportup(p + 1, l)", &two),
+        (";local p = '8' .. '0' return ifportup(p, {'192.0.2.1'})", &one),
+        (";local a = '192.0.2.1' do local a = '192.0.2.2' return ifportup(80, {'192.0.2.1', a}) end", &two),
+        (";if tcp then return ifportup(80, {'192.0.2.1'}) else return ifportup(80, {'192.0.2.2'}) end", &two),
+        (";local l = {{'192.0.2.1'}, {'192.0.2.2'}} return ifportup(80, l[1])", &one),
+        (";for i = 1, 2 do local a = ifportup(80, {'192.0.2.1'}) end return ifportup(80, {'192.0.2.2'})", &two),
+        (";local l = {'192.0.2.1', '192.0.2.2'} for i = 1, 2 do return ifportup(80, l) end", &two),
+        (";local function f() return ifportup(80, {'192.0.2.1'}) end return f()", &one),
+        ("string.upper(ifportup(80, {'192.0.2.1'})[1])", &one),
+        (";local l = {'192.0.2.1'} for _, a in ipairs(l) do end return ifportup(80, l)", &one),
+        ("pickrandomsample(1, ifportup(80, {'192.0.2.1'}))", &one),
+        // what may change is not known, nor what means something else
+        (";local l = {'192.0.2.1'} l[2] = '192.0.2.2' return ifportup(80, l)", &[]),
+        (";local l = {'192.0.2.1'} local m = l m[1] = 'x' return ifportup(80, l)", &[]),
+        (";local p = 80 p = 81 for i = 1, 2 do end return ifportup(p, {'192.0.2.1'})", &[]),
+        (";for p = 80, 81 do return ifportup(p, {'192.0.2.1'}) end", &[]),
+        (";local function ifportup() return 'a' end return ifportup(80, {'192.0.2.1'})", &[]),
+        ("ifportup(80, {bestwho:toString()})", &[]),
+    ] {
+        assert_eq!(checks(code), wanted, "{code}");
+    }
+}
+
+#[test]
+fn members_may_say_more() {
+    check_findings(&[
+        (
+            "ifportup(80, {{10, '192.0.2.1'}, {'20', '192.0.2.2'}}, {selector='wrandom'})",
+            &["E 27 addresses and groups of addresses in one list", "E 28 `20` is read as 0.0.0.20"],
+        ),
+        ("ifportup(80, {{10, '192.0.2.1'}, {weight=2, address='192.0.2.2'}}, {selector='whashed'})", &[]),
+        ("ifportup(80, {{10, '192.0.2.1'}, '192.0.2.2'}, {backupSelector='chashed'})", &[]),
+        ("ifportup(80, {{10, '192.0.2.1'}})", &["W 13 `ifportup` does not look at weights with the selector `random`"]),
+        ("ifportup(80, {{0, '192.0.2.1'}}, {selector='wrandom'})", &["E 15 the weight `0` is not positive"]),
+        ("ifportup(80, {{weight=-1, address='192.0.2.1'}}, {selector='wrandom'})", &["E 22 the weight `-1` is not positive"]),
+        ("ifportup(80, {{weight=5}})", &["E 14 a member without an address"]),
+        ("ifportup(80, {{address='192.0.2.1', lat=50}})", &["E 14 a member with half a place"]),
+        ("ifportup(80, {{address='192.0.2.1', lat=91, lon=0}})", &["E 37 there is no point at 91, 0 on Earth"]),
+        ("ifportup(80, {{address='192.0.2.1', lat='x', lon=0}})", &["E 37 a latitude must be a number of degrees, not a string"]),
+        ("ifportup(80, {{address='192.0.2.1', wieght=0}})", &["W 36 a member has no such field"]),
+        ("pickclosest({{address='192.0.2.1', lat=50, lon=8}, '192.0.2.2'}, {distance='sphere', unknown='far', count=2})", &[]),
+        ("pickclosest({'192.0.2.1'}, {distance='round'})", &["E 38 the option `distance` is `round`"]),
+        ("pickclosest({'192.0.2.1'}, {unknown='near'})", &["E 37 the option `unknown` is `near`"]),
+        ("pickclosest({'192.0.2.1'}, {count=65})", &["E 35 the option `count` is 65"]),
+        ("pickclosest({'192.0.2.1'}, {cuont=2})", &["W 29 the unknown option `cuont` is ignored"]),
+        ("pickclosest({'www.example.com'})", &["E 13 `www.example.com` is not an address"]),
+        ("pickclosest({})", &["W 12 `pickclosest` of an empty list always fails"]),
+        (
+            "ifportup(80, {{'192.0.2.1'}, {'192.0.2.2'}, {'192.0.2.1'}})",
+            &["W 13 group 3 is never reached: its checks are all in groups before it"],
+        ),
+    ]);
+}
+
+#[test]
+fn external_urls_become_checks() {
+    let code = "ifurlextup({{['192.0.2.9']='http://b.example/', ['192.0.2.10']='https://a.example:444/x'}, {['::1']='http://c.example'}})";
+    assert_eq!(checks(code), ["b.example:80 2/5/1", "a.example:444 2/5/1", "c.example:80 2/5/1"]);
+    // within a group by the text of the address
+    assert_eq!(program(code).members(), ["192.0.2.10", "192.0.2.9", "::1"].map(Into::into));
+    check_findings(&[
+        ("ifurlextup({})", &["W 11 `ifurlextup` of an empty list always fails"]),
+        ("ifurlextup({['192.0.2.1']='http://x/'})", &["E 12 the groups of `ifurlextup` has a key that is not an integer"]),
+        ("ifurlextup({'192.0.2.1'})", &["E 12 a group of `ifurlextup` must be a table, not a string"]),
+        ("ifurlextup({{'http://x/'}})", &["E 13 an element of a group of `ifurlextup` has no address"]),
+        ("ifurlextup({{['x']='http://x/'}})", &["E 13 `x` is not an address"]),
+        ("ifurlextup({{['::1']='x'}})", &["E 21 `x` is not a URL: relative URL without a base"]),
+    ]);
+}
+
+#[test]
+fn self_weighted_checks_weigh() {
+    let code = "pickselfweighted('http://x/w', {'192.0.2.1', '192.0.2.2'}, {timeout=1})";
+    assert_eq!(checks(code), ["192.0.2.1:80 1/5/1", "192.0.2.2:80 1/5/1"]);
+    assert!(http(code).1.weighs);
+    check_findings(&[
+        ("pickselfweighted('http://x/', {})", &["W 30 `pickselfweighted` of an empty list always fails"]),
+        ("pickselfweighted('x', {'192.0.2.1'})", &["E 17 `x` is not a URL: relative URL without a base"]),
+        ("pickselfweighted('http://x/')", &["E 0 `pickselfweighted` takes 2 or 3 arguments, 1 given"]),
+    ]);
+}
+
+#[test]
+fn samples_have_a_size() {
+    check_findings(&[
+        ("pickrandomsample(2, {'a', 'b'})", &[]),
+        ("pickrandomsample('2', {'a', 'b'})", &[]),
+        ("pickrandomsample(-1, {'a', 'b'})", &[]),
+        ("pickrandomsample(0, {'a'})", &["W 17 a sample of 0 is always empty"]),
+        ("pickrandomsample('x', {'a'})", &["E 17 the size of a sample is no number"]),
+        ("pickrandomsample({}, {'a'})", &["E 17 the size of a sample must be a number, not a table"]),
+        ("pickrandomsample({'a'})", &["E 0 `pickrandomsample` takes 2 arguments, 1 given"]),
+    ]);
+    assert!(program("pickrandomsample(0, {'a'})").may_be_empty());
+}
+
+#[test]
+fn places_are_looked_over() {
+    let with = |test: &str| format!(";if {test} then return 'a' end return 'b'");
+    let maybe = ": the program fails where it comes to this";
+    for (test, wanted) in [
+        ("country('US')", String::new()),
+        ("country{'us', 'CA'}", String::new()),
+        ("asnum(64500) or asnum('64501') or asnum{64502}", String::new()),
+        ("continent('EU') or region('CA')", String::new()),
+        ("country('USA')", "W 12 `USA` is no country".into()),
+        ("country({'US', 'Germany'})", "W 12 `Germany` is no country".into()),
+        ("asnum('AS64500')", "W 10 `AS64500` is no asnum".into()),
+        ("continent('Europe')", "W 14 `Europe` is no continent".into()),
+        ("country(true)", format!("W 12 the argument of `country` must be a string, not a boolean{maybe}")),
+        ("country()", format!("W 4 `country` takes 1 argument, 0 given{maybe}")),
+        ("netmask('10.0.0.0/8')", format!("W 12 the networks of `netmask` must be a table, not a string{maybe}")),
+        ("netmask({'10.0.0.0/99'})", format!("W 13 `10.0.0.0/99` is no network: the prefix is longer than its address{maybe}")),
+    ] {
+        let wanted: Vec<String> = Some(wanted).into_iter().filter(|line| !line.is_empty()).collect();
+        assert_eq!(findings(&with(test)), wanted, "{test}");
+    }
+}
+
+#[test]
+fn steps_are_bounded() {
+    let code = format!("'a'{}", " .. qname:toString()".repeat(60));
+    let settings = |step_limit| Settings { defaults: Defaults::default(), step_limit, shared: false };
+    assert!(compile(&code, &settings(1000)).program.is_some());
+    let refused = compile(&code, &settings(100));
+    assert!(refused.program.is_none() && refused.findings[0].message.contains("step_limit"), "{refused:?}");
 }
 
 #[test]
@@ -266,7 +445,8 @@ fn options_set_checks_and_complain() {
 #[test]
 fn unset_options_take_the_defaults() {
     let defaults = Defaults { interval: std::time::Duration::from_secs(9), timeout: std::time::Duration::from_millis(1500) };
-    let program = compile("ifportup(80, {'192.0.2.1'})", &defaults).program.unwrap();
+    let settings = Settings { defaults, step_limit: 1000, shared: false };
+    let program = compile("ifportup(80, {'192.0.2.1'})", &settings).program.unwrap();
     let check = &program.checks()[0];
     assert_eq!((check.interval, check.spec.timeout), (defaults.interval, defaults.timeout));
 }

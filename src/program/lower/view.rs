@@ -1,5 +1,6 @@
 //! `view`: lists by the network of the client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::plan::Plan;
@@ -69,7 +70,15 @@ impl Lowering<'_> {
                 self.warn(expression.offset, format!("`{text}` has bits set beyond its length"), format!("write `{net}`"));
                 Some(net)
             }
-            Err(error) => self.error(expression.offset, format!("`{text}` is no network: {error}"), "write `192.0.2.0/24`"),
+            Err(NetError::Length) => {
+                let address = text.split('/').next().and_then(|address| address.parse::<IpAddr>().ok());
+                let whole = address.and_then(|address| Net::new(address, if address.is_ipv4() { 32 } else { 128 }));
+                self.warn(expression.offset, format!("`{text}` is longer than its address"), "write the address alone");
+                whole
+            }
+            Err(error @ NetError::Form) => {
+                self.error(expression.offset, format!("`{text}` is no network: {error}"), "write `192.0.2.0/24`")
+            }
         }
     }
 }

@@ -18,9 +18,8 @@ use super::library::{self, Host, Library};
 use super::meter::{self, Meter};
 use super::object::{self, lua_of, value_of};
 use super::{Limits, Script, bytecode};
-use crate::geo::Net;
 use crate::program::RESERVED;
-use crate::program::body::{Run, Scratch};
+use crate::program::body::{Run, Scratch, Visit};
 use crate::program::dynamic;
 use crate::program::facts::{Facts, Reach};
 use crate::program::failure::{Failure, Limit};
@@ -35,7 +34,9 @@ use crate::program::world::{Snippet, World};
 use crate::wire::Name;
 
 /// Safepoints from one look at the clock to the next. What a native does between two safepoints is metered.
-const CLOCK_EVERY: u32 = 8;
+const CLOCK_EVERY: u32 = 4;
+/// Longest code that `loadstring` takes: compiling it is done within a step.
+const LOADSTRING_MAX: usize = 4096;
 /// Most chunks that a VM keeps loaded.
 const LOADED_MAX: usize = 4096;
 /// From this size on a VM is thrown away after a run, with all that was loaded.
@@ -96,6 +97,7 @@ struct Running {
     query: Query,
     world: Arc<dyn World>,
     random: fastrand::Rng,
+    trail: Option<Vec<Visit>>,
     reach: Reach,
     unknown: bool,
     not_ready: bool,
@@ -105,7 +107,7 @@ struct Running {
 /// The facts of a query, owned.
 struct Query {
     client: IpAddr,
-    subnet: Option<Net>,
+    subnet: Option<u8>,
     resolver: SocketAddr,
     local: SocketAddr,
     qname: Name,
@@ -133,7 +135,7 @@ impl Machine {
     pub(in crate::program) fn new(limits: Limits) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
         let desk = Rc::new(Desk {
-            meter: Meter::new(limits.memory),
+            meter: Meter::new(),
             deadline: Cell::new(None),
             until_clock: Cell::new(0),
             running: RefCell::new(None),
@@ -169,7 +171,7 @@ impl Machine {
         program: &Snippet,
         facts: &Facts<'_>,
         world: &Arc<dyn World>,
-        random: &mut fastrand::Rng,
+        (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
     ) -> Result<Ran, Failure> {
         let Plan::Script(script) = &program.0.form else { return Err(Failure::raised("no script")) };
         let now = facts.monotonic;
@@ -182,6 +184,7 @@ impl Machine {
             query: Query::of(facts),
             world: Arc::clone(world),
             random: std::mem::replace(random, fastrand::Rng::with_seed(0)),
+            trail: trail.take(),
             reach: Reach::EVERYONE,
             unknown: false,
             not_ready: false,
@@ -191,7 +194,7 @@ impl Machine {
         let result = self.call(script);
         let finished = self.desk.running.borrow_mut().take();
         let Some(finished) = finished else { return Err(Failure::raised("the run is lost")) };
-        *random = finished.random;
+        (*random, *trail) = (finished.random, finished.trail);
         let outcome = match result {
             Ok(value) => Ok(Ran { value, reach: finished.reach, unknown: finished.unknown }),
             Err(_) if finished.not_ready => Err(Failure::NotReady),
@@ -258,7 +261,7 @@ impl Machine {
         match self.desk.meter.ended() {
             Some(meter::Limit::Steps) => Failure::Limit(Limit::Steps),
             Some(meter::Limit::Time) => Failure::Limit(Limit::Time),
-            Some(meter::Limit::Memory) => Failure::Limit(Limit::Memory),
+            Some(meter::Limit::String) => Failure::Limit(Limit::Memory),
             None if is_memory(error) => Failure::Limit(Limit::Memory),
             None => Failure::raised(super::message(error)),
         }
@@ -311,6 +314,7 @@ fn globals(lua: &Lua, library: &Library, desk: &Rc<Desk>) -> mlua::Result<Table>
     let globals = lua.create_table()?;
     library.globals.for_each(|key: mlua::Value, value: mlua::Value| globals.raw_set(key, value))?;
     globals.raw_set(format!("{RESERVED}_text"), &library.text)?;
+    globals.raw_set(format!("{RESERVED}_step"), lua.load("return ...").set_name("=step").into_function()?)?;
     for piece in Piece::ALL {
         globals.raw_set(piece.as_str(), native(lua, desk, move |native, values| dynamic::call(piece, values, native))?)?;
     }
@@ -443,12 +447,16 @@ impl Desk {
 
     fn frame<R>(&self, frame: usize, act: impl FnOnce(&mut Run<'_>, &Program) -> Result<R, Failure>) -> mlua::Result<R> {
         self.with(|running| {
-            let Running { frames, query, world, random, reach, unknown, scratch, .. } = running;
+            let Running { frames, query, world, random, trail, reach, unknown, scratch, .. } = running;
+            // what a snippet comes by has numbers of its own
+            let (mut silent, main) = (None, frame == 0);
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
             let facts = query.facts(&**world);
             scratch.picks.clear();
+            let trail = if main { trail } else { &mut silent };
+            let (world, reach_now, unknown_now) = (&**world, *reach, *unknown);
             let mut run =
-                Run { program, settled, facts: &facts, world: &**world, random, scratch, reach: *reach, unknown: *unknown };
+                Run { program, settled, facts: &facts, world, random, scratch, trail, reach: reach_now, unknown: unknown_now };
             let acted = act(&mut run, program);
             (*reach, *unknown) = (run.reach, run.unknown);
             running.raise(acted)
@@ -526,8 +534,8 @@ impl Host for Desk {
 
     fn compile(&self, lua: &Lua, code: &[u8], _: &[u8], environment: Table) -> Result<Function, String> {
         let text = str::from_utf8(code).map_err(|_| "code that is not UTF-8".to_owned())?;
-        if text.len() > crate::program::CODE_MAX {
-            return Err(format!("code of more than {} octets", crate::program::CODE_MAX));
+        if text.len() > LOADSTRING_MAX {
+            return Err(format!("loadstring takes at most {LOADSTRING_MAX} octets of code"));
         }
         let block = parse(text, Form::Snippet).map_err(|finding| finding.message)?;
         let bytecode = bytecode(luau::chunk(&block, &HashMap::new()).as_bytes())?;

@@ -497,7 +497,8 @@ mod tests {
 
     #[test]
     fn plain_text_is_found() {
-        let cases: [(&[u8], &[u8], usize, Option<usize>); 8] = [
+        type Case<'a> = (&'a [u8], &'a [u8], usize, Option<usize>);
+        let cases: [Case<'_>; 8] = [
             (b"abcabc", b"bc", 0, Some(1)),
             (b"abcabc", b"bc", 2, Some(4)),
             (b"abcabc", b"bc", 5, None),

@@ -2,9 +2,13 @@
 
 use proptest::prelude::*;
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::super::{
-    Choice, Compiled, Defaults, Depends, Draw, Facts, FailReason, Program, Selector, Settled, Step, compile, hash_client,
+    Choice, Closest, Compiled, Contender, Defaults, Draw, Facts, FailReason, Metric, Program, Selector, Settings, Settled, Step,
+    Under, compile, hash_client,
 };
+use crate::geo::{Location, Places};
 use crate::target::{Basis, Status, Value};
 use crate::wire::{Name, NameRef};
 
@@ -14,17 +18,62 @@ const UNKNOWN: Status = Status::NEVER;
 const DRAINED: Status = Status { drain: true, ..Status::SOUND };
 const FORCED_DOWN: Status = Status { value: Value::Down, ..Status::SOUND };
 
+const SETTINGS: Settings = Settings {
+    defaults: Defaults { interval: std::time::Duration::from_secs(5), timeout: std::time::Duration::from_secs(2) },
+    step_limit: 1000,
+    shared: false,
+};
+
 fn program(code: &str) -> Program {
-    let Compiled { program, findings } = compile(code, &Defaults::default());
+    let Compiled { program, findings } = compile(code, &SETTINGS);
     program.unwrap_or_else(|| panic!("{code}: {findings:#?}"))
 }
 
 fn settle(code: &str, statuses: &[Status]) -> Settled {
     let program = program(code);
     assert_eq!(program.checks().len(), statuses.len(), "{code}");
-    let settled = program.settle(&|check| statuses[check]);
-    assert_settled(&program, &settled);
+    let settled = pieces(&program, &|check| statuses[check]);
+    let [settled] = &*settled else { panic!("{code}: {settled:#?}") };
+    settled.clone()
+}
+
+/// All pieces, where nothing is known of any place.
+fn pieces(program: &Program, status: &dyn Fn(usize) -> Status) -> Box<[Settled]> {
+    let settled = program.settle(&Under { status, places: &Places::empty() });
+    settled.iter().for_each(|settled| assert_settled(program, settled));
     settled
+}
+
+fn explain(program: &Program, status: &dyn Fn(usize) -> Status) -> Vec<Step> {
+    program.explain(&Under { status, places: &Places::empty() })
+}
+
+fn facts<'a>(client: IpAddr, qname: NameRef<'a>, places: &'a Places) -> Facts<'a> {
+    let resolver = SocketAddr::new(client, 53);
+    Facts {
+        client,
+        subnet: None,
+        resolver,
+        local: resolver,
+        qname,
+        zone: NameRef::ROOT,
+        owner: qname,
+        tcp: false,
+        dnssec_ok: false,
+        payload: 1232,
+        header: [0; 12],
+        places,
+        unix: 0,
+        monotonic: 0,
+    }
+}
+
+/// What a settled piece picks.
+fn picked(settled: &Settled, client: IpAddr, qname: NameRef<'_>, seed: u64) -> Result<Vec<u16>, FailReason> {
+    let (places, mut picks) = (Places::empty(), Vec::new());
+    let facts = facts(client, qname, &places);
+    let (picked, _) = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(seed), &mut picks);
+    picked.map(|()| picks)
 }
 
 /// What any settled program keeps to.
@@ -37,6 +86,17 @@ fn assert_settled(program: &Program, settled: &Settled) {
         Choice::Weighted { members, .. } => {
             assert!(!members.is_empty() && members.iter().all(|&(_, member)| in_range(member)));
             assert!(members[0].0 > 0 && members.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        }
+        Choice::Sample { members, .. } => assert!(members.iter().copied().all(in_range)),
+        Choice::Ring(points) => {
+            assert!(!points.is_empty() && points.iter().all(|&(_, member)| in_range(member)));
+            assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        }
+        Choice::Rendezvous(contenders) => {
+            assert!(!contenders.is_empty() && contenders.iter().all(|one| in_range(one.member) && one.weight > 0.0));
+        }
+        Choice::Closest(closest) => {
+            assert!(!closest.candidates.is_empty() && closest.candidates.iter().all(|&(member, _)| in_range(member)));
         }
         Choice::ByNetwork { choices, otherwise, .. } => {
             let flat = |choice: &Choice| matches!(choice, Choice::Fail(_) | Choice::Every(_) | Choice::One { .. });
@@ -51,7 +111,23 @@ fn chosen(selector: Selector, members: &[u16]) -> Choice {
         Selector::Hashed => Choice::One { draw: Draw::Client, members: members.into() },
         Selector::All => Choice::Every(members.into()),
         Selector::Empty => Choice::Every([].into()),
+        Selector::First => Choice::Every(members[..1].into()),
+        Selector::Closest(count) => {
+            let candidates = members.iter().map(|&member| (member, None)).collect();
+            Choice::Closest(Closest { candidates, count: count.into(), metric: Metric::default() })
+        }
+        Selector::WRandom => Choice::Weighted { draw: Draw::Chance, members: sums(members) },
+        Selector::WHashed => Choice::Weighted { draw: Draw::Client, members: sums(members) },
+        Selector::NameHashed => Choice::Weighted { draw: Draw::Name, members: sums(members) },
+        Selector::CHashed => Choice::Rendezvous(
+            members.iter().map(|&member| Contender::new(member, &format!("10.0.0.{}", member + 1), 1)).collect(),
+        ),
     }
+}
+
+/// Of members that weigh 1 each, in the order of PowerDNS's walk.
+fn sums(members: &[u16]) -> Box<[(u32, u16)]> {
+    (1..).zip(members.iter().rev().copied()).collect()
 }
 
 /// Statuses of three targets; who is up in a flat list, and in the first of the groups {0, 1}, {2} that has any; whether
@@ -112,6 +188,10 @@ fn empty_lists_fail() {
     let code = "pickrandom(ifportup(80, {'10.0.0.1'}, {selector='empty'}))";
     assert_eq!(settle(code, &[UP]).choice, Choice::Fail(FailReason::EmptyList));
     assert_eq!(settle("{}", &[]).choice, Choice::Every([].into()));
+    assert_eq!(settle("pickchashed({})", &[]).choice, Choice::Fail(FailReason::EmptyList));
+    assert_eq!(settle("pickclosest({})", &[]).choice, Choice::Fail(FailReason::EmptyList));
+    // a sample of nothing is nothing
+    assert_eq!(settle("pickrandomsample(1, {})", &[]).choice, Choice::Sample { count: 1, members: [].into() });
 }
 
 #[test]
@@ -130,28 +210,137 @@ fn pickers_work_on_settled_lists() {
 }
 
 #[test]
+fn failing_on_incomplete_checks_is_about_all_of_them() {
+    let code = "ifportup(80, {{'10.0.0.1'}, {'10.0.0.2'}}, {failOnIncompleteCheck='true', backupSelector='all'})";
+    assert_eq!(settle(code, &[UNKNOWN, UNKNOWN]).choice, Choice::Fail(FailReason::Pending));
+    assert_eq!(settle(code, &[UNKNOWN, UP]).choice, Choice::One { draw: Draw::Chance, members: [1].into() });
+    assert_eq!(settle(code, &[UNKNOWN, DOWN]).choice, Choice::Every([0].into()));
+    assert_eq!(settle(code, &[DOWN, DOWN]).choice, Choice::Every([0].into()));
+}
+
+#[test]
+fn weights_count_among_what_is_up() {
+    let list = |options: &str| {
+        format!("ifportup(80, {{{{15, '10.0.0.1'}}, {{27, '10.0.0.2'}}, {{weight=42, address='10.0.0.3'}}}}, {{{options}}})")
+    };
+    let summed = |draw, members: &[(u32, u16)]| Choice::Weighted { draw, members: members.into() };
+    for (selector, draw) in [("wrandom", Draw::Chance), ("whashed", Draw::Client), ("namehashed", Draw::Name)] {
+        let code = list(&format!("selector='{selector}', backupSelector='{selector}'"));
+        assert_eq!(settle(&code, &[UP, UP, UP]).choice, summed(draw, &[(42, 2), (69, 1), (84, 0)]));
+        assert_eq!(settle(&code, &[UP, DOWN, UP]).choice, summed(draw, &[(42, 2), (57, 0)]));
+        let fallback = settle(&code, &[DOWN, DRAINED, DOWN]);
+        assert_eq!((fallback.choice, fallback.fallback), (summed(draw, &[(42, 2), (57, 0)]), true));
+    }
+    let first = list("selector='first', backupSelector='first'");
+    assert_eq!(settle(&first, &[DOWN, UP, UP]).choice, Choice::Every([1].into()));
+    assert_eq!(settle(&first, &[DOWN, DOWN, DOWN]).choice, Choice::Every([0].into()));
+}
+
+#[test]
+fn consistent_choices_move_the_clients_of_the_dead_only() {
+    const CLIENTS: u32 = 20_000;
+    let weights = [10, 10, 20, 40, 20];
+    let members: Vec<String> = (1..).zip(weights).map(|(host, weight)| format!("{{{weight}, '10.0.0.{host}'}}")).collect();
+    let code = format!("ifportup(80, {{{}}}, {{selector='chashed'}})", members.join(","));
+    let owner =
+        |settled: &Settled, client: u32| picked(settled, IpAddr::from(client.to_be_bytes()), NameRef::ROOT, 0).unwrap()[0];
+    let all = settle(&code, &[UP; 5]);
+    let client = |number: u32| 0xCB00_0000 + number * 256;
+    let mut shares = [0u32; 5];
+    (0..CLIENTS).for_each(|number| shares[usize::from(owner(&all, client(number)))] += 1);
+    for (share, weight) in shares.into_iter().zip(weights) {
+        assert!((f64::from(share) / f64::from(CLIENTS) - f64::from(weight) / 100.0).abs() < 0.015, "{shares:?}");
+    }
+    for dead in 0..5u16 {
+        let mut statuses = [UP; 5];
+        statuses[usize::from(dead)] = DOWN;
+        let without = settle(&code, &statuses);
+        for number in 0..CLIENTS {
+            let (before, after) = (owner(&all, client(number)), owner(&without, client(number)));
+            assert!(before == after || before == dead, "{number}: {before} -> {after} without {dead}");
+        }
+    }
+}
+
+#[test]
+fn reported_weights_decide() {
+    let code = "pickselfweighted('http://x/', {'10.0.0.1', '10.0.0.2', '10.0.0.3'})";
+    let reports = |reported| Status { reported, ..UP };
+    let summed = |members: &[(u32, u16)]| Choice::Weighted { draw: Draw::Client, members: members.into() };
+    // in the order of the list, which is not the order of the other weighted pickers
+    assert_eq!(settle(code, &[reports(5), DOWN, reports(7)]).choice, summed(&[(5, 0), (12, 2)]));
+    assert_eq!(settle(code, &[UP, reports(3), UP]).choice, summed(&[(1, 0), (4, 1), (5, 2)]));
+    let none = settle(code, &[DOWN, UNKNOWN, DRAINED]);
+    let choice = Choice::One { draw: Draw::Chance, members: [0, 1].into() };
+    assert_eq!(none, Settled { choice, unknown: true, fallback: true });
+}
+
+#[test]
+fn candidates_are_where_they_are_said_to_be() {
+    let place = |lat, lon| Location::new(lat, lon);
+    let code =
+        "pickclosest({{address='10.0.0.1', lat=52.5, lon='13.4'}, '10.0.0.2'}, {distance='sphere', unknown='far', count=2})";
+    let metric = Metric { sphere: true, unknown_is_far: true };
+    let wanted = |candidates: &[_], count, metric| Choice::Closest(Closest { candidates: candidates.into(), count, metric });
+    assert_eq!(settle(code, &[]).choice, wanted(&[(0, place(52.5, 13.4)), (1, None)], 2, metric));
+    let code = "ifportup(1, {{address='10.0.0.1', lat=1, lon=2}, '10.0.0.2'}, {selector='pickclosest:3'})";
+    assert_eq!(settle(code, &[UP, UP]).choice, wanted(&[(0, place(1.0, 2.0)), (1, None)], 3, Metric::default()));
+    assert_eq!(settle(code, &[DOWN, UP]).choice, wanted(&[(1, None)], 3, Metric::default()));
+}
+
+#[test]
 fn dependence_is_known() {
     let depends = |code: &str| {
-        let Depends { health, client, name, chance } = program(code).depends();
-        [health, client, name, chance].map(u8::from)
+        let program = program(code);
+        program.depends().names().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(depends("'a'"), [0, 0, 0, 0]);
-    assert_eq!(depends("all({'a'})"), [0, 0, 0, 0]);
-    assert_eq!(depends("pickrandom({'a'})"), [0, 0, 0, 1]);
-    assert_eq!(depends("pickwrandom({{1,'a'}})"), [0, 0, 0, 1]);
-    assert_eq!(depends("pickwhashed({{1,'a'}})"), [0, 1, 0, 0]);
-    assert_eq!(depends("picknamehashed({{1,'a'}})"), [0, 0, 1, 0]);
-    assert_eq!(depends("ifportup(1, {'::1'})"), [1, 0, 0, 1]);
-    assert_eq!(depends("ifportup(1, {'::1'}, {selector='all', backupSelector='empty'})"), [1, 0, 0, 0]);
-    assert_eq!(depends("pickhashed(ifportup(1, {'::1'}, {selector='all'}))"), [1, 1, 0, 1]);
+    let up = |options: &str| format!("ifportup(1, {{'::1'}}, {{{options}}})");
+    for (code, wanted) in [
+        ("'a'", ""),
+        ("all({'a'})", ""),
+        ("pickrandom({'a'})", "chance"),
+        ("pickrandomsample(1, {'a'})", "chance"),
+        ("pickhashed({'a'})", "client"),
+        ("pickwrandom({{1,'a'}})", "chance"),
+        ("pickwhashed({{1,'a'}})", "client"),
+        ("pickchashed({{1,'a'}})", "client"),
+        ("picknamehashed({{1,'a'}})", "name"),
+        ("pickclosest({'::1'})", "geo"),
+        ("view({{{'::/0'}, {'a'}}})", "client"),
+        ("view({{{'::/0'}, {'a', 'b'}}})", "client chance"),
+        ("ifportup(1, {'::1'})", "health chance"),
+        ("ifurlextup({{['::1']='http://x/'}})", "health chance"),
+        ("pickselfweighted('http://x/', {'::1'})", "health client"),
+        (&up("selector='all', backupSelector='empty'"), "health"),
+        (&up("selector='first', backupSelector='hashed'"), "health client"),
+        (&up("selector='whashed', backupSelector='chashed'"), "health client"),
+        (&up("selector='wrandom', backupSelector='empty'"), "health chance"),
+        (&up("selector='namehashed', backupSelector='all'"), "health name"),
+        (&up("selector='pickclosest:2', backupSelector='all'"), "health geo"),
+        (&format!("pickhashed({})", up("selector='all'")), "health client chance"),
+        // the whole of a program counts, whatever branch is taken
+        (";if country('US') then return 'a' end return qname:toString()", "geo name"),
+        (";if netmask({'::/0'}) then return 'a' end return {}", "client"),
+        ("bestwho:toString()", "client"),
+        ("zone:toString()", ""),
+        ("tostring(os.time())", "time"),
+        ("tostring(math.random(2))", "chance"),
+        ("pdnsrandom(2)", "chance"),
+        ("dblookup('a', pdns.A)", "data"),
+        ("countryCode()", "geo"),
+        ("closestMagic()", "geo name"),
+        ("createForward()", "name"),
+        (";for i = 1, 2 do if i == 2 then return pickrandom({'a'}) end end", "chance"),
+    ] {
+        assert_eq!(depends(code), wanted, "{code}");
+    }
 }
 
 fn pick(program: &Program, client: &str, qname: NameRef<'_>) -> String {
-    let settled = program.settle(&|_| UP);
-    let facts = Facts { client: client.parse().unwrap(), qname };
-    let picked = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(0)).0.unwrap();
-    assert_eq!(picked.len(), 1);
-    program.members()[usize::from(picked[0])].to_string()
+    let settled = pieces(program, &|_| UP);
+    let picks = picked(&settled[0], client.parse().unwrap(), qname, 0).unwrap();
+    assert_eq!(picks.len(), 1);
+    program.members()[usize::from(picks[0])].to_string()
 }
 
 #[test]
@@ -179,6 +368,26 @@ fn hashed_picks_are_powerdns_picks() {
 }
 
 #[test]
+fn consistently_hashed_picks_are_powerdns_picks() {
+    let programs = [
+        program("pickchashed({{15,'1.2.3.4'},{42,'4.3.2.1'}})"),
+        program("pickchashed({{15,'bob'},{42,'alice'}})"),
+        // the order means nothing, and of equal values the last weight counts
+        program("pickchashed({{42,'alice'},{1,'bob'},{15,'bob'}})"),
+    ];
+    for (client, wanted) in [
+        ("127.0.0.1", ["4.3.2.1", "alice"]),
+        ("192.0.2.1", ["4.3.2.1", "bob"]),
+        ("8.8.8.8", ["4.3.2.1", "bob"]),
+        ("198.51.100.7", ["1.2.3.4", "alice"]),
+        ("2001:db8::1", ["4.3.2.1", "alice"]),
+    ] {
+        let wanted = [wanted[0], wanted[1], wanted[1]];
+        assert_eq!(programs.each_ref().map(|program| pick(program, client, NameRef::ROOT)), wanted, "{client}");
+    }
+}
+
+#[test]
 fn name_hashed_picks_are_powerdns_picks() {
     let program = program("picknamehashed({{15,'1.2.3.4'},{42,'4.3.2.1'}})");
     for (name, wanted) in [
@@ -194,7 +403,7 @@ fn name_hashed_picks_are_powerdns_picks() {
 fn explaining_tells_the_same_story() {
     let program =
         program("pickhashed(ifportup(80, {{'10.0.0.1'}, {'10.0.0.2','10.0.0.3'}}, {selector='all', backupSelector='all'}))");
-    let steps = program.explain(&|check| [DOWN, UP, UNKNOWN][check]);
+    let steps = explain(&program, &|check| [DOWN, UP, UNKNOWN][check]);
     let [Step::Group { group: 0, up: 0, targets: first, .. }, Step::Group { group: 1, up: 1, targets, .. }, rest @ ..] =
         steps.as_slice()
     else {
@@ -211,13 +420,13 @@ fn explaining_tells_the_same_story() {
         panic!("{rest:#?}")
     };
     assert_eq!(**members, [1]);
-    let steps = program.explain(&|check| [DRAINED, DOWN, DOWN][check]);
+    let steps = explain(&program, &|check| [DRAINED, DOWN, DOWN][check]);
     let fell = |step: &Step| matches!(step, Step::FellBack { group: 0, backup: Selector::All, excluded: 1, members, .. } if members.is_empty());
     assert!(steps.iter().any(fell), "{steps:#?}");
 }
 
 /// Pieces of programs, so that random sequences come near to valid ones.
-const TOKENS: [&str; 40] = [
+const TOKENS: [&str; 48] = [
     "ifportup",
     "ifurlup",
     "all",
@@ -252,6 +461,14 @@ const TOKENS: [&str; 40] = [
     ".",
     "return",
     "function",
+    "local",
+    "if",
+    "then",
+    "end",
+    "for",
+    "x",
+    "qname",
+    "country",
     "--",
     "[[",
     "]]",
@@ -275,13 +492,19 @@ fn any_program() -> impl Strategy<Value = String> {
     let selector = || proptest::sample::select(Selector::ALL.map(Selector::as_str).to_vec());
     let checked = (prop_oneof![group.clone(), groups], selector(), selector())
         .prop_map(|(list, up, down)| format!("ifportup(80, {list}, {{selector='{up}', backupSelector='{down}'}})"));
-    let list = prop_oneof![group, checked.clone()];
-    let picker = proptest::sample::select(vec!["all", "pickrandom", "pickhashed"]);
+    let places = proptest::collection::vec((1u8..6, -90i32..=90, -180i32..=180), 1..6).prop_map(|places| {
+        let member = |(host, lat, lon)| format!("{{address='10.0.0.{host}', lat={lat}, lon={lon}}}");
+        places.into_iter().map(member).collect::<Vec<_>>().join(",")
+    });
+    let picker = proptest::sample::select(vec!["all(", "pickrandom(", "pickhashed(", "pickrandomsample(2, "]);
     let weights = proptest::collection::vec((1u32..100_000, 0u8..5), 0..40);
-    let weighted = (weights, proptest::sample::select(vec!["pickwrandom", "pickwhashed", "picknamehashed"]));
+    let weighted = (weights, proptest::sample::select(vec!["pickwrandom", "pickwhashed", "picknamehashed", "pickchashed"]));
     prop_oneof![
-        checked,
-        (picker, list).prop_map(|(picker, list)| format!("{picker}({list})")),
+        checked.clone(),
+        (picker, group).prop_map(|(picker, list)| format!("{picker}{list})")),
+        (proptest::sample::select(vec!["all", "pickrandom", "pickhashed"]), checked.clone())
+            .prop_map(|(picker, list)| format!("{picker}({list})")),
+        (1u32..4, places).prop_map(|(count, list)| format!("pickclosest({{{list}}}, {{count={count}}})")),
         weighted.prop_map(|(items, function)| {
             let items: Vec<String> = items.into_iter().map(|(weight, value)| format!("{{{weight},'{value}'}}")).collect();
             format!("{function}({{{}}})", items.join(","))
@@ -294,11 +517,11 @@ proptest! {
 
     #[test]
     fn any_text_compiles_or_says_why(code in any_text()) {
-        let Compiled { program, findings } = compile(&code, &Defaults::default());
+        let Compiled { program, findings } = compile(&code, &SETTINGS);
         prop_assert!(program.is_some() || !findings.is_empty());
         prop_assert!(findings.iter().all(|finding| finding.offset <= code.len() && code.is_char_boundary(finding.offset)));
         if let Some(program) = program {
-            assert_settled(&program, &program.settle(&|_| UP));
+            pieces(&program, &|_| UP);
         }
     }
 
@@ -306,25 +529,43 @@ proptest! {
     fn any_program_settles_and_picks(code in any_program(), seed: u64, client: std::net::IpAddr) {
         let program = program(&code);
         let status = |check: usize| [UP, DOWN, UNKNOWN, DRAINED, FORCED_DOWN][(seed >> (3 * check)) as usize % 5];
-        let settled = program.settle(&status);
-        assert_settled(&program, &settled);
-        prop_assert!(!program.explain(&status).is_empty());
-        let facts = Facts { client, qname: NameRef::ROOT };
-        let (picked, _) = settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(seed));
-        match &settled.choice {
+        let settled = pieces(&program, &status);
+        prop_assert!(!explain(&program, &status).is_empty());
+        let picked = picked(&settled[0], client, NameRef::ROOT, seed);
+        match &settled[0].choice {
             Choice::Fail(reason) => prop_assert_eq!(picked, Err(*reason)),
-            Choice::Every(members) => prop_assert_eq!(picked, Ok(&**members)),
+            Choice::Every(members) => prop_assert_eq!(picked, Ok(members.to_vec())),
             Choice::One { draw: Draw::Client, members } => {
-                prop_assert_eq!(picked, Ok(&[members[hash_client(client) as usize % members.len()]][..]));
+                prop_assert_eq!(picked, Ok(vec![members[hash_client(client) as usize % members.len()]]));
             }
             Choice::Weighted { draw: Draw::Client, members } => {
                 let number = hash_client(client) % members[members.len() - 1].0;
                 let first = members.iter().find(|(sum, _)| *sum > number).map(|&(_, member)| member).unwrap();
-                prop_assert_eq!(picked, Ok(&[first][..]));
+                prop_assert_eq!(picked, Ok(vec![first]));
+            }
+            Choice::Ring(points) => {
+                let first = points.iter().find(|(point, _)| *point >= hash_client(client)).unwrap_or(&points[0]);
+                prop_assert_eq!(picked, Ok(vec![first.1]));
             }
             Choice::ByNetwork { .. } => prop_assert!(picked.is_err() || picked.unwrap().len() == 1),
             Choice::One { members, .. } => prop_assert!(members.contains(&picked.unwrap()[0])),
-            Choice::Weighted { members, .. } => prop_assert!(members.iter().any(|&(_, member)| picked == Ok(&[member][..]))),
+            Choice::Weighted { members, .. } => prop_assert!(members.iter().any(|&(_, member)| picked == Ok(vec![member]))),
+            Choice::Rendezvous(all) => prop_assert!(all.iter().any(|one| picked == Ok(vec![one.member]))),
+            Choice::Sample { count, members } => {
+                let (mut picked, mut all) = (picked.unwrap(), members.to_vec());
+                prop_assert_eq!(picked.len(), all.len().min(*count));
+                // none is taken twice
+                for member in picked.drain(..) {
+                    let at = all.iter().position(|&known| known == member);
+                    prop_assert!(at.is_some());
+                    all.swap_remove(at.unwrap());
+                }
+            }
+            Choice::Closest(closest) => {
+                let picked = picked.unwrap();
+                prop_assert_eq!(picked.len(), closest.count.min(closest.candidates.len()));
+                prop_assert!(picked.iter().all(|pick| closest.candidates.iter().any(|(member, _)| member == pick)));
+            }
         }
     }
 }

@@ -103,6 +103,7 @@ impl Call<'_> {
 
     /// A new string, paid for.
     pub(super) fn string(&self, octets: &[u8]) -> Result<Value, Fault> {
+        self.meter().check_string(octets.len())?;
         self.meter().charge_octets(octets.len())?;
         Ok(Value::String(self.lua.create_string(octets)?))
     }
@@ -128,8 +129,8 @@ impl Deref for Text {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Text::Lua(octets) => octets,
-            Text::Number(text) => text.as_bytes(),
+            Self::Lua(octets) => octets,
+            Self::Number(text) => text.as_bytes(),
         }
     }
 }
@@ -137,11 +138,11 @@ impl Deref for Text {
 impl Fault {
     fn raised(self, lua: &Lua, name: &str) -> mlua::Error {
         let message = match self {
-            Fault::Lua(mlua::Error::RuntimeError(message)) => return mlua::Error::runtime(without_trace(&message)),
-            Fault::Lua(error) => return error,
-            Fault::Limit(limit) => return mlua::Error::external(limit),
-            Fault::Argument { index, problem } => format!("bad argument #{} to '{name}' ({problem})", index + 1),
-            Fault::Other(_) | Fault::Pattern(_) => self.to_string(),
+            Self::Lua(mlua::Error::RuntimeError(message)) => return mlua::Error::runtime(without_trace(&message)),
+            Self::Lua(error) => return error,
+            Self::Limit(limit) => return mlua::Error::external(limit),
+            Self::Argument { index, problem } => format!("bad argument #{} to '{name}' ({problem})", index + 1),
+            Self::Other(_) | Self::Pattern(_) => self.to_string(),
         };
         mlua::Error::runtime(place(lua) + &message)
     }

@@ -5,12 +5,15 @@ use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use super::arguments::{Call, Fault, as_number};
 use crate::program::number;
 
-/// `__text`: a number's text, anything else as it is.
+/// `__text`, around each operand of `..` and around the whole: a number's text, anything else as it is, and an error for
+/// a string that is too long.
 pub(super) fn text(call: &Call<'_>) -> Result<Value, Fault> {
-    match as_number(call.value(0)) {
-        Some(number) => Ok(Value::String(call.lua.create_string(number::to_text(number))?)),
-        None => Ok(call.value(0).clone()),
+    let value = call.value(0);
+    if let Some(number) = as_number(value) {
+        return Ok(Value::String(call.lua.create_string(number::to_text(number))?));
     }
+    call.meter().check_string(value.as_string().map_or(0, |string| string.as_bytes().len()))?;
+    Ok(value.clone())
 }
 
 /// Raises the prelude's own errors, with the program's place.
@@ -21,7 +24,7 @@ pub(super) fn refuse(call: &Call<'_>) -> Result<(), Fault> {
 /// What the program sees of an error: a native's as text, its own as they are. A limit's is raised again.
 pub(super) fn message(call: &Call<'_>) -> Result<Value, Fault> {
     let Value::Error(error) = call.value(0) else { return Ok(call.value(0).clone()) };
-    call.meter().charge(0)?;
+    call.meter().charge_octets(0)?;
     let mut error = &**error;
     while let mlua::Error::CallbackError { cause, .. } = error {
         error = cause;

@@ -2,18 +2,25 @@
 
 use super::arguments::{Call, Fault};
 
+/// An operation on one number.
+pub(super) type Unary = fn(i32) -> i32;
+/// An operation on two numbers.
+pub(super) type Binary = fn(i32, i32) -> i32;
+/// An operation on a number by so many places.
+pub(super) type Shift = fn(i32, u32) -> i32;
+
 /// What `operation` does with one number and no second.
-pub(super) fn unary(call: &Call<'_>, operation: fn(i32) -> i32) -> Result<i32, Fault> {
+pub(super) fn unary(call: &Call<'_>, operation: Unary) -> Result<i32, Fault> {
     Ok(operation(bits(call, 0)?))
 }
 
 /// What `operation` makes of all arguments, from left to right.
-pub(super) fn folded(call: &Call<'_>, operation: fn(i32, i32) -> i32) -> Result<i32, Fault> {
+pub(super) fn folded(call: &Call<'_>, operation: Binary) -> Result<i32, Fault> {
     (1..call.count()).try_fold(bits(call, 0)?, |left, index| Ok(operation(left, bits(call, index)?)))
 }
 
 /// `operation` by a number of places of which the low five bits count.
-pub(super) fn shifted(call: &Call<'_>, operation: fn(i32, u32) -> i32) -> Result<i32, Fault> {
+pub(super) fn shifted(call: &Call<'_>, operation: Shift) -> Result<i32, Fault> {
     Ok(operation(bits(call, 0)?, bits(call, 1)? as u32 & 31))
 }
 

@@ -4,16 +4,11 @@ use mlua::{Function, LuaString, Value};
 
 use super::arguments::{Call, Fault};
 
-/// What is left to Luau's own functions.
-pub(super) struct Luau {
-    /// Numbers.
-    pub(super) format: Function,
-    /// What is neither number nor string.
-    pub(super) tostring: Function,
-}
-
-/// `string.format`.
-pub(super) fn format(call: &Call<'_>, luau: &Luau) -> Result<Value, Fault> {
+/// `string.format` over Luau's of that name; nothing where the prelude has first to ask the metatable of an argument.
+pub(super) fn format(call: &Call<'_>, luau: &Function) -> Result<Option<Value>, Fault> {
+    if (1..call.count()).any(|index| matches!(call.value(index), Value::Table(_) | Value::UserData(_))) {
+        return Ok(None);
+    }
     let template = call.text(0)?;
     let (mut rest, mut result, mut index) = (&*template, Vec::new(), 0);
     while let Some(at) = rest.iter().position(|octet| *octet == b'%') {
@@ -36,7 +31,7 @@ pub(super) fn format(call: &Call<'_>, luau: &Luau) -> Result<Value, Fault> {
         call.meter().check_string(result.len())?;
     }
     result.extend_from_slice(rest);
-    call.string(&result)
+    Ok(Some(call.string(&result)?))
 }
 
 /// A conversion: flags, width, precision, letter.
@@ -74,17 +69,17 @@ impl<'a> Item<'a> {
         if matches!(self.letter, b's' | b'q') { "string" } else { "number" }
     }
 
-    fn write(&self, call: &Call<'_>, index: usize, luau: &Luau, result: &mut Vec<u8>) -> Result<(), Fault> {
+    fn write(&self, call: &Call<'_>, index: usize, luau: &Function, result: &mut Vec<u8>) -> Result<(), Fault> {
         match self.letter {
-            b's' => match call.text(index) {
-                Ok(text) => self.pad(&text, result),
-                Err(_) => self.pad(&luau.tostring.call::<LuaString>(call.value(index))?.as_bytes(), result),
+            b's' => match call.value(index) {
+                value @ (Value::Nil | Value::Boolean(_)) => self.pad(value.to_string()?.as_bytes(), result),
+                _ => self.pad(&call.text(index)?, result),
             },
             b'q' => quote(&call.text(index)?, result),
             b'c' => self.pad(&[call.integer(index)? as u8], result),
             letter => {
                 let spec = [b"%", self.options, &[letter]].concat();
-                let text: LuaString = luau.format.call((call.lua.create_string(spec)?, call.number(index)?))?;
+                let text: LuaString = luau.call((call.lua.create_string(spec)?, call.number(index)?))?;
                 result.extend_from_slice(&text.as_bytes());
             }
         }
@@ -119,8 +114,11 @@ fn quote(text: &[u8], result: &mut Vec<u8>) {
             b'"' | b'\\' | b'\n' => result.extend([b'\\', octet]),
             octet if octet.is_ascii_control() => {
                 let long = text.get(at + 1).is_some_and(u8::is_ascii_digit);
-                let shown = if long { format!("\\{octet:03}") } else { format!("\\{octet}") };
-                result.extend_from_slice(shown.as_bytes());
+                result.push(b'\\');
+                result.extend([octet / 100, octet / 10 % 10, octet % 10].iter().enumerate().filter_map(|(place, digit)| {
+                    let shown = long || place == 2 || octet >= [100, 10][place];
+                    shown.then_some(b'0' + digit)
+                }));
             }
             octet => result.push(octet),
         }

@@ -2,7 +2,7 @@
 
 use mlua::{IntoLua, MultiValue, Value};
 
-use super::super::meter::{Limit, Meter};
+use super::super::meter::Meter;
 use super::super::pattern::{self, Capture, Match, PatternError};
 use super::SPREAD_MAX;
 use super::arguments::{Call, Fault, Text};
@@ -221,10 +221,7 @@ fn nothing() -> MultiValue {
 
 fn matching<R>(meter: &Meter, search: impl FnOnce(&mut u64) -> Result<R, PatternError>) -> Result<R, Fault> {
     match meter.matching(search)? {
-        Err(PatternError::OutOfSteps) => {
-            meter.end(Limit::Steps);
-            Err(Limit::Steps.into())
-        }
+        Err(PatternError::OutOfSteps) => Err(meter.exhausted().into()),
         found => Ok(found?),
     }
 }

@@ -1,0 +1,1 @@
+;local function f(n) if n == 0 then while true do end end pcall(f, n - 1) return f(n - 1) end f(150)

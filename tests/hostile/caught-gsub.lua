@@ -1,0 +1,1 @@
+;while true do pcall(string.gsub, 'x', 'x', function() while true do end end) end

@@ -1,0 +1,1 @@
+;local t = setmetatable({}, {__index = function() while true do end end}) while true do pcall(rawget, t, 'x') pcall(function() return t.x end) end

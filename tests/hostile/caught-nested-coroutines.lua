@@ -1,0 +1,1 @@
+;local function f() pcall(coroutine.wrap(f)) while true do end end f()

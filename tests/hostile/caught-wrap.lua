@@ -1,0 +1,1 @@
+;while true do pcall(coroutine.wrap(function() while true do end end)) end

@@ -1,0 +1,1 @@
+;while true do os.date(('%c'):rep(3e4)) end

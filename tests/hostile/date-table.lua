@@ -1,0 +1,1 @@
+;error(os.time({year = 1e300, month = 1e300, day = 1e300}))

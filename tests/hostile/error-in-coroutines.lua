@@ -1,0 +1,1 @@
+;local function f(n) if n == 0 then error('x') end return coroutine.wrap(f)(n - 1) end return f(150)

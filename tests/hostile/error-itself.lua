@@ -1,0 +1,1 @@
+;local e = setmetatable({}, {__tostring = function(s) error(s) end}) error(e)

@@ -1,0 +1,1 @@
+;local function f(n) if n > 0 then return f(n - 1) + 1 end while true do pcall(string.rep) end end return f(900)

@@ -1,0 +1,1 @@
+;while true do collectgarbage() collectgarbage('stop') collectgarbage('step', 1e9) end

@@ -1,0 +1,1 @@
+;for level = 0, 50 do local ok, env = pcall(getfenv, level) if ok and (env.io or env.require or env.buffer) then return 'out' end end error('in')

@@ -1,0 +1,1 @@
+;setmetatable(_G, {__index = function(t, k) return t[k] end}) return nosuchname

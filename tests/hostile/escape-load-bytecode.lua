@@ -1,0 +1,1 @@
+;local n = 0 return load(function() n = n + 1 return ({'\27', 'Lua'})[n] end)()

@@ -1,0 +1,1 @@
+setfenv(print, {})

@@ -1,0 +1,1 @@
+setfenv(string.gsub, {type = function() return 'function' end})

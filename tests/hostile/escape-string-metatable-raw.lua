@@ -1,0 +1,1 @@
+;rawset(getmetatable(''), '__add', function() return 'out' end)

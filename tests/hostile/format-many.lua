@@ -1,0 +1,1 @@
+;local f = ('%99.99f'):rep(3000) local t = {} for i = 1, 3000 do t[i] = 1e308 end while true do f:format(unpack(t)) end

@@ -1,0 +1,1 @@
+;while true do ('%q'):format(('\0'):rep(2e5)) end

@@ -1,0 +1,1 @@
+;local t = {} table.insert(t, 2 ^ 31, 1) table.insert(t, -2 ^ 31, 1) while true do end

@@ -1,0 +1,1 @@
+;local i = 0 while i ~= 0 / 0 do i = i + 1 end

@@ -1,0 +1,1 @@
+;for i = 1, -math.huge, -1 do end

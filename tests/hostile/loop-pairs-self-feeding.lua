@@ -1,0 +1,1 @@
+;local t = {1} for k in ipairs(t) do t[k + 1] = k end

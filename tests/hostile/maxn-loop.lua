@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 500 do t[i] = i end while true do table.maxn(t) end

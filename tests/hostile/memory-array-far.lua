@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 30 do t[2 ^ i] = 1 end for i = 1, 1e9 do t[i] = i end

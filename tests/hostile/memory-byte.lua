@@ -1,0 +1,1 @@
+;local s = ('x'):rep(7999) local t = {} while true do t[#t + 1] = {s:byte(1, -1)} end

@@ -1,0 +1,1 @@
+;local t = {} while true do local x = #t t[x + 1] = function() return x end end

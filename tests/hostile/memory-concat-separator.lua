@@ -1,0 +1,1 @@
+;return table.concat({1, 2, 3, 4, 5, 6, 7, 8, 9}, ('x'):rep(5e5))

@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 200 do t[i] = ('x'):rep(9000) end return table.concat(t)

@@ -1,0 +1,1 @@
+;local function f(n) local a, b, c, d, e, g, h = n, n, n, n, n, n, n return f(n + 1) + a end return coroutine.wrap(f)(1)

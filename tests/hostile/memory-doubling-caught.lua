@@ -1,0 +1,1 @@
+;local s = 'x' while true do local ok, r = pcall(function() return s .. s end) if ok then s = r end end

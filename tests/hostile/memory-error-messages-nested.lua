@@ -1,0 +1,1 @@
+;local function f(n) local ok, e = pcall(f, n + 1) error(e .. e) end f(1)

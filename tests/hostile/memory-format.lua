@@ -1,0 +1,1 @@
+;local s = ('x'):rep(3e5) return ('%s%s%s%s%s%s'):format(s, s, s, s, s, s)

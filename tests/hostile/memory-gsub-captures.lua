@@ -1,0 +1,1 @@
+;local s = ('x'):rep(900) for _ = 1, 20 do s = s:gsub('(x+)', '%1%1%1%1') end return s

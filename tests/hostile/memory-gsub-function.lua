@@ -1,0 +1,1 @@
+;return (('x'):rep(3000):gsub('x', function() return ('y'):rep(3000) end))

@@ -1,0 +1,1 @@
+;local t = {} pcall(function() while true do t[#t + 1] = ('x'):rep(2000 + #t) end end) while true do end

@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 7999 do t[i] = i end while true do local u = {unpack(t)} t.n = u end

@@ -1,0 +1,1 @@
+;local s = ('x'):rep(4e5) local t = {} while true do t[#t + 1] = s:upper() .. #t end

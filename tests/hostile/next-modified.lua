@@ -1,0 +1,1 @@
+;local t = {1, 2, 3} for k in pairs(t) do t[k] = nil t[k + 100] = 1 t[{}] = 1 end while true do end

@@ -1,0 +1,1 @@
+;return ('('):rep(3e5):match('%b()')

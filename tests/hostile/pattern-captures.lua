@@ -1,0 +1,1 @@
+;return ('a'):rep(2000):match(('(a*)'):rep(30) .. 'b')

@@ -1,0 +1,1 @@
+;while true do pcall(string.match, ('a'):rep(5000), ('a-'):rep(90) .. 'b') end

@@ -1,0 +1,1 @@
+;return ('a'):rep(1e5):match(('(a'):rep(30) .. ('a?'):rep(500))

@@ -1,0 +1,1 @@
+;while true do ('a '):rep(1e4):gsub('%f[%w]%w+', '') end

@@ -1,0 +1,1 @@
+;for _ in ('x'):rep(1e6):gmatch('') do end error('over')

@@ -1,0 +1,1 @@
+;local f = ('x'):gmatch('x') while true do f() end

@@ -1,0 +1,1 @@
+;return ('a'):rep(5000):match(('.-'):rep(30) .. 'b')

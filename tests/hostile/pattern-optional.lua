@@ -1,0 +1,1 @@
+;return ('a'):rep(190):match(('a?'):rep(190) .. ('a'):rep(190) .. 'b')

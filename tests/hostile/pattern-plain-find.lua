@@ -1,0 +1,1 @@
+;local s = ('a'):rep(3e5) return s:find(('a'):rep(1e5) .. 'b', 1, true)

@@ -1,0 +1,1 @@
+;return ('a'):rep(1e5):match('[' .. ('b'):rep(5e4) .. 'a]*c')

@@ -1,0 +1,1 @@
+;local m = {} m.__concat = function(a, b) return a .. b .. '' end return setmetatable({}, m) .. 'x'

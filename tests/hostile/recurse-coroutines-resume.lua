@@ -1,0 +1,1 @@
+;local function f() local c = coroutine.create(f) return coroutine.resume(c) end f() while true do f() end

@@ -1,0 +1,1 @@
+;local function f() table.foreach({1}, f) end f()

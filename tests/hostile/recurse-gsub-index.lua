@@ -1,0 +1,1 @@
+;local t = {} setmetatable(t, {__index = function(_, k) return (k:gsub('.', t)) end}) return (('x'):gsub('.', t))

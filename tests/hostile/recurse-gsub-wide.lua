@@ -1,0 +1,1 @@
+;local function f(s) return (('xxxxxxxx'):gsub('.', f)) end return f('x')

@@ -1,0 +1,1 @@
+;local function r() return load(r) end return load(r)()

@@ -1,0 +1,1 @@
+;local s = 'return loadstring(...)(...)' return loadstring(s)(s)

@@ -1,0 +1,1 @@
+;local a, b a = function() return b() .. 'x' end b = function() return a() .. 'y' end return a()

@@ -1,0 +1,1 @@
+;local t = setmetatable({}, {__newindex = function(s, k, v) s[k] = v end}) t.a = 1

@@ -1,0 +1,1 @@
+;local function f() pcall(f) pcall(f) end f()

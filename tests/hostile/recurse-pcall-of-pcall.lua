@@ -1,0 +1,1 @@
+;return pcall(pcall, pcall, pcall, pcall, pcall, pcall, error, ('x'):rep(1e5)) and nil

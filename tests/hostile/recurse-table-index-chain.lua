@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 100 do t = setmetatable({}, {__index = t}) end while true do local _ = t.x end

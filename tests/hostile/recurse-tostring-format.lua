@@ -1,0 +1,1 @@
+;local t = {} setmetatable(t, {__tostring = function(s) return ('%s!'):format(s) end}) return tostring(t)

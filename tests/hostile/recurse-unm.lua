@@ -1,0 +1,1 @@
+;local m = {} m.__unm = function(a) return -a + 1 end return -setmetatable({}, m)

@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 200 do t[i] = i end local function f(...) return f(unpack(t), ...) end return f()

@@ -1,0 +1,1 @@
+;local function h() return xpcall(error, h) end xpcall(error, h) while true do xpcall(error, h) end

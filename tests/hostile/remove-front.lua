@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 400 do t[i] = i end while true do table.insert(t, table.remove(t, 1)) end

@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 900 do t[i] = {} end return t

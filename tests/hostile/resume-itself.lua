@@ -1,0 +1,1 @@
+;local c c = coroutine.create(function() return coroutine.resume(c) end) while true do coroutine.resume(c) end

@@ -1,0 +1,1 @@
+;local t = {} for i = 1, 900 do t[i] = (i * 7919) % 1000 end while true do table.sort(t) t[1], t[900] = t[900], t[1] end

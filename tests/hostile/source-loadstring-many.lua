@@ -1,0 +1,1 @@
+;while true do loadstring('return ' .. ('1+'):rep(20000) .. '1') end

@@ -1,0 +1,1 @@
+;return loadstring('return ' .. ('('):rep(50000) .. '1' .. (')'):rep(50000))()

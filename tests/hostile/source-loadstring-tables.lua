@@ -1,0 +1,1 @@
+;local f, e = loadstring('return ' .. ('{'):rep(100000)) error(e)

@@ -1,0 +1,1 @@
+;local s = ('z'):rep(9e5) while true do tonumber(s, 36) end

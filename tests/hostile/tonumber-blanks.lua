@@ -1,0 +1,1 @@
+;local s = (' '):rep(9e5) while true do tonumber(s) end

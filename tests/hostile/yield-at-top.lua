@@ -1,0 +1,1 @@
+coroutine.yield('192.0.2.1')

@@ -1,0 +1,1 @@
+(('x'):gsub('x', coroutine.yield))
