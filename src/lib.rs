@@ -14,6 +14,7 @@
 //!                  datagram                                     zone files, leeward.toml
 //!                     │                                                  │
 //!  server ── answers::respond ── snapshot ◄── publish ── node ◄── loader (read, compile)
+//!                     └── notices: failures, log lines, wishes ──► node
 //!                                                         │ ▲            │
 //!                                                  effects│ │events      │Loaded
 //!                                                         ▼ │            ▼
@@ -57,6 +58,11 @@
 //! where an alias leads → rate limit → write, truncate to the client's limit, EDNS with the scope of what was drawn → one
 //! batched send.
 //!
+//! **A script's wish.** A script consults a check that nobody has, or a name of another server's: the query goes on with what
+//! is not known, and leaves an [`answers::Notice`] → [`node`] → [`control::Event::Wanted`], and the check is probed and
+//! published like any other for as long as it is consulted; or the resolver, which enters what it learns in
+//! [`answers::Resolved`]. Failures and log lines of programs go the same way.
+//!
 //! **A connection.** Accepted at once → a place in the table of connections, for which the idlest may have to go → the
 //! proxy's header, the TLS handshake → whole messages, each through [`answers::respond`] as a datagram is → the replies to
 //! one read in one write. DoH and DoQ differ in how a message is framed, and in nothing else.
@@ -79,7 +85,7 @@
 //!
 //! 1. Nothing published is ever changed; generations only move forward; a query sees one snapshot from start to end.
 //! 2. The query path takes no lock, allocates nothing, logs nothing, reads no clock, and is total: any datagram gets a
-//!    well-formed reply or none.
+//!    well-formed reply or none. A program that is a script, or that fails, is the exception: see [`answers`].
 //! 3. Losing sight is not death: an inconclusive probe changes no answer. Only what was never known is unknown.
 //! 4. No DNS port is bound before the first load is adopted.
 //! 5. A bad file, a bad reload or a bad disk keeps the good state serving.

@@ -38,7 +38,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::Answer;
-use leeward::answers::{Any, Ctx, Now, Options, Published, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{
+    Any, Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond,
+};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
 use leeward::geo::{Database, Places};
 use leeward::health::{self, Finished, Moment, RunId};
@@ -47,6 +49,7 @@ use leeward::program::{self, Defaults};
 use leeward::target::{self, Failure, Inconclusive};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use leeward::zone::{self, Severity};
+use tokio::sync::mpsc::Receiver;
 
 /// How long a probe that is answered takes.
 const PROBE: Duration = Duration::from_millis(10);
@@ -87,6 +90,8 @@ struct Story {
     now: Moment,
     engine: Engine,
     published: Published,
+    /// What queries have to tell.
+    told: Receiver<Notice>,
     open: bool,
     outcomes: Vec<Outcome>,
     slots: Slots,
@@ -114,12 +119,13 @@ impl Story {
     fn new(file: String) -> Self {
         let now = Moment::at(Duration::from_secs(1000));
         let options = Options::default();
-        let (engine, published) = engine(&options, now);
+        let (engine, published, told) = engine(&options, now);
         Self {
             place: file,
             now,
             engine,
             published,
+            told,
             open: false,
             outcomes: Vec::new(),
             slots: Slots::default(),
@@ -205,7 +211,7 @@ impl Story {
             "lua_state shared" => self.options.programs.shared = true,
             other => panic!("{}: unknown option {other}", self.place),
         }
-        (self.engine, self.published) = engine(&self.options, self.now);
+        (self.engine, self.published, self.told) = engine(&self.options, self.now);
     }
 
     fn finding(&mut self, what: &str) {
@@ -407,6 +413,7 @@ impl Story {
             };
             answers.push(Answer::of(&reply[..len]));
         }
+        self.grant_wishes();
         answers.iter().for_each(|answer| self.compare(answer, expected));
         if let Some((_, each)) = expected.split_once(" each of ") {
             let seen: BTreeSet<&String> = answers.iter().flat_map(|answer| &answer.data).collect();
@@ -419,6 +426,16 @@ impl Story {
         if !holds {
             self.wrong.push(format!("{}: {}", self.place, what()));
         }
+    }
+
+    /// Has the checks made up that the programs of the last queries want.
+    fn grant_wishes(&mut self) {
+        while let Ok(notice) = self.told.try_recv() {
+            if let Notice::WantsCheck(request) = notice {
+                self.engine.handle(Event::Wanted(request), self.now);
+            }
+        }
+        self.run_effects();
     }
 
     fn compare(&mut self, answer: &Answer, expected: &str) {
@@ -467,7 +484,7 @@ fn facts(answer: &Answer) -> Vec<String> {
     facts
 }
 
-fn engine(options: &Options, now: Moment) -> (Engine, Published) {
+fn engine(options: &Options, now: Moment) -> (Engine, Published, Receiver<Notice>) {
     let config = Config {
         health: health::Config::default(),
         options: Arc::new(options.clone()),
@@ -475,7 +492,9 @@ fn engine(options: &Options, now: Moment) -> (Engine, Published) {
         workers: 1,
     };
     let empty = Snapshot::empty(Arc::clone(&config.options), 1);
-    (Engine::new(config, fastrand::Rng::with_seed(1), now), Published::new(Arc::new(empty)))
+    let (notices, told) = Notices::channel();
+    let engine = Engine::new(config, fastrand::Rng::with_seed(1), now).with(notices, Resolved::default());
+    (engine, Published::new(Arc::new(empty)), told)
 }
 
 /// The lines that are indented, without it.

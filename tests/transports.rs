@@ -436,7 +436,7 @@ async fn five_transports_answer_alike() {
 
 /// What `who.f.test` says to `client` of `server`.
 fn introduced(client: SocketAddr, server: SocketAddr) -> Vec<String> {
-    vec![format!("\"{client} asks {server}\"")]
+    vec![format!("{client} asks {server}")]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

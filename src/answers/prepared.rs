@@ -143,10 +143,11 @@ impl<'s> Records<'s> {
     where
         's: 'm,
     {
-        let (row, (records, members)): (_, (&[Option<Box<[u8]>>], &[u16])) = match self {
-            Self::Row(records, count) => (Some((*records, *count)), (&[], &[])),
-            Self::Made(range, count) => (Some((made.records.get(range.clone()).unwrap_or_default(), *count)), (&[], &[])),
-            Self::Picked(records, range) => (None, (records, made.picks.get(range.clone()).unwrap_or_default())),
+        let none = (&[][..], &[][..]);
+        let (row, (records, members)) = match self {
+            Self::Row(records, count) => (Some((*records, *count)), none),
+            Self::Made(range, count) => (Some((made.records.get(range.clone()).unwrap_or_default(), *count)), none),
+            Self::Picked(records, range) => (None, (*records, made.picks.get(range.clone()).unwrap_or_default())),
         };
         let member = |&member: &u16| Some((records.get(usize::from(member))?.as_deref()?, 1));
         row.into_iter().chain(members.iter().filter_map(member))

@@ -371,10 +371,12 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let Reach { network, client } = with.reach;
         let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);
         self.scope = self.scope.max(network).max(source);
-        let failure = drawn.as_ref().err().cloned();
         let trail = self.runner.trail();
-        self.tell(|| Trace::Program { set, trail, failure });
-        let drawn = drawn.map_err(Stop::ProgramFailed)?;
+        self.tell(|| Trace::Program { set, trail, failure: drawn.as_ref().err().cloned() });
+        let drawn = drawn.map_err(|failure| {
+            self.program_failed((node.name(), program.rtype, zone.apex()), &failure);
+            Stop::ProgramFailed(failure)
+        })?;
         let Drawn { records, ttl, rcode, unknown } = drawn;
         self.unknown |= unknown;
         match rcode {

@@ -34,6 +34,7 @@ use super::chaos;
 use super::cookies::{Judged, ServerCookie};
 use super::counters::{QueryCounters, Transport};
 use super::explain::Trace;
+use super::notices::{Notice, front};
 use super::options::Options;
 use super::prepared::Made;
 use super::rate::{Subject, Verdict};
@@ -441,6 +442,15 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         // A client that gave no bits has no wish to be told apart (RFC 7871 7.1.2).
         let scope = |subnet: ClientSubnet| if subnet.source == 0 { 0 } else { self.scope };
         OptReply { client_subnet: self.subnet.map(|subnet| (subnet, scope(subnet))), cookie: self.cookie, error, ..fixed }
+    }
+
+    /// Has a program's failure counted and logged, unless it is only being explained.
+    pub(super) fn program_failed(&self, (name, rtype, zone): (NameRef<'_>, RecordType, NameRef<'_>), failure: &Failure) {
+        if self.trace.is_none() {
+            let why = || front(&failure.to_string());
+            let failed = || Notice::Failed { name: name.to_name(), rtype, zone: zone.to_name(), why: why() };
+            self.snapshot.notices.failed(failure, failed);
+        }
     }
 
     pub(super) fn tell(&mut self, event: impl FnOnce() -> Trace<'s>) {

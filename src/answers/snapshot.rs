@@ -12,10 +12,13 @@ use crate::target::{ChunkTable, StatusTable};
 use crate::wire::NameRef;
 use crate::zone::{ProgramId, Zone};
 
+use super::ad_hoc::AdHocChecks;
 use super::counters::QueryCounters;
+use super::notices::Notices;
 use super::options::Options;
 use super::prepared::AnswerSet;
 use super::rate::RateLimiter;
+use super::resolved::Resolved;
 
 /// The number of a published snapshot. Only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +49,10 @@ pub struct Snapshot {
     pub sets: ChunkTable<Option<Arc<AnswerSet>>>,
     /// What is believed about each check.
     pub statuses: StatusTable,
+    /// The checks that programs made up while they ran.
+    pub ad_hoc: AdHocChecks,
+    /// What other servers say, the same in every snapshot.
+    pub resolved: Resolved,
     /// Where addresses are.
     pub places: Arc<Places>,
     /// From the configuration.
@@ -54,6 +61,8 @@ pub struct Snapshot {
     pub limiter: Option<Arc<RateLimiter>>,
     /// Counts what belongs to no zone.
     pub unserved: Arc<QueryCounters>,
+    /// Where queries leave what they have to tell, likewise.
+    pub notices: Notices,
 }
 
 impl Snapshot {
@@ -65,10 +74,13 @@ impl Snapshot {
             zones: Arc::new(ZoneTable::new([])),
             sets: ChunkTable::new(None),
             statuses: StatusTable::new(),
+            ad_hoc: AdHocChecks::default(),
+            resolved: Resolved::default(),
             places: Arc::new(Places::empty()),
             limiter: options.limiter(None),
             options,
             unserved: Arc::new(QueryCounters::new(workers)),
+            notices: Notices::default(),
         }
     }
 

@@ -1,13 +1,13 @@
 //! What record programs may ask of a snapshot.
 
-use std::sync::Arc;
-
 use crate::geo::Places;
 use crate::program::{Defaults, Snippet, World};
 use crate::target::{CheckRequest, Status};
 use crate::wire::{Name, NameRef, RecordType};
 use crate::zone::{Zone, rdata_to_text};
 
+use super::notices::{Notice, front};
+use super::resolved::Resolution;
 use super::snapshot::{Snapshot, ZoneState};
 
 impl Snapshot {
@@ -29,8 +29,14 @@ impl World for Snapshot {
         &self.places
     }
 
-    fn status(&self, _: &CheckRequest) -> Status {
-        Status::NEVER
+    fn status(&self, check: &CheckRequest) -> Status {
+        match self.ad_hoc.consult(check) {
+            Some(id) => self.statuses.get(id),
+            None => {
+                self.notices.send(|| Notice::WantsCheck(Box::new(check.clone())));
+                Status::NEVER
+            }
+        }
     }
 
     fn lookup(&self, name: NameRef<'_>, rtype: RecordType) -> Vec<String> {
@@ -46,13 +52,19 @@ impl World for Snapshot {
         programs.filter_map(|program| self.set(program.id)?.snippet()).collect()
     }
 
-    fn resolve(&self, _: &Name, _: RecordType) -> Option<Arc<[(u32, Box<str>)]>> {
-        None
+    fn resolve(&self, name: &Name, rtype: RecordType) -> Option<Resolution> {
+        let known = self.resolved.get(name, rtype);
+        if known.is_none() {
+            self.notices.send(|| Notice::WantsAnswer(name.clone(), rtype));
+        }
+        known
     }
 
     fn zone_number(&self, apex: NameRef<'_>) -> u32 {
         self.zones.number(apex).unwrap_or_default()
     }
 
-    fn log(&self, _: u8, _: &str) {}
+    fn log(&self, level: u8, message: &str) {
+        self.notices.send(|| Notice::Logged { level, message: front(message) });
+    }
 }

@@ -422,6 +422,7 @@ impl EventForm {
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),
             Happening::ZoneRemoved { zone } => named("zone_removed", zone),
+            Happening::CheckRefused { .. } => Self { kind: "check_refused".to_owned(), ..self },
             Happening::Rejected { .. } => Self { kind: "files_rejected".to_owned(), ..self },
             Happening::Refused { .. } => Self { kind: "reload_refused".to_owned(), ..self },
         }

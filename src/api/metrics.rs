@@ -193,6 +193,7 @@ impl Scrape<'_> {
             self.zones();
             self.checks();
             self.databases();
+            self.programs();
         });
         recorder.handle().render() + &self.meters.handle.render()
     }
@@ -251,6 +252,14 @@ impl Scrape<'_> {
             let labels = [("database", source.name.to_string())];
             gauge!("leeward_geo_database_build_timestamp_seconds", &labels).set(source.built as f64);
         }
+    }
+
+    fn programs(&self) {
+        let notices = &self.snapshot.notices;
+        for (reason, count) in notices.failures() {
+            counter!("leeward_program_failures_total", "reason" => reason).absolute(count);
+        }
+        counter!("leeward_program_notices_dropped_total").absolute(notices.dropped());
     }
 
     fn checks(&self) {
@@ -328,6 +337,11 @@ fn describe_state() {
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");
     describe_gauge!("leeward_generation", "The published generation.");
     describe_counter!("leeward_publishes_total", "Snapshots published.");
+    describe_counter!("leeward_program_failures_total", "Runs of record programs that ended in SERVFAIL, by reason.");
+    describe_counter!(
+        "leeward_program_notices_dropped_total",
+        "What programs had to tell (failures, log lines, wishes) while nobody had time for it."
+    );
     describe_gauge!("leeward_config_last_reload_successful", "Whether the last start or reload was taken in.");
     describe_gauge!(
         "leeward_config_last_reload_success_timestamp_seconds",

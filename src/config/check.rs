@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,6 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const LUA: &[&str] = &["resolver"];
     pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
@@ -73,7 +73,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let mut root = Section::root(tree, findings);
     let node = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
-    let (insert_whitespace, programs) = lua(root.section("lua"));
+    let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let health = health(root.section("health"));
     let checks = Defaults { interval: health.interval, timeout: health.timeout };
     let answering = Options { programs, checks, ..answering };
@@ -92,6 +92,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         publish_interval,
         databases,
         insert_whitespace,
+        resolver,
         prober,
         deny,
         admin,
@@ -133,9 +134,10 @@ fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<Path
     path
 }
 
-/// How strings are joined, and what a run of a program may use.
-fn lua(mut section: Section<'_>) -> (bool, Limits) {
+/// How strings are joined, what a run of a program may use, and whom `resolve()` asks.
+fn lua(mut section: Section<'_>) -> (bool, Limits, Option<SocketAddr>) {
     const STATE: &str = "write \"fresh\" or \"shared\"";
+    const RESOLVER: &str = "write an address and a port, such as \"127.0.0.53:53\"";
     const MEMORY: &str = "write a size from 64KiB to 1GiB, such as \"1MiB\"";
     let default = Limits::default();
     let insert_whitespace = section.flag("insert_whitespace", false);
@@ -153,8 +155,9 @@ fn lua(mut section: Section<'_>) -> (bool, Limits) {
         time: section.duration("time_limit", default.time, MILLISECOND..=SECOND).1,
         memory: memory.map_or(default.memory, |(_, memory)| memory),
     };
-    section.finish(later::LUA);
-    (insert_whitespace, programs)
+    let resolver = section.parsed("resolver", RESOLVER, str::parse::<SocketAddr>).map(|(_, server)| server);
+    section.finish(&[]);
+    (insert_whitespace, programs, resolver)
 }
 
 /// A size with a unit of IEC 80000-13, in octets.

@@ -61,6 +61,8 @@ pub struct Config {
     pub databases: Vec<PathBuf>,
     /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
     pub insert_whitespace: bool,
+    /// `[lua] resolver`: whom `resolve()` asks; `None`: those of /etc/resolv.conf.
+    pub resolver: Option<SocketAddr>,
     /// `[prober]`, without `deny`.
     pub prober: prober::Config,
     /// `[prober] deny`: what no zone may make us probe.
@@ -143,6 +145,7 @@ impl Config {
             publish_interval: _,
             databases: _,
             insert_whitespace: _,
+            resolver: _,
             zones: _,
             files: _,
         } = new;

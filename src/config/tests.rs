@@ -76,6 +76,7 @@ fn defaults() {
     assert_eq!(config.health, health::Config::default());
     assert_eq!(config.publish_interval, Duration::from_millis(10));
     assert!(!config.insert_whitespace);
+    assert_eq!(config.resolver, None);
     assert_eq!(config.prober, prober::Config { max_in_flight: 256 });
     assert_eq!(config.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
     assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
@@ -108,6 +109,7 @@ fn every_key() {
         step_limit = 5000
         time_limit = "2ms"
         memory_limit = "2MiB"
+        resolver = "192.0.2.53:5353"
         [geo]
         databases = ["City.mmdb", "/srv/ASN.mmdb"]
         [health]
@@ -161,6 +163,7 @@ fn every_key() {
     let answering = answers::Options { ecs: false, tcp_idle, programs, checks, ..answers::Options::default() };
     assert_eq!(config.answering, answering);
     assert!(config.insert_whitespace);
+    assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
     assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
@@ -557,6 +560,7 @@ fn what_needs_a_restart() {
         ("server.ecs = false", ""),
         ("health = { interval = \"9s\", timeout = \"1s\", startup_wait = \"1s\", hold = \"1h\" }", ""),
         ("lua.insert_whitespace = true", ""),
+        ("lua.resolver = \"192.0.2.53:53\"", ""),
         ("publish.max_per_second = 1", ""),
         ("geo.databases = [\"x.mmdb\"]", ""),
         ("[zone.x]\nfile = \"x\"", ""),

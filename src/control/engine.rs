@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answers::{AnswerSet, Generation, Options, QueryCounters, RateLimiter, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+use crate::answers::{
+    AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
+};
 use crate::geo::Places;
 use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
-use crate::target::{self, CheckId, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::target::{self, CheckId, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::ProgramId;
 
+use super::ad_hoc::{AdHoc, Granted};
 use super::journal::{Entry, Happening, Journal};
 use super::load::{Bound, Load, LoadId, LoadKind, Outcome, Trial, ZoneLoad};
 
@@ -40,6 +43,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
+    /// A program consulted a check that there is not.
+    Wanted(Box<CheckRequest>),
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
@@ -132,8 +137,11 @@ pub struct Engine {
     programs: HashMap<ProgramId, Bound>,
     /// Which of them consult a check.
     users: HashMap<CheckId, BTreeSet<ProgramId>>,
+    ad_hoc: AdHoc,
     trial: Option<Trial>,
     gate: Gate,
+    notices: Notices,
+    resolved: Resolved,
     unserved: Arc<QueryCounters>,
     limiter: Option<Arc<RateLimiter>>,
     publication: Publication,
@@ -160,7 +168,16 @@ struct Publication {
     not_before: Moment,
     /// Programs whose answer sets must be settled again.
     dirty: BTreeSet<ProgramId>,
+    /// Whether ad hoc checks, or what is believed of them, have changed: programs look at them when they are asked.
+    ad_hoc: bool,
     first_signs: Vec<Moment>,
+}
+
+impl Publication {
+    /// Whether there is anything to publish.
+    fn is_wanted(&self) -> bool {
+        self.ad_hoc || !self.dirty.is_empty()
+    }
 }
 
 impl Engine {
@@ -172,6 +189,7 @@ impl Engine {
             publishes: 0,
             not_before: now,
             dirty: BTreeSet::new(),
+            ad_hoc: false,
             first_signs: Vec::new(),
         };
         Self {
@@ -184,8 +202,11 @@ impl Engine {
             table: Arc::new(ZoneTable::new([])),
             programs: HashMap::new(),
             users: HashMap::new(),
+            ad_hoc: AdHoc::new(now),
             trial: None,
             gate: Gate::Closed,
+            notices: Notices::default(),
+            resolved: Resolved::default(),
             unserved: Arc::new(QueryCounters::new(config.workers)),
             limiter: config.options.limiter(None),
             publication,
@@ -193,6 +214,12 @@ impl Engine {
             effects: VecDeque::new(),
             config,
         }
+    }
+
+    /// The same engine; what it publishes sends its notices to `notices` and looks in `resolved`.
+    #[must_use]
+    pub fn with(self, notices: Notices, resolved: Resolved) -> Self {
+        Self { notices, resolved, ..self }
     }
 
     /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
@@ -204,6 +231,7 @@ impl Engine {
                 let changes = self.checks.result(run, result, &mut self.random, now);
                 self.take_in(&changes, Some(&outcome), now);
             }
+            Event::Wanted(request) => self.want(*request, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
@@ -214,6 +242,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Moment) {
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
+        self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
             && let Some(trial) = self.trial.take()
         {
@@ -229,8 +258,8 @@ impl Engine {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Moment> {
         let trial = self.trial.as_ref().map(|trial| trial.deadline);
-        let publish = (!self.publication.dirty.is_empty()).then_some(self.publication.not_before);
-        [self.checks.next_timeout(), trial, publish].into_iter().flatten().min()
+        let publish = self.publication.is_wanted().then_some(self.publication.not_before);
+        [self.checks.next_timeout(), self.ad_hoc.next_timeout(), trial, publish].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -265,9 +294,13 @@ impl Engine {
     fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
         for change in changes {
             self.statuses.set(change.check, change.to);
+            let (users, ad_hoc) = (self.users.get(&change.check), self.ad_hoc.holds(change.check));
             // A check that is only on trial is nobody's news yet.
-            let Some(users) = self.users.get(&change.check).filter(|_| change.concerns_answers()) else { continue };
-            self.publication.dirty.extend(users);
+            if !change.concerns_answers() || (users.is_none() && !ad_hoc) {
+                continue;
+            }
+            self.publication.dirty.extend(users.into_iter().flatten());
+            self.publication.ad_hoc |= ad_hoc;
             if !change.is_transition() {
                 continue;
             }
@@ -281,9 +314,20 @@ impl Engine {
         }
     }
 
+    fn want(&mut self, request: CheckRequest, now: Moment) {
+        match self.ad_hoc.want(request, &mut self.checks, now) {
+            Granted::New(id) => {
+                self.statuses.set(id, self.checks.status(id));
+                self.publication.ad_hoc = true;
+            }
+            Granted::Refused { first: true } => self.log(Happening::CheckRefused { kept: self.ad_hoc.published().len() }, now),
+            Granted::Known | Granted::Refused { first: false } => {}
+        }
+    }
+
     /// Publishes what has changed, at once after a pause and at most once per interval otherwise.
     fn publish_changes(&mut self, now: Moment) {
-        if self.publication.dirty.is_empty() || now < self.publication.not_before {
+        if !self.publication.is_wanted() || now < self.publication.not_before {
             return;
         }
         self.settle_dirty();
@@ -305,15 +349,19 @@ impl Engine {
         publication.generation = publication.generation.next();
         publication.publishes += 1;
         publication.not_before = now + self.config.publish_interval;
+        publication.ad_hoc = false;
         let snapshot = Snapshot {
             generation: publication.generation,
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
             statuses: self.statuses.clone(),
+            ad_hoc: self.ad_hoc.published().clone(),
+            resolved: self.resolved.clone(),
             places: Arc::clone(&self.places),
             options: Arc::clone(&self.config.options),
             limiter: self.limiter.clone(),
             unserved: Arc::clone(&self.unserved),
+            notices: self.notices.clone(),
         };
         let first_signs = std::mem::take(&mut publication.first_signs);
         self.effects.push_back(Effect::Publish { snapshot: Arc::new(snapshot), first_signs });

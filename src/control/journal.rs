@@ -69,6 +69,11 @@ pub enum Happening {
         /// Its apex.
         zone: Name,
     },
+    /// A program made up a check, and there are too many; said once a minute.
+    CheckRefused {
+        /// How many are kept.
+        kept: usize,
+    },
     /// Files have errors; what has errors keeps its old state.
     Rejected {
         /// How many.
@@ -101,6 +106,9 @@ impl fmt::Display for Happening {
                 write!(f, "zone {zone}: its file is bad and there is no last-good copy; it answers SERVFAIL")
             }
             Self::ZoneRemoved { zone } => write!(f, "zone {zone} is no longer served"),
+            Self::CheckRefused { kept } => {
+                write!(f, "programs make up too many checks: {kept} are kept, and others answer as unknown")
+            }
             Self::Rejected { errors } => write!(f, "the files have {errors} errors; what has errors keeps its old state"),
             Self::Refused { regressions } => {
                 write!(f, "reload refused: {} targets that are up would be down", regressions.len())

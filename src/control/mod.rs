@@ -8,6 +8,7 @@
 //! - `engine`: events, timers, and the path from a probe's result to a published snapshot.
 //! - `load`: what a start or a reload goes through: **on trial** until the new checks have their first results, then
 //!   adopted whole, or refused whole because it would take down targets that are up.
+//! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
 //! - `journal`: what happened, in order, bounded.
 //!
 //! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
@@ -15,6 +16,7 @@
 //!
 //! Never here: I/O, a clock, a thread. `now` and the random source are arguments.
 
+mod ad_hoc;
 mod engine;
 mod journal;
 mod load;

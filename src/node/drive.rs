@@ -133,7 +133,10 @@ fn log(entry: &Entry) {
     let bad = match &entry.what {
         Happening::Transition { to, .. } => to.value != target::Value::Up,
         Happening::ZoneAdopted { stale, .. } => *stale,
-        Happening::ZoneFailed { .. } | Happening::Refused { .. } | Happening::Rejected { .. } => true,
+        Happening::ZoneFailed { .. }
+        | Happening::CheckRefused { .. }
+        | Happening::Refused { .. }
+        | Happening::Rejected { .. } => true,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
         Happening::ZoneRemoved { .. } => false,
     };

@@ -26,6 +26,7 @@ use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
+use super::resolver::Resolver;
 
 /// What the loader is asked to do.
 pub(super) enum Job {
@@ -54,6 +55,8 @@ pub(super) struct Loader {
     pub(super) behind: BTreeSet<Name>,
     /// What TLS shows, where the server has TLS.
     pub(super) certificates: Option<Certificates>,
+    /// Answers `resolve()`.
+    pub(super) resolver: Resolver,
 }
 
 /// What came of reading a zone's file.
@@ -170,6 +173,9 @@ impl Loader {
         let mut report = self.apply(request, &before, &snapshot, versions, removed);
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
             (self.config, self.behind, self.databases) = (before, behind, databases_before);
+        } else {
+            // Also where the setting is the same: /etc/resolv.conf may not be.
+            self.resolver.use_server(self.config.resolver);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;

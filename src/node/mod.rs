@@ -9,7 +9,8 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
-//! | `control` (a runtime) | probes, admin API, signals | the network |
+//! | `listener` | logs what record programs tell, hands on what they lack | the log |
+//! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -18,9 +19,11 @@ pub mod clock;
 pub mod compile;
 mod databases;
 mod drive;
+mod listener;
 mod loader;
 mod notify;
 mod reaper;
+mod resolver;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +35,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::answers::{Published, Secret, Snapshot, Transport};
+use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
@@ -42,8 +45,10 @@ use crate::store::{Keeper, LastGood};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Outlets, drive};
+use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
+use resolver::Resolver;
 
 /// Reloads that may wait for the loader; beyond that they are refused as [`api::ReloadOutcome::Busy`].
 const RELOADS_WAITING: usize = 16;
@@ -165,7 +170,13 @@ impl Node {
 
         let engine_config =
             control::Config { health: config.health.clone(), options, publish_interval: config.publish_interval, workers };
-        let engine = Engine::new(engine_config, seed.fork(), clock::now());
+        let (notices, told) = Notices::channel();
+        let resolved = Resolved::default();
+        let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
+        let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
+        let (deny, lines) = (config.deny.clone(), Lines::default());
+        let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };
+        spawn("listener", move || listener.run(told))?;
         let outlets = Outlets {
             published: published.clone(),
             retired,
@@ -195,6 +206,7 @@ impl Node {
             cookie_secret,
             behind: std::collections::BTreeSet::new(),
             certificates: dns.certificates.clone(),
+            resolver,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {

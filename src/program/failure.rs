@@ -38,6 +38,23 @@ pub enum Limit {
 }
 
 impl Failure {
+    /// Every [`Failure::reason`].
+    pub const REASONS: [&str; 7] = ["error", "steps", "time", "memory", "suspended", "not_ready", "call"];
+
+    /// The kind of failure, in a word: the label in metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Raised(_) => "error",
+            Self::Limit(Limit::Steps) => "steps",
+            Self::Limit(Limit::Time) => "time",
+            Self::Limit(Limit::Memory) => "memory",
+            Self::Limit(Limit::Suspended) => "suspended",
+            Self::NotReady => "not_ready",
+            Self::Call(_) => "call",
+        }
+    }
+
     /// An error of Lua's kind.
     #[must_use]
     pub fn raised(message: impl Into<Box<str>>) -> Self {

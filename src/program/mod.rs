@@ -128,7 +128,7 @@ pub use script::Limits;
 pub use settle::{Consulted, Settled, Step, Under};
 pub use source::{Source, join};
 pub use value::{Argument, Entry, Misuse, Place, Value, arguments};
-pub use world::{Snippet, World};
+pub use world::{Resolved, Snippet, World};
 
 /// What names that only leeward makes begin with.
 const RESERVED: &str = "_leeward";

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::facts::Facts;
 use super::lower::{Settings, lower_as_script};
 use super::parser::{Form, parse};
-use super::{Defaults, Limits, Program, Reach, Records, Runner, Settled, Snippet, Tier, Under, World, compile};
+use super::{Defaults, Limits, Program, Reach, Records, Resolved, Runner, Settled, Snippet, Tier, Under, World, compile};
 use crate::geo::{Net, Places};
 use crate::target::{Basis, CheckRequest, Status, Value};
 use crate::wire::{Name, NameRef, Rcode, RecordType, Ttl};
@@ -40,14 +40,14 @@ impl World for Made {
     }
 
     fn lookup(&self, name: NameRef<'_>, rtype: RecordType) -> Vec<String> {
-        if name.label_count() % 2 == 0 && rtype == RecordType::A { vec!["192.0.2.53".into()] } else { Vec::new() }
+        if name.label_count().is_multiple_of(2) && rtype == RecordType::A { vec!["192.0.2.53".into()] } else { Vec::new() }
     }
 
     fn snippets(&self, _: NameRef<'_>, _: NameRef<'_>) -> Vec<Snippet> {
         Vec::new()
     }
 
-    fn resolve(&self, _: &Name, _: RecordType) -> Option<Arc<[(u32, Box<str>)]>> {
+    fn resolve(&self, _: &Name, _: RecordType) -> Option<Resolved> {
         None
     }
 

@@ -9,6 +9,9 @@ use crate::geo::Places;
 use crate::target::{CheckRequest, Status};
 use crate::wire::{Name, NameRef, RecordType};
 
+/// TTLs and RDATA in presentation form.
+pub type Resolved = Arc<[(u32, Box<str>)]>;
+
 /// A program and its settled pieces.
 pub type Snippet = (Arc<Program>, Arc<[Settled]>);
 
@@ -31,7 +34,7 @@ pub trait World: Send + Sync {
     fn snippets(&self, apex: NameRef<'_>, name: NameRef<'_>) -> Vec<Snippet>;
 
     /// What other servers say of a name: TTLs and RDATA in presentation form. `None`: not known yet, and being asked for.
-    fn resolve(&self, name: &Name, rtype: RecordType) -> Option<Arc<[(u32, Box<str>)]>>;
+    fn resolve(&self, name: &Name, rtype: RecordType) -> Option<Resolved>;
 
     /// The number of the zone `apex`: the same for as long as the server runs with the same zones.
     fn zone_number(&self, apex: NameRef<'_>) -> u32;

@@ -299,12 +299,9 @@ fn each_expression<'b>(statement: &'b super::super::syntax::Statement, visit: &m
         Action::Assign { targets, values } => {
             // A variable that is set is not used; a table in which a field is set is, and not only read.
             for target in targets {
-                match &target.kind {
-                    Kind::Index { object, key } => {
-                        visit(object);
-                        visit(key);
-                    }
-                    _ => {}
+                if let Kind::Index { object, key } = &target.kind {
+                    visit(object);
+                    visit(key);
                 }
             }
             values.iter().for_each(visit);
