@@ -40,9 +40,9 @@ fn upper_tail(value: f64, degrees: usize) -> f64 {
     }
     let (half, x) = (degrees as f64 / 2.0, value / 2.0);
     // x^a / Γ(a + 1), from Γ(1) = 1 or Γ(1/2) = √π upwards
-    let start = if degrees % 2 == 0 { 1.0 } else { 1.0 / std::f64::consts::PI.sqrt() };
-    let mut term = (-x).exp() * if degrees % 2 == 0 { start } else { start * x.sqrt() / 0.5 };
-    let mut a = if degrees % 2 == 0 { 0.0 } else { 0.5 };
+    let start = if degrees.is_multiple_of(2) { 1.0 } else { 1.0 / std::f64::consts::PI.sqrt() };
+    let mut term = (-x).exp() * if degrees.is_multiple_of(2) { start } else { start * x.sqrt() / 0.5 };
+    let mut a = if degrees.is_multiple_of(2) { 0.0 } else { 0.5 };
     while a < half {
         a += 1.0;
         term *= x / a;
