@@ -123,13 +123,18 @@ pub(super) enum Records<'s> {
 }
 
 /// What programs give for one answer that is not prepared. Kept per thread, so that it allocates rarely.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Made {
     picks: Vec<u16>,
     records: Vec<u8>,
 }
 
 impl Made {
+    /// With room for every member of a list: no query has to make it.
+    pub(super) fn roomy() -> Self {
+        Self { picks: Vec::with_capacity(program::LIST_MAX), records: Vec::new() }
+    }
+
     /// Forgets the answer before.
     pub(super) fn clear(&mut self) {
         self.picks.clear();

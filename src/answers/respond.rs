@@ -57,7 +57,7 @@ impl Worker {
     /// The worker that counts in `slot` and draws from `random`.
     #[must_use]
     pub fn new(slot: usize, random: fastrand::Rng) -> Self {
-        Self { slot, runner: Runner::new(random), made: Made::default(), chain: Chain::new() }
+        Self { slot, runner: Runner::new(random), made: Made::roomy(), chain: Chain::new() }
     }
 }
 

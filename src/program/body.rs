@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::LIST_MAX;
 use super::dynamic;
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
@@ -87,6 +88,13 @@ pub(super) enum Item {
 pub(super) struct Scratch {
     pub(super) picks: Vec<u16>,
     locals: Vec<Item>,
+}
+
+impl Scratch {
+    /// With room for every member of a list: no query has to make it.
+    pub(super) fn roomy() -> Self {
+        Self { picks: Vec::with_capacity(LIST_MAX), locals: Vec::new() }
+    }
 }
 
 /// One run.

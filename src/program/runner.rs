@@ -59,7 +59,7 @@ impl Runner {
     /// A runner that draws from `random`.
     #[must_use]
     pub fn new(random: fastrand::Rng) -> Self {
-        Self { random, scratch: Scratch::default(), trail: None, machine: None }
+        Self { random, scratch: Scratch::roomy(), trail: None, machine: None }
     }
 
     /// From now on notes are taken of what runs come by.
