@@ -197,13 +197,13 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[lua]\nresolver = \"127.0.0.1:53\"\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:3: error: `[server] pin` is not in this release; remove it, or use a release that has it
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:8:1: error: `[lua] resolver` is not in this release; remove it, or use a release that has it
+        leeward.toml:8:1: error: `[health] jitter` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );
