@@ -89,7 +89,8 @@
 //! 3. Losing sight is not death: an inconclusive probe changes no answer. Only what was never known is unknown.
 //! 4. No DNS port is bound before the first load is adopted.
 //! 5. A bad file, a bad reload or a bad disk keeps the good state serving.
-//! 6. No clock and no randomness below the shell: `now` and the random source are arguments.
+//! 6. No clock and no randomness below the shell: `now` and the random source are arguments. A script's time limit is the
+//!    one exception.
 //! 7. `unsafe` code is in `server/batch.rs` only.
 
 pub mod answers;

@@ -87,6 +87,33 @@ fn client_commands_find_the_server_and_say_so_when_they_cannot() {
 }
 
 #[test]
+fn checkconf_says_what_loading_knows_of_programs() {
+    let site = Site::new();
+    let programs = [
+        "a LUA A \"ifportup(80, {'192.0.2.1'}, {selector='hashed', backupSelector='empty'})\"",
+        "b LUA A \";local t = {} for i = 1, 2 do t[i] = '192.0.2.' .. i end return t\"",
+        "c LUA A \";local x = 1 return pickrandm({'192.0.2.1'})\"",
+    ];
+    site.write("p.test.zone", &format!("$TTL 60\n@ SOA n.x. h.x. 1 2 3 4 60\n NS n.x.\n{}\n", programs.join("\n")));
+    let config = site.config(&["p.test"], "");
+    let config = config.to_str().expect("text");
+    let shown = text(&leeward(&["checkconf", "--config", config, "--programs"]).stdout);
+    for wanted in [
+        "p.test.zone:6:30: warning: unknown function `pickrandm`",
+        "did you mean `pickrandom`?",
+        "program: a.p.test. A: tier plan; calls ifportup; depends on health, client; may be empty\n    checks tcp 192.0.2.1:80",
+        "program: b.p.test. A: tier script (a loop); calls nothing; depends on nothing",
+        "program: c.p.test. A: tier plan",
+    ] {
+        assert!(shown.contains(wanted), "{wanted}\n{shown}");
+    }
+    let json = leeward(&["checkconf", "--config", config, "--programs", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((&json["programs"][0]["tier"], &json["programs"][0]["line"]), (&"plan".into(), &4.into()));
+    assert_eq!(json["programs"][1]["why"], "a loop");
+}
+
+#[test]
 fn explain_offline_needs_no_server() {
     let site = Site::new();
     site.write("o.test.zone", ZONE);
