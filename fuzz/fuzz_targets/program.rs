@@ -2,14 +2,15 @@
 //! an error, and every finding points into the code and from there into a string.
 #![no_main]
 
-use leeward::program::{Defaults, Severity, compile, join};
+use leeward::program::{Defaults, Settings, Severity, compile, join};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
+    let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
     let strings: Vec<&str> = text.split('\0').collect();
     for insert_whitespace in [false, true] {
         let source = join(&strings, insert_whitespace);
-        let compiled = compile(&source.code, &Defaults::default());
+        let compiled = compile(&source.code, &settings);
         let errors = compiled.findings.iter().any(|finding| finding.severity == Severity::Error);
         assert_eq!(compiled.program.is_none(), errors);
         for finding in source.findings.iter().chain(&compiled.findings) {
