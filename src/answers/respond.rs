@@ -26,8 +26,8 @@ use std::sync::Arc;
 use crate::program::{Facts, FailReason, Failure, Runner};
 
 use crate::wire::{
-    Class, ClientSubnet, Edns, ExtendedError, Mark, NameRef, OptReply, Owner, Query, RESPONDER_PAYLOAD, Rcode, RecordType,
-    Rejected, Tsig, Writer,
+    Class, ClientSubnet, Edns, ExtendedError, Mark, NameRef, NameTable, OptReply, Owner, Query, RESPONDER_PAYLOAD, Rcode,
+    RecordType, Rejected, Tsig, Writer,
 };
 
 use super::chaos;
@@ -51,13 +51,14 @@ pub struct Worker {
     runner: Runner,
     made: Made,
     chain: Chain,
+    names: NameTable,
 }
 
 impl Worker {
     /// The worker that counts in `slot` and draws from `random`.
     #[must_use]
     pub fn new(slot: usize, random: fastrand::Rng) -> Self {
-        Self { slot, runner: Runner::new(random), made: Made::roomy(), chain: Chain::new() }
+        Self { slot, runner: Runner::new(random), made: Made::roomy(), chain: Chain::new(), names: NameTable::default() }
     }
 }
 
@@ -108,10 +109,10 @@ pub(super) fn respond_traced<'s>(
 ) -> Response {
     let outcome = match Query::parse(request) {
         Ok(query) => {
-            let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query) else {
+            let Worker { runner, made, chain, names, .. } = worker;
+            let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query, names) else {
                 return drop_it(snapshot, worker);
             };
-            let Worker { runner, made, chain, .. } = worker;
             made.clear();
             if trace.is_some() {
                 runner.listen();
@@ -122,19 +123,19 @@ pub(super) fn respond_traced<'s>(
         Err(Rejected::Ignored) => return drop_it(snapshot, worker),
         Err(Rejected::Refused(header, rcode)) => {
             let verdict = rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.runner.random);
-            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
+            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header, &mut worker.names) {
                 None => return drop_it(snapshot, worker),
-                Some(writer) if verdict == Verdict::Send => Outcome::unserved(writer.finish(rcode, None, None), rcode),
+                Some(mut writer) if verdict == Verdict::Send => Outcome::unserved(writer.finish(rcode, None, None), rcode),
                 Some(_) => Outcome { len: None, rcode, limited: true, counters: None },
             }
         }
         Err(Rejected::NoQuestion(header, edns)) => {
             let (rcode, opt, proven) = without_question(&snapshot.options, ctx, &edns);
             let limited = !proven && rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.runner.random) != Verdict::Send;
-            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header) {
+            match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header, &mut worker.names) {
                 None => return drop_it(snapshot, worker),
                 Some(_) if limited => Outcome { len: None, rcode, limited, counters: None },
-                Some(writer) => Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode),
+                Some(mut writer) => Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode),
             }
         }
     };
@@ -339,7 +340,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         }
     }
 
-    fn run(mut self, chain: &mut Chain) -> Outcome<'s> {
+    fn run(&mut self, chain: &mut Chain) -> Outcome<'s> {
         if self.query.edns.is_some() {
             let opt = self.opt(None);
             self.writer.reserve(&opt);

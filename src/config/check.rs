@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::thread::CpuSet;
 use sha2::{Digest, Sha256};
 
 use super::finding::{Findings, Place};
@@ -52,6 +53,8 @@ pub(super) struct Host {
     pub(super) name: String,
     /// How many processors we may use.
     pub(super) cores: usize,
+    /// Those that we may run on, by the system's numbers.
+    pub(super) cpus: Vec<usize>,
     /// How many descriptors we may have open.
     pub(super) descriptors: usize,
 }
@@ -59,10 +62,12 @@ pub(super) struct Host {
 impl Host {
     /// This one.
     pub(super) fn this() -> Self {
+        let allowed = rustix::thread::sched_getaffinity(None);
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Self {
             name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            cpus: (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.as_ref().is_ok_and(|allowed| allowed.is_set(cpu))).collect(),
             descriptors: limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         }
     }

@@ -125,14 +125,14 @@ impl<'f> Section<'f> {
     }
 
     /// A size in octets.
-    pub(super) fn size(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
         let remedy = format!("write a size such as \"64KiB\" or \"4MiB\", from {} to {} octets", range.start(), range.end());
         let parse = |text: &str| match size(text) {
             None => Err("no size"),
             Some(size) if !range.contains(&size) => Err("out of range"),
             Some(size) => Ok(size),
         };
-        self.parsed(key, &remedy, parse).map_or(default, |(_, size)| size)
+        self.parsed(key, &remedy, parse).map(|(_, size)| size)
     }
 
     /// A path, from the directory of the file that names it. Empty is `Some(None)`.
@@ -140,6 +140,25 @@ impl<'f> Section<'f> {
         let (at, text) = self.text(key, remedy)?;
         let path = (!text.is_empty()).then(|| at.resolve(&text));
         Some((at, path))
+    }
+
+    /// An array of whole numbers, each of which is `usable`; one that is not is "`what`".
+    pub(super) fn numbers(&mut self, key: &'static str, remedy: &str, usable: impl Fn(usize) -> bool, what: &str) -> Vec<usize> {
+        let pick = |value| if let Value::Array(items) = value { Ok(items) } else { Err(value) };
+        let Some((_, items)) = self.typed(key, "an array of integers", remedy, pick) else { return Vec::new() };
+        let spelled = self.spell(key);
+        let mut numbers = Vec::with_capacity(items.len());
+        for Item { at, value } in items {
+            let Value::Integer(number) = value else {
+                self.findings.error(&at, format!("{spelled} holds {}, not an integer", value.kind()), remedy);
+                continue;
+            };
+            match usize::try_from(number).ok().filter(|&number| usable(number)) {
+                Some(number) => numbers.push(number),
+                None => self.findings.error(&at, format!("{spelled} holds {number}, which is {what}"), remedy),
+            }
+        }
+        numbers
     }
 
     /// An array of strings, each of which `parse` understands; those that it does not are left out.

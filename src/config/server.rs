@@ -1,6 +1,7 @@
 //! `[server]`: where to listen and how to answer.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::geo::Net;
 use crate::server;
 use crate::wire::NSID_MAX;
 
-/// Keys of the contract whose parts this release does not have.
-const LATER: &[&str] = &["pin"];
+/// Octets of a socket's buffer.
+const SOCKET_BUFFER: RangeInclusive<usize> = 4096..=1 << 30;
 
 /// Connections of one client. A resolver needs one (RFC 7766 6.2.2); this leaves room for many resolvers behind one
 /// address, and takes 64 clients to fill the default `tcp_max`.
@@ -25,7 +26,7 @@ pub(super) fn check(mut section: Section<'_>, host: &Host) -> (server::Config, V
     let listening = listening(&mut section, host);
     let proxies = proxies(&mut section);
     let answering = answering(&mut section, listening.tcp_idle);
-    section.finish(LATER);
+    section.finish(&[]);
     (listening, proxies, answering)
 }
 
@@ -42,7 +43,11 @@ fn listening(section: &mut Section<'_>, host: &Host) -> server::Config {
         0 => host.cores,
         threads => threads,
     };
-    let rcvbuf = section.size("rcvbuf", 4 << 20, 4096..=1 << 30);
+    let cpus = host.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let pin_remedy = format!("write numbers of processors, such as [0, 1]; leeward may use {cpus}");
+    let pin = section.numbers("pin", &pin_remedy, |cpu| host.cpus.contains(&cpu), "no processor that leeward may use");
+    let rcvbuf = section.size("rcvbuf", SOCKET_BUFFER).unwrap_or(4 << 20);
+    let sndbuf = section.size("sndbuf", SOCKET_BUFFER);
     let tcp_max = section.number("tcp_max", (host.descriptors / 2).clamp(1, 4096), 1..=1_000_000);
     let tcp_per_client = section.number("tcp_per_client", PER_CLIENT, 1..=1_000_000);
     let tcp_idle = section.duration("tcp_idle", 10 * SECOND, 100 * MILLISECOND..=HOUR).1;
@@ -51,7 +56,7 @@ fn listening(section: &mut Section<'_>, host: &Host) -> server::Config {
     let loopbacks = || [([127, 0, 0, 1], 5300).into(), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 5300))].to_vec();
     let listen = listen.unwrap_or_else(loopbacks);
     let tls = tls::check(section.section("tls"), &listen);
-    server::Config { listen, listen_is_default, freebind, threads, rcvbuf, tcp_max, tcp_per_client, tcp_idle, tls }
+    server::Config { listen, listen_is_default, freebind, threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, tls }
 }
 
 /// The networks of proxies, which must say who their client is.

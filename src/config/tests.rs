@@ -23,7 +23,7 @@ impl Place {
     }
 
     fn load(&self) -> Loaded {
-        let host = Host { name: "host-1".into(), cores: 3, descriptors: 1024 };
+        let host = Host { name: "host-1".into(), cores: 3, cpus: vec![0, 1, 3], descriptors: 1024 };
         load_on(&self.0.path().join("leeward.toml"), &host)
     }
 
@@ -65,7 +65,9 @@ fn defaults() {
         listen_is_default: true,
         freebind: false,
         threads: 3,
+        pin: Vec::new(),
         rcvbuf: 4 << 20,
+        sndbuf: None,
         tcp_max: 512,
         tcp_per_client: 64,
         tcp_idle,
@@ -97,7 +99,9 @@ fn every_key() {
         listen = ["0.0.0.0:53", "[::]:53"]
         udp_threads = 2
         ecs = false
+        pin = [3, 1]
         rcvbuf = "64KiB"
+        sndbuf = "128KiB"
         tcp_max = 10
         tcp_idle = "500ms"
         tcp_per_client = 5
@@ -150,7 +154,9 @@ fn every_key() {
         listen_is_default: false,
         freebind: true,
         threads: 2,
+        pin: vec![3, 1],
         rcvbuf: 65536,
+        sndbuf: Some(131_072),
         tcp_max: 10,
         tcp_per_client: 5,
         tcp_idle,
@@ -187,7 +193,7 @@ fn unknown_keys() {
         r#"
         leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, geo, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
-        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, rcvbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
+        leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
         leeward.toml:8:1: error: unknown key `[admin] sockets`; did you mean `socket`?
         "#,
@@ -197,10 +203,10 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
-        leeward.toml:4:3: error: `[server] pin` is not in this release; remove it, or use a release that has it
+        leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
         leeward.toml:8:1: error: `[health] jitter` is not in this release; remove it, or use a release that has it

@@ -202,7 +202,13 @@ impl Bind<'_> {
         let socket = self.socket(address, Type::DGRAM, Protocol::UDP)?;
         socket.set_reuse_port(self.share)?;
         socket.set_recv_buffer_size(self.config.rcvbuf)?;
+        if let Some(sndbuf) = self.config.sndbuf {
+            socket.set_send_buffer_size(sndbuf)?;
+        }
         socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
+        if address.is_ipv4() {
+            super::batch::forbid_fragments(&socket)?;
+        }
         if address.ip().is_unspecified() {
             super::batch::report_destination(&socket, address.is_ipv6())?;
         }

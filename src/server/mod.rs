@@ -41,6 +41,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::thread::CpuSet;
+
 use crate::answers::{Published, Transport, Worker};
 use crate::geo::Net;
 
@@ -61,8 +63,13 @@ pub struct Config {
     pub freebind: bool,
     /// UDP sockets and threads per address, and TCP threads. At least 1.
     pub threads: usize,
+    /// The processors that UDP threads stay on, by the system's numbers: those of one address take them in turn. Empty:
+    /// wherever the system puts them.
+    pub pin: Vec<usize>,
     /// Receive buffer of each UDP socket, octets; the kernel caps it at `net.core.rmem_max`.
     pub rcvbuf: usize,
+    /// Send buffer likewise, which `net.core.wmem_max` caps; `None`: what the system gives.
+    pub sndbuf: Option<usize>,
     /// Connections at a time (TCP, DoT, DoH, DoQ), over all threads.
     pub tcp_max: usize,
     /// Of these, what one client may have: an IPv4 address, or an IPv6 /64.
@@ -174,6 +181,15 @@ impl Handshakes {
     }
 }
 
+/// Keeps the thread on one processor. That it may be there was checked with the configuration.
+fn stay_on(cpu: usize) {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &cpus) {
+        tracing::warn!(cpu, %error, "a UDP thread cannot be pinned");
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -202,9 +218,13 @@ impl Server {
         let mut slots = 0..;
         // A worker stays on its thread, on which it is made: its VM cannot be sent.
         let mut seat = || (slots.next().unwrap_or(usize::MAX), seed.fork());
-        for socket in sockets.udp {
+        for (at, socket) in sockets.udp.into_iter().enumerate() {
             let ((slot, random), stop, shared) = (seat(), Arc::clone(&server.stop), shared.clone());
-            server.spawn("dns-udp", move || udp::run(&socket, Worker::new(slot, random), &shared, &stop))?;
+            let cpu = config.pin.get(at % config.threads % config.pin.len().max(1)).copied();
+            server.spawn("dns-udp", move || {
+                cpu.into_iter().for_each(stay_on);
+                udp::run(&socket, Worker::new(slot, random), &shared, &stop);
+            })?;
         }
         for listeners in tcp {
             let ((slot, random), shared) = (seat(), shared.clone());
@@ -264,6 +284,8 @@ mod tests {
             freebind: false,
             threads: 1,
             rcvbuf: 4096,
+            sndbuf: None,
+            pin: Vec::new(),
             tcp_max: 1,
             tcp_per_client: 1,
             tcp_idle: Duration::from_secs(1),

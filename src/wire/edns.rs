@@ -152,19 +152,6 @@ impl ClientSubnet {
         };
         (beyond_source.checked_shl(u32::from(source)).unwrap_or(0) == 0).then_some(Self { network, source })
     }
-
-    /// The option's octets in a reply, `scope` being how many bits the answer depended on.
-    fn write(self, scope: u8, out: &mut OptionBuf) {
-        let kept = usize::from(self.source.div_ceil(8));
-        match self.network {
-            IpAddr::V4(address) => {
-                out.push_option(option::CLIENT_SUBNET, &[&[0, 1, self.source, scope], &address.octets()[..kept]]);
-            }
-            IpAddr::V6(address) => {
-                out.push_option(option::CLIENT_SUBNET, &[&[0, 2, self.source, scope], &address.octets()[..kept]]);
-            }
-        }
-    }
 }
 
 /// The text is not an address, or an address and a prefix length that its family has.
@@ -267,31 +254,60 @@ pub struct OptReply<'a> {
 }
 
 impl OptReply<'_> {
-    /// The whole record but for padding; `extended_rcode` is the upper eight bits of the rcode.
-    pub(super) fn encode(&self, extended_rcode: u8) -> OptionBuf {
-        let mut out = OptionBuf { bytes: [0; OptionBuf::MAX], len: 0 };
-        out.push(&[0, 0, 41]);
-        out.push(&RESPONDER_PAYLOAD.to_be_bytes());
-        out.push(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+    /// Gives `put` each option but padding: its code, and its data in parts.
+    fn options(&self, mut put: impl FnMut(u16, &[&[u8]])) {
         if let Some(nsid) = self.nsid {
-            out.push_option(option::NSID, &[&nsid[..nsid.len().min(NSID_MAX)]]);
+            put(option::NSID, &[&nsid[..nsid.len().min(NSID_MAX)]]);
         }
         if let Some((subnet, scope)) = self.client_subnet {
-            subnet.write(scope, &mut out);
+            let kept = usize::from(subnet.source.div_ceil(8));
+            match subnet.network {
+                IpAddr::V4(address) => {
+                    put(option::CLIENT_SUBNET, &[&[0, 1, subnet.source, scope], &address.octets()[..kept]]);
+                }
+                IpAddr::V6(address) => {
+                    put(option::CLIENT_SUBNET, &[&[0, 2, subnet.source, scope], &address.octets()[..kept]]);
+                }
+            }
         }
         if let Some((client, server)) = &self.cookie {
-            out.push_option(option::COOKIE, &[client, server]);
+            put(option::COOKIE, &[client, server]);
         }
         if let Some(timeout) = self.keepalive {
-            out.push_option(option::TCP_KEEPALIVE, &[&timeout.to_be_bytes()]);
+            put(option::TCP_KEEPALIVE, &[&timeout.to_be_bytes()]);
         }
         if let Some(error) = self.error {
             let text = &error.text.as_bytes()[..error.text.len().min(ExtendedError::TEXT_MAX)];
-            out.push_option(option::EXTENDED_ERROR, &[&error.code.to_be_bytes(), text]);
+            put(option::EXTENDED_ERROR, &[&error.code.to_be_bytes(), text]);
         }
-        let rdata_len = (out.len - FIXED_LEN) as u16;
-        out.bytes[RDLENGTH_AT..FIXED_LEN].copy_from_slice(&rdata_len.to_be_bytes());
-        out
+    }
+
+    /// Octets of the whole record but for padding, at least [`FIXED_LEN`].
+    pub(super) fn encoded_len(&self) -> usize {
+        let mut len = FIXED_LEN;
+        self.options(|_, parts| len += OPTION_HEAD + parts.iter().map(|part| part.len()).sum::<usize>());
+        len
+    }
+
+    /// Writes the whole record but for padding to the front of `out`, which has room for it; `extended_rcode` is the upper
+    /// eight bits of the rcode.
+    pub(super) fn encode(&self, extended_rcode: u8, out: &mut [u8]) {
+        let mut len = 0;
+        let mut push = |octets: &[u8]| {
+            out[len..len + octets.len()].copy_from_slice(octets);
+            len += octets.len();
+        };
+        let rdata_len = (self.encoded_len() - FIXED_LEN) as u16;
+        push(&[0, 0, 41]);
+        push(&RESPONDER_PAYLOAD.to_be_bytes());
+        push(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0]);
+        push(&rdata_len.to_be_bytes());
+        self.options(|code, parts| {
+            let len: usize = parts.iter().map(|part| part.len()).sum();
+            push(&code.to_be_bytes());
+            push(&(len as u16).to_be_bytes());
+            parts.iter().for_each(|part| push(part));
+        });
     }
 }
 
@@ -315,38 +331,6 @@ pub(super) fn padding_head(len: usize) -> [u8; OPTION_HEAD] {
     let [c0, c1] = option::PADDING.to_be_bytes();
     let [l0, l1] = (len as u16).to_be_bytes();
     [c0, c1, l0, l1]
-}
-
-/// An encoded OPT record.
-pub(super) struct OptionBuf {
-    bytes: [u8; Self::MAX],
-    len: usize,
-}
-
-impl OptionBuf {
-    /// Fixed part; NSID; client subnet at most 4 + 16; cookie; keepalive; extended error.
-    const MAX: usize = FIXED_LEN
-        + (OPTION_HEAD + NSID_MAX)
-        + (OPTION_HEAD + 4 + 16)
-        + (OPTION_HEAD + CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN)
-        + (OPTION_HEAD + 2)
-        + (OPTION_HEAD + 2 + ExtendedError::TEXT_MAX);
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    fn push(&mut self, octets: &[u8]) {
-        self.bytes[self.len..self.len + octets.len()].copy_from_slice(octets);
-        self.len += octets.len();
-    }
-
-    fn push_option(&mut self, code: u16, parts: &[&[u8]]) {
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        self.push(&code.to_be_bytes());
-        self.push(&(len as u16).to_be_bytes());
-        parts.iter().for_each(|part| self.push(part));
-    }
 }
 
 #[cfg(test)]
@@ -407,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_reply_fits_its_buffer() {
+    fn the_largest_record_is_as_long_as_it_says() {
         let subnet = ClientSubnet { network: IpAddr::V6(Ipv6Addr::UNSPECIFIED), source: 128 };
         let text = "a reason that goes on and on, well beyond what anyone would like to read in a packet";
         let reply = OptReply {
@@ -419,6 +403,11 @@ mod tests {
             padded: true,
             error: Some(ExtendedError::other(text)),
         };
-        assert_eq!(reply.encode(0).as_slice().len(), OptionBuf::MAX);
+        let mut out = vec![0xEE; reply.encoded_len()];
+        reply.encode(0, &mut out);
+        let data = |options: &[usize]| options.iter().map(|len| OPTION_HEAD + len).sum::<usize>();
+        let lengths = [NSID_MAX, 4 + 16, CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN, 2, 2 + ExtendedError::TEXT_MAX];
+        assert_eq!(out.len(), FIXED_LEN + data(&lengths));
+        assert_eq!(out.last_chunk(), Some(b"ike"), "the text's 64th octet is the last");
     }
 }

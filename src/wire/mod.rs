@@ -26,4 +26,4 @@ pub use name::{KeyBuf, Name, NameBuf, NameError, NameRef};
 pub use query::{HEADER_LEN, Header, Query, QueryBuilder, Rejected, Tsig};
 pub use rdata::{Field, has_caseless_names, layout};
 pub use types::{Class, Opcode, Rcode, RecordType, Serial, Ttl};
-pub use writer::{Full, Mark, Owner, Section, Writer};
+pub use writer::{Full, Mark, NameTable, Owner, Section, Writer};

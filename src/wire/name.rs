@@ -173,14 +173,28 @@ impl<'a> NameRef<'a> {
         &key.bytes[..key.len]
     }
 
-    /// Feeds the name to `hasher` without case.
+    /// Feeds the name to `hasher` without case, eight octets at a time. The last ones are filled up with zeros, which makes
+    /// no two names alike: a name ends at its first empty label.
     fn hash_lower<H: Hasher>(self, hasher: &mut H) {
-        let mut lower = [0u8; NAME_MAX];
-        let lower = &mut lower[..self.0.len()];
-        lower.copy_from_slice(self.0);
-        lower.make_ascii_lowercase(); // label lengths are below b'A' and stay as they are
-        hasher.write(lower);
+        let (words, rest) = self.0.as_chunks::<8>();
+        words.iter().for_each(|word| hasher.write_u64(lower(u64::from_le_bytes(*word))));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            hasher.write_u64(lower(u64::from_le_bytes(last)));
+        }
     }
+}
+
+/// Eight octets at once: A to Z become a to z, all else stays. Lengths of labels are below both.
+const fn lower(octets: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    let low = octets & (EACH * 0x7F);
+    // The top bit of an octet is set where its lower bits are at least `A`, and where they are above `Z`.
+    let from_a = low + EACH * (0x80 - b'A' as u64);
+    let beyond_z = low + EACH * (0x7F - b'Z' as u64);
+    let upper = (from_a ^ beyond_z) & !octets & (EACH * 0x80);
+    octets | upper >> 2
 }
 
 impl PartialEq<NameRef<'_>> for NameRef<'_> {
@@ -472,6 +486,17 @@ impl fmt::Debug for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lower_case_is_that_of_ascii() {
+        for octet in 0..=255u8 {
+            for place in 0..8 {
+                let mut octets = [b'Z', b'[', b'@', b'A', 0xC1, 0x41, 0xFF, 0];
+                octets[place] = octet;
+                assert_eq!(lower(u64::from_le_bytes(octets)).to_le_bytes(), octets.map(|octet| octet.to_ascii_lowercase()));
+            }
+        }
+    }
 
     fn name(text: &str) -> Name {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -248,7 +248,9 @@ impl QueryBuilder {
     #[must_use]
     pub fn client_subnet(mut self, subnet: Option<ClientSubnet>) -> Self {
         let opt = OptReply { client_subnet: subnet.map(|subnet| (subnet, 0)), ..OptReply::default() };
-        self.opt = Some(opt.encode(0).as_slice().to_vec());
+        let mut encoded = vec![0; opt.encoded_len()];
+        opt.encode(0, &mut encoded);
+        self.opt = Some(encoded);
         self
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The question is copied octet for octet, so the case in which it was asked comes back. Owner names equal
 //! to the question are the pointer `C0 0C`; other names are compressed against everything written so far
-//! (RFC 1035 4.1.4), through a small table on the stack of the suffixes that the message has: where each is and a hash
+//! (RFC 1035 4.1.4), through a small table of the suffixes that the message has: where each is and a hash
 //! of it. Two names with a hundred labels each are compared by a hundred numbers, not by all their suffixes octet for
 //! octet, which a client that chooses one of them could make the work of milliseconds.
 //!
@@ -53,6 +53,20 @@ pub struct Mark {
     offsets: usize,
 }
 
+/// Where a message has which suffixes of names, for compression. Kept from message to message, so that none has to clear it.
+#[derive(Clone, Debug)]
+pub struct NameTable {
+    /// Where suffixes start; in the same order, their hashes.
+    offsets: [u16; OFFSETS_MAX],
+    hashes: [u32; OFFSETS_MAX],
+}
+
+impl Default for NameTable {
+    fn default() -> Self {
+        Self { offsets: [0; OFFSETS_MAX], hashes: [0; OFFSETS_MAX] }
+    }
+}
+
 /// A reply in the making.
 pub struct Writer<'b> {
     buf: &'b mut [u8],
@@ -64,9 +78,8 @@ pub struct Writer<'b> {
     counts: [u16; 3],
     section: Section,
     class: Class,
-    /// Where suffixes of names start; in the same order, their hashes.
-    offsets: [u16; OFFSETS_MAX],
-    hashes: [u32; OFFSETS_MAX],
+    names: &'b mut NameTable,
+    /// How many entries of `names` are of this message.
     offset_count: usize,
     header: Header,
     has_question: bool,
@@ -76,12 +89,12 @@ pub struct Writer<'b> {
 
 impl<'b> Writer<'b> {
     /// A reply to `query`, at most `limit` octets long. `None` if not even header and question fit.
-    pub fn reply(buf: &'b mut [u8], limit: usize, query: &Query<'_>) -> Option<Self> {
+    pub fn reply(buf: &'b mut [u8], limit: usize, query: &Query<'_>, names: &'b mut NameTable) -> Option<Self> {
         let limit = limit.min(buf.len());
         if limit < HEADER_LEN + query.question_len() {
             return None;
         }
-        let mut writer = Self::new(buf, limit, query.header);
+        let mut writer = Self::new(buf, limit, query.header, names);
         writer.has_question = true;
         writer.put(query.qname.as_wire()).ok()?;
         writer.put(&query.qtype.0.to_be_bytes()).ok()?;
@@ -91,12 +104,12 @@ impl<'b> Writer<'b> {
 
     /// A reply without a question, at most `limit` octets long, for what has none that could be read. `None` if not even
     /// the header fits.
-    pub fn bare(buf: &'b mut [u8], limit: usize, header: Header) -> Option<Self> {
+    pub fn bare(buf: &'b mut [u8], limit: usize, header: Header, names: &'b mut NameTable) -> Option<Self> {
         let limit = limit.min(buf.len());
-        (limit >= HEADER_LEN).then(|| Self::new(buf, limit, header))
+        (limit >= HEADER_LEN).then(|| Self::new(buf, limit, header, names))
     }
 
-    fn new(buf: &'b mut [u8], limit: usize, header: Header) -> Self {
+    fn new(buf: &'b mut [u8], limit: usize, header: Header, names: &'b mut NameTable) -> Self {
         Self {
             buf,
             len: HEADER_LEN,
@@ -105,8 +118,7 @@ impl<'b> Writer<'b> {
             counts: [0; 3],
             section: Section::Answer,
             class: Class::IN,
-            offsets: [0; OFFSETS_MAX],
-            hashes: [0; OFFSETS_MAX],
+            names,
             offset_count: 0,
             header,
             has_question: false,
@@ -117,7 +129,7 @@ impl<'b> Writer<'b> {
 
     /// Keeps room for `opt`, which [`Writer::finish`] adds.
     pub fn reserve(&mut self, opt: &OptReply<'_>) {
-        self.reserved = opt.encode(0).as_slice().len();
+        self.reserved = opt.encoded_len();
     }
 
     /// Records are of `class` from now on, IN at first.
@@ -224,7 +236,7 @@ impl<'b> Writer<'b> {
     ///
     /// OPT takes the room that [`Writer::reserve`] kept. An extended error is left out where it does not fit, and so is
     /// TSIG, which only a key name of absurd length can cause.
-    pub fn finish(mut self, rcode: Rcode, opt: Option<&OptReply<'_>>, tsig: Option<&Tsig<'_>>) -> usize {
+    pub fn finish(&mut self, rcode: Rcode, opt: Option<&OptReply<'_>>, tsig: Option<&Tsig<'_>>) -> usize {
         self.reserved = 0;
         if let Some(opt) = opt {
             // What follows OPT would undo the padding, and a refused key is no secret.
@@ -249,13 +261,15 @@ impl<'b> Writer<'b> {
     }
 
     fn opt(&mut self, rcode: Rcode, opt: &OptReply<'_>) {
-        let extended_rcode = (rcode.0 >> 4) as u8;
         let start = self.len;
+        let fits = |opt: &OptReply<'_>| start + opt.encoded_len() <= self.limit;
         let without_error = OptReply { error: None, ..*opt };
-        let put = self.put(opt.encode(extended_rcode).as_slice());
-        if put.or_else(|Full| self.put(without_error.encode(extended_rcode).as_slice())).is_err() {
+        let opt = if fits(opt) { opt } else { &without_error };
+        if !fits(opt) {
             return;
         }
+        self.len += opt.encoded_len();
+        opt.encode((rcode.0 >> 4) as u8, &mut self.buf[start..self.len]);
         self.counts[Section::Additional as usize] += 1;
         if opt.padded {
             self.pad(start);
@@ -317,15 +331,15 @@ impl<'b> Writer<'b> {
 
     fn remember(&mut self, offset: usize, hash: u32) {
         if offset <= POINTER_MAX && self.offset_count < OFFSETS_MAX {
-            self.offsets[self.offset_count] = offset as u16;
-            self.hashes[self.offset_count] = hash;
+            self.names.offsets[self.offset_count] = offset as u16;
+            self.names.hashes[self.offset_count] = hash;
             self.offset_count += 1;
         }
     }
 
     /// The offset at which the message already has the suffix of `name` that starts `at` there and has this hash.
     fn find(&self, name: NameRef<'_>, at: usize, hash: u32) -> Option<u16> {
-        let known = self.hashes[..self.offset_count].iter().zip(&self.offsets);
+        let known = self.names.hashes[..self.offset_count].iter().zip(&self.names.offsets);
         let suffix = &name.as_wire()[at..];
         known.filter(|(known, _)| **known == hash).map(|(_, offset)| *offset).find(|&offset| self.reads_as(offset.into(), suffix))
     }
@@ -409,7 +423,8 @@ mod tests {
     #[test]
     fn names_are_compressed_against_all_that_is_written() {
         let mut buf = [0; 512];
-        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        let mut table = NameTable::default();
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED), &mut table).expect("room");
         writer.set_authoritative(true);
         let ttl = Ttl::new(30).expect("small");
         writer.record(Owner::Question, RecordType::CNAME, ttl, name("a.b.example.").as_ref().as_wire()).expect("room");
@@ -429,7 +444,8 @@ mod tests {
     #[test]
     fn the_question_is_compressed_against_after_a_rewind_too() {
         let mut buf = [0; 512];
-        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        let mut table = NameTable::default();
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED), &mut table).expect("room");
         let (start, ttl) = (writer.mark(), Ttl::new(30).expect("small"));
         let ns = name("ns.example.");
         for _ in 0..2 {
@@ -443,7 +459,8 @@ mod tests {
     fn names_with_as_many_labels_as_there_can_be_are_written_whole() {
         let [long, other] = ["one.", "two."].map(|end| name(&("b.".repeat(123) + end)));
         let mut buf = [0; 2048];
-        let mut writer = Writer::reply(&mut buf, 2048, &query(ASKED)).expect("room");
+        let mut table = NameTable::default();
+        let mut writer = Writer::reply(&mut buf, 2048, &query(ASKED), &mut table).expect("room");
         let ttl = Ttl::new(30).expect("small");
         for target in [&long, &other, &long] {
             writer.record(Owner::Question, RecordType::CNAME, ttl, target.as_ref().as_wire()).expect("room");
@@ -457,7 +474,8 @@ mod tests {
     #[test]
     fn the_limit_holds_and_a_rewind_takes_back() {
         let mut buf = [0; 512];
-        let mut writer = Writer::reply(&mut buf, 60, &query(ASKED)).expect("room");
+        let mut table = NameTable::default();
+        let mut writer = Writer::reply(&mut buf, 60, &query(ASKED), &mut table).expect("room");
         let start = writer.mark();
         let ttl = Ttl::new(30).expect("small");
         assert_eq!(writer.record(Owner::Question, RecordType::A, ttl, &[192, 0, 2, 1]), Ok(()));
@@ -471,7 +489,8 @@ mod tests {
     #[test]
     fn srv_targets_stay_whole() {
         let mut buf = [0; 512];
-        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED)).expect("room");
+        let mut table = NameTable::default();
+        let mut writer = Writer::reply(&mut buf, 512, &query(ASKED), &mut table).expect("room");
         let rdata = [&[0, 1, 0, 2, 0, 80], name("wWw.example.").as_ref().as_wire()].concat();
         writer.record(Owner::Question, RecordType::SRV, Ttl::new(1).expect("small"), &rdata).expect("room");
         let len = writer.finish(Rcode::NOERROR, None, None);
