@@ -232,11 +232,11 @@ impl fmt::Display for NameRef<'_> {
             return f.write_str(".");
         }
         for label in self.labels() {
-            for &byte in label {
-                match byte {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", byte as char)?,
-                    0x21..=0x7E => write!(f, "{}", byte as char)?,
-                    _ => write!(f, "\\{byte:03}")?,
+            for part in label.chunk_by(|&a, &b| is_plain(a) && is_plain(b)) {
+                match part {
+                    [b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$'] => write!(f, "\\{}", part[0] as char)?,
+                    [byte] if !is_plain(*byte) => write!(f, "\\{byte:03}")?,
+                    _ => f.write_str(std::str::from_utf8(part).unwrap_or_default())?,
                 }
             }
             f.write_str(".")?;
@@ -302,6 +302,62 @@ impl NameBuf {
         self.bytes[..self.len].copy_from_slice(name.as_wire());
     }
 
+    /// Holds the name that `text` is, which is read as by [`Name::from_text`].
+    ///
+    /// # Errors
+    /// [`NameError`] with the reason; what it holds then is some name.
+    pub fn read(&mut self, text: &[u8], origin: Option<NameRef<'_>>) -> Result<NameRef<'_>, NameError> {
+        self.len = 1;
+        self.bytes[0] = 0;
+        let suffix = match text {
+            b"@" => origin.ok_or(NameError::NoOrigin)?,
+            b"." => NameRef::ROOT,
+            _ => {
+                let (prefix, is_absolute) = self.read_labels(text)?;
+                let suffix = if is_absolute { NameRef::ROOT } else { origin.ok_or(NameError::NoOrigin)? };
+                if prefix + suffix.len() > NAME_MAX {
+                    return Err(NameError::Long);
+                }
+                self.bytes[prefix..prefix + suffix.len()].copy_from_slice(suffix.as_wire());
+                self.len = prefix + suffix.len();
+                return Ok(self.as_ref());
+            }
+        };
+        self.set(suffix);
+        Ok(self.as_ref())
+    }
+
+    /// Reads labels of presentation form to the front; how long they are, and whether the text ended in a dot.
+    fn read_labels(&mut self, text: &[u8]) -> Result<(usize, bool), NameError> {
+        let mut bytes = text.iter().copied();
+        let (mut start, mut end) = (0, 1); // of the label: its length octet, and after its last
+        while let Some(byte) = bytes.next() {
+            let byte = match byte {
+                b'.' if end - start == 1 => return Err(NameError::EmptyLabel),
+                b'.' => {
+                    self.bytes[start] = (end - start - 1) as u8;
+                    if bytes.len() == 0 {
+                        return Ok((end, true));
+                    }
+                    (start, end) = (end, end + 1);
+                    continue;
+                }
+                b'\\' => unescape(&mut bytes)?,
+                byte => byte,
+            };
+            if end - start > LABEL_MAX {
+                return Err(NameError::LabelLong);
+            }
+            *self.bytes.get_mut(end).ok_or(NameError::Long)? = byte;
+            end += 1;
+        }
+        if end - start == 1 {
+            return Err(NameError::EmptyLabel);
+        }
+        self.bytes[start] = (end - start - 1) as u8;
+        Ok((end, false))
+    }
+
     /// Holds `name`, which lies below `owner`, with that suffix replaced by `target` (RFC 6672 2.2).
     ///
     /// # Errors
@@ -348,23 +404,7 @@ impl Name {
     /// # Errors
     /// [`NameError`] with the reason.
     pub fn from_text(text: &[u8], origin: Option<NameRef<'_>>) -> Result<Self, NameError> {
-        if text == b"@" {
-            return origin.map(NameRef::to_name).ok_or(NameError::NoOrigin);
-        }
-        if text == b"." {
-            return Ok(NameRef::ROOT.to_name());
-        }
-        let mut wire = Vec::with_capacity(text.len() + 2);
-        let absolute = labels_from_text(text, &mut wire)?;
-        if absolute {
-            wire.push(0);
-        } else {
-            wire.extend_from_slice(origin.ok_or(NameError::NoOrigin)?.as_wire());
-        }
-        if wire.len() > NAME_MAX {
-            return Err(NameError::Long);
-        }
-        Ok(Self(wire.into()))
+        NameBuf::new().read(text, origin).map(NameRef::to_name)
     }
 
     /// `label` in front of `parent`.
@@ -385,39 +425,9 @@ impl Name {
     }
 }
 
-/// Reads labels of presentation form into `wire`; whether the text ended in a dot.
-fn labels_from_text(text: &[u8], wire: &mut Vec<u8>) -> Result<bool, NameError> {
-    let mut bytes = text.iter().copied();
-    let mut length_at = wire.len();
-    wire.push(0);
-    while let Some(byte) = bytes.next() {
-        if byte == b'.' {
-            close_label(wire, length_at)?;
-            if bytes.len() == 0 {
-                return Ok(true);
-            }
-            length_at = wire.len();
-            wire.push(0);
-        } else if byte == b'\\' {
-            wire.push(unescape(&mut bytes)?);
-        } else {
-            wire.push(byte);
-        }
-    }
-    close_label(wire, length_at)?;
-    Ok(false)
-}
-
-fn close_label(wire: &mut [u8], length_at: usize) -> Result<(), NameError> {
-    let len = wire.len() - length_at - 1;
-    if len == 0 {
-        return Err(NameError::EmptyLabel);
-    }
-    if len > LABEL_MAX {
-        return Err(NameError::LabelLong);
-    }
-    wire[length_at] = len as u8;
-    Ok(())
+/// Whether an octet of a label stands for itself in presentation form.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7E) && !matches!(byte, b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$')
 }
 
 /// The octet that `\` and what follows it stand for.

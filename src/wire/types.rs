@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A record type or query type (RFC 1035 3.2.2, IANA "Resource Record (RR) TYPEs").
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordType(pub u16);
 
 macro_rules! record_types {
@@ -20,6 +20,17 @@ macro_rules! record_types {
             #[must_use]
             pub const fn mnemonic(self) -> Option<&'static str> {
                 match self.0 { $($number => Some($mnemonic),)* _ => None }
+            }
+
+            /// The type of a mnemonic, whatever its case.
+            fn of_mnemonic(text: &[u8]) -> Option<Self> {
+                const LONGEST: usize = "OPENPGPKEY".len();
+                const { $(assert!($mnemonic.len() <= LONGEST);)* }
+                let mut upper = [0; LONGEST];
+                let upper = upper.get_mut(..text.len())?;
+                upper.copy_from_slice(text);
+                upper.make_ascii_uppercase();
+                match std::str::from_utf8(upper).ok()? { $($mnemonic => Some(Self($number)),)* _ => None }
             }
 
             /// Every mnemonic and its type.
@@ -83,8 +94,7 @@ impl FromStr for RecordType {
     type Err = UnknownMnemonic;
 
     fn from_str(text: &str) -> Result<Self, UnknownMnemonic> {
-        let known = MNEMONICS.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
-        known.map(|&(_, number)| Self(number)).or_else(|| numbered(text, "TYPE").map(Self)).ok_or(UnknownMnemonic)
+        Self::of_mnemonic(text.as_bytes()).or_else(|| numbered(text, "TYPE").map(Self)).ok_or(UnknownMnemonic)
     }
 }
 
