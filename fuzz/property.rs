@@ -89,7 +89,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
     let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
     let settings = settings();
     let empty = Snapshot::empty(Arc::clone(&options), 1);
-    let version = compile::version(&empty, &contents, &settings, &mut Slots::default(), Origin::default());
+    let version = compile::version(&empty, contents, &settings, &mut Slots::default(), Origin::default());
     let health = health::Config::default();
     let now = Moment::at(Duration::from_secs(1));
     let config = Config { health: health.clone(), options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };

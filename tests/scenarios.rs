@@ -263,7 +263,7 @@ impl Story {
         for (apex, text) in self.zones.get(version).unwrap_or_else(|| panic!("{}: no zone {version}", self.place)).clone() {
             let loaded = zone::load(&Text(text.clone()), Path::new("zone"), apex.as_ref());
             let contents = loaded.contents.unwrap_or_else(|| panic!("{}: {:#?}", self.place, loaded.findings));
-            let version = compile::version(&snapshot, &contents, &settings, &mut self.slots, Origin::default());
+            let version = compile::version(&snapshot, contents, &settings, &mut self.slots, Origin::default());
             self.findings.extend(version.findings.into_iter().map(|finding| (text.clone(), finding)));
             zones.push(version.load);
         }
@@ -343,7 +343,7 @@ impl Story {
                     self.engine.handle(Event::Opened(Vec::new()), self.now);
                 }
                 Effect::Decided { outcome, .. } => self.outcomes.push(outcome),
-                Effect::Keep { .. } | Effect::Log(_) => {}
+                Effect::Keep(_) | Effect::Log(_) => {}
             }
         }
     }

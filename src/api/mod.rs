@@ -104,7 +104,7 @@ mod tests {
                 }
                 Effect::Publish { snapshot: next, .. } => snapshot = next,
                 Effect::Open => engine.handle(Event::Opened(vec![([127, 0, 0, 1], 5300).into()]), PROBED),
-                Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
             }
         }
         let (ask, asks) = mpsc::channel(8);
@@ -174,7 +174,7 @@ mod tests {
         let contents = loaded.contents.unwrap_or_else(|| panic!("{:?}", loaded.findings));
         let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
         let mut added = Vec::new();
-        let zone = Zone::build(&contents, &mut |record| {
+        let zone = Zone::build(contents, &mut |record| {
             let strings: Vec<_> = record.segments.iter().map(|segment| &*segment.text).collect();
             let code = join(&strings, false).code;
             let program = compile(&code, &settings).program;
@@ -183,7 +183,7 @@ mod tests {
             added.push(NewProgram { id, prepared, replaces: Vec::new() });
             id
         });
-        let zones = vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }];
+        let zones = vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), keep: false }];
         Load {
             id: LoadId(1),
             kind: LoadKind::Start,

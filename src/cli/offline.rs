@@ -78,7 +78,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
             eprintln!("{finding}");
         }
         let contents = loaded.contents.with_context(|| format!("zone {apex} has errors"))?;
-        let version = compile::version(&empty, &contents, &Settings::of(config), &mut slots, Origin::default());
+        let version = compile::version(&empty, contents, &Settings::of(config), &mut slots, Origin::default());
         for finding in &version.findings {
             eprintln!("{finding}");
         }
@@ -112,7 +112,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
                     }
                 }
                 Effect::Publish { snapshot, .. } => published = Some(snapshot),
-                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open | Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
             }
         }
         if published.is_some() {

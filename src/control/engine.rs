@@ -12,7 +12,7 @@ use crate::geo::Places;
 use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
 use crate::target::{self, CheckId, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
-use crate::zone::ProgramId;
+use crate::zone::{ProgramId, Zone};
 
 use super::ad_hoc::{AdHoc, Granted};
 use super::journal::{Entry, Happening, Journal};
@@ -70,13 +70,8 @@ pub enum Effect {
     },
     /// Bind the DNS ports and answer; then [`Event::Opened`].
     Open,
-    /// Keep a zone's text as its last-good copy.
-    Keep {
-        /// The apex.
-        zone: Name,
-        /// The text.
-        copy: Arc<[u8]>,
-    },
+    /// Keep this version as its zone's last-good copy.
+    Keep(Zone),
     /// A load was decided.
     Decided {
         /// Which.
@@ -447,15 +442,15 @@ impl Engine {
 
     fn adopt_zone(&mut self, load: ZoneLoad) -> Happening {
         match load {
-            ZoneLoad::Data { zone, stale, dropped, copy, .. } => {
+            ZoneLoad::Data { zone, stale, dropped, keep, .. } => {
                 let (apex, serial) = (zone.apex().to_name(), zone.serial());
                 for id in dropped {
                     self.drop_program(id);
                 }
-                self.enter_zone(&apex, ZoneState::Serving { zone, stale });
-                if let Some(copy) = copy {
-                    self.effects.push_back(Effect::Keep { zone: apex.clone(), copy });
+                if keep {
+                    self.effects.push_back(Effect::Keep(zone.clone()));
                 }
+                self.enter_zone(&apex, ZoneState::Serving { zone, stale });
                 Happening::ZoneAdopted { zone: apex, serial, stale }
             }
             ZoneLoad::Failed(apex) => {
@@ -541,7 +536,7 @@ mod tests {
         let apex: Name = "z".parse().unwrap();
         let contents = zone::load(&Text, Path::new("zone"), apex.as_ref()).contents.unwrap();
         let mut added = Vec::new();
-        let zone = Zone::build(&contents, &mut |record| {
+        let zone = Zone::build(contents, &mut |record| {
             let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
             let program = compile(CODE, &settings).program;
             let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, CODE.into(), program));
@@ -551,7 +546,7 @@ mod tests {
         Load {
             id: LoadId(1),
             kind: LoadKind::Start,
-            zones: vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), copy: None }],
+            zones: vec![ZoneLoad::Data { zone, stale: false, added, dropped: Vec::new(), keep: false }],
             removed: Vec::new(),
             health: health::Config::default(),
             places: Arc::new(crate::geo::Places::empty()),
@@ -572,7 +567,7 @@ mod tests {
                 }
                 Effect::Publish { .. } => published += 1,
                 Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
-                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open | Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
             }
         }
         (published, transitions)

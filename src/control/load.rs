@@ -63,8 +63,8 @@ pub enum ZoneLoad {
         added: Vec<NewProgram>,
         /// Programs that it no longer has.
         dropped: Vec<ProgramId>,
-        /// The zone as text, to be kept as its last-good copy once it is served.
-        copy: Option<Arc<[u8]>>,
+        /// Whether it is to be kept as the zone's last-good copy once it is served.
+        keep: bool,
     },
     /// Nothing usable, and nothing kept: the apex.
     Failed(Name),

@@ -170,10 +170,10 @@ pub struct Version {
 }
 
 impl Version {
-    /// Has the zone's text kept as its last-good copy once it is served. For versions without errors only.
-    pub fn keep(&mut self, contents: &Contents) {
-        if let ZoneLoad::Data { copy, .. } = &mut self.load {
-            *copy = Some(contents.to_text().into());
+    /// Has it kept as its zone's last-good copy once it is served. For versions without errors only.
+    pub const fn keep(&mut self) {
+        if let ZoneLoad::Data { keep, .. } = &mut self.load {
+            *keep = true;
         }
     }
 }
@@ -189,7 +189,7 @@ pub struct Origin {
 
 /// Compiles `contents` into the next version of its zone, upon the one in `snapshot`, if any.
 #[must_use]
-pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
+pub fn version(snapshot: &Snapshot, contents: Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
     let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
     let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew);
     compiler.negative = Some(contents.negative_ttl());
@@ -199,14 +199,17 @@ pub fn version(snapshot: &Snapshot, contents: &Contents, settings: &Settings, sl
             let (zone, diff) = before.updated(contents, &mut bind);
             (zone, Some(diff))
         }
-        Some(_) | None => (Zone::build(contents, &mut bind), before.map(|before| before.diff(contents))),
+        Some(_) | None => {
+            let diff = before.map(|before| before.diff(&contents));
+            (Zone::build(contents, &mut bind), diff)
+        }
     };
     let Compiler { added, findings, .. } = compiler;
     let added: Vec<NewProgram> = added.into_values().collect();
     let taken = added.iter().map(|program| program.id).collect();
     let kept: BTreeSet<ProgramId> = zone.programs().collect();
     let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
-    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), copy: None };
+    let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), keep: false };
     Version { load, findings, taken, diff }
 }
 

@@ -85,7 +85,7 @@ impl Outlets {
                 first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
             }
             Effect::Open => drop(self.open.send(())),
-            Effect::Keep { zone, copy } => self.keeper.keep(zone, copy),
+            Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),
             // What was not adopted goes along, and is freed on the loader's thread.
             Effect::Decided { load, outcome, leftover } => drop(self.decided.send((load, outcome, leftover))),
             Effect::Log(entry) => log(&entry),

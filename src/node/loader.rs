@@ -114,21 +114,21 @@ impl Loader {
         let Some(contents) = loaded.contents else {
             findings.extend(self.program_findings(&loaded.programs));
             return match copy() {
-                Some(copy) => self.version(snapshot, &copy, stale()),
+                Some(copy) => self.version(snapshot, copy, stale()),
                 None => failed(apex),
             };
         };
-        let mut version = self.version(snapshot, &contents, Origin::default());
+        let mut version = self.version(snapshot, contents, Origin::default());
         let sound = !has_errors(&version.findings);
         findings.append(&mut version.findings);
         if sound {
-            version.keep(&contents);
+            version.keep();
             return version;
         }
         match copy() {
             Some(copy) => {
                 self.slots.give_back(version.taken);
-                self.version(snapshot, &copy, stale())
+                self.version(snapshot, copy, stale())
             }
             None => version,
         }
@@ -293,7 +293,7 @@ impl Loader {
             findings.extend(self.still_broken(snapshot, &loaded.programs, apex));
             return Read::Unchanged;
         }
-        let mut version = self.version(snapshot, &contents, Origin { stale: false, anew });
+        let mut version = self.version(snapshot, contents, Origin { stale: false, anew });
         findings.append(&mut version.findings);
         if has_errors(findings) {
             self.slots.give_back(version.taken);
@@ -301,7 +301,7 @@ impl Loader {
         }
         let still_broken = self.still_broken(snapshot, &loaded.programs, apex);
         if still_broken.is_empty() {
-            version.keep(&contents);
+            version.keep();
         }
         findings.extend(still_broken);
         Read::Changed(Box::new(version))
@@ -326,7 +326,7 @@ impl Loader {
     }
 
     /// The next version of a zone.
-    fn version(&mut self, snapshot: &Snapshot, contents: &Contents, origin: Origin) -> Version {
+    fn version(&mut self, snapshot: &Snapshot, contents: Contents, origin: Origin) -> Version {
         compile::version(snapshot, contents, &Settings::of(&self.config), &mut self.slots, origin)
     }
 

@@ -2,14 +2,15 @@
 //!
 //! A copy is a self-contained master file under `state_dir/zones`, written beside its place, synced and renamed
 //! (DESIGN 7.1), so that a crash at any moment leaves either the old copy or the new one. Writing happens on a
-//! thread of its own: a disk that hangs or is full delays no probe, no publish and no answer. While it hangs, only the
-//! newest copy of each zone waits; one that could not be kept is tried again.
+//! thread of its own, which takes the processor only when nobody else wants it: neither a disk that hangs or is full nor
+//! a large zone delays a probe, a publish or an answer. A copy is made while it is written, and is never held as a whole.
+//! While the disk hangs, only the newest copy of each zone waits; one that could not be kept is tried again.
 //!
 //! Never here: what a copy means; whether it is read.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,15 @@ const PLAIN_NAME_MAX: usize = 200;
 
 /// How long after a failure a copy is tried again.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// Octets that are read or written at a time.
+const BUFFER: usize = 1 << 16;
+
+/// The priority of the thread that keeps copies: the lowest.
+const NICE: i32 = 19;
+
+/// Writes a copy; each time the same.
+pub type Copy = dyn Fn(&mut dyn Write) -> io::Result<()> + Send;
 
 /// The folder of last-good copies.
 #[derive(Clone, Debug)]
@@ -48,18 +58,43 @@ impl LastGood {
     ///
     /// # Errors
     /// From the file system; the old copy is untouched then.
-    pub fn keep(&self, apex: NameRef<'_>, copy: &[u8]) -> io::Result<()> {
+    pub fn keep(&self, apex: NameRef<'_>, copy: &Copy) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let path = self.path(apex);
-        if fs::read(&path).is_ok_and(|kept| kept == copy) {
+        if File::open(&path).is_ok_and(|kept| is_copy(kept, copy)) {
             return Ok(());
         }
         let fresh = path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        file.write_all(copy)?;
-        file.sync_all()?;
+        let mut file = BufWriter::with_capacity(BUFFER, File::create(&fresh)?);
+        copy(&mut file)?;
+        file.into_inner()?.sync_all()?;
         fs::rename(&fresh, &path)?;
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Whether a file holds what `copy` writes.
+fn is_copy(file: File, copy: &Copy) -> bool {
+    let mut compared = BufWriter::with_capacity(BUFFER, Compared { file: BufReader::with_capacity(BUFFER, file) });
+    let Ok(Compared { mut file }) = copy(&mut compared).and_then(|()| Ok(compared.into_inner()?)) else { return false };
+    matches!(file.read(&mut [0]), Ok(0))
+}
+
+/// Takes only what a file holds already.
+struct Compared {
+    file: BufReader<File>,
+}
+
+impl Write for Compared {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut held = [0; 4096];
+        let len = octets.len().min(held.len());
+        self.file.read_exact(&mut held[..len])?;
+        if held[..len] == octets[..len] { Ok(len) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -81,14 +116,14 @@ fn file_name(apex: NameRef<'_>) -> String {
 }
 
 /// Hands copies to the thread that keeps them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Keeper {
     waiting: Arc<Mutex<Copies>>,
     wake: SyncSender<()>,
 }
 
 /// The newest copy of each zone that is not on disk yet.
-type Copies = BTreeMap<Name, Arc<[u8]>>;
+type Copies = BTreeMap<Name, Box<Copy>>;
 
 impl Keeper {
     /// Starts the thread; `failed` is told of each copy that could not be kept. It is tried again later, unless a newer one
@@ -101,6 +136,7 @@ impl Keeper {
         let waiting = Arc::default();
         let keeper = Self { waiting: Arc::clone(&waiting), wake };
         let body = move || {
+            let _otherwise_it_competes = rustix::process::setpriority_process(None, NICE); // of this thread alone
             // Ends with the last sender; that is, with the process.
             while woken.recv_timeout(RETRY) != Err(RecvTimeoutError::Disconnected) {
                 keep_all(&store, &waiting, &failed);
@@ -111,7 +147,7 @@ impl Keeper {
     }
 
     /// Has a copy kept, some time. Never waits for the disk: the lock is only ever held to move pointers.
-    pub fn keep(&self, zone: Name, copy: Arc<[u8]>) {
+    pub fn keep(&self, zone: Name, copy: Box<Copy>) {
         lock(&self.waiting).insert(zone, copy);
         let _already_woken = self.wake.try_send(());
     }
@@ -120,7 +156,7 @@ impl Keeper {
 fn keep_all(store: &LastGood, waiting: &Mutex<Copies>, failed: &impl Fn(&Name, &io::Error)) {
     let copies = std::mem::take(&mut *lock(waiting));
     for (zone, copy) in copies {
-        if let Err(error) = store.keep(zone.as_ref(), &copy) {
+        if let Err(error) = store.keep(zone.as_ref(), &*copy) {
             failed(&zone, &error);
             lock(waiting).entry(zone).or_insert(copy);
         }
@@ -145,8 +181,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("tempdir");
         let store = LastGood::under(folder.path());
         let zone = name("gslb.example.com.");
-        for text in [&b"first"[..], b"second, longer", b"third"] {
-            store.keep(zone.as_ref(), text).expect("kept");
+        static LONG: [u8; 3 * BUFFER + 1] = [b'x'; 3 * BUFFER + 1];
+        for text in [&b"first"[..], b"second, longer", b"second", b"third", b"third", &LONG, &LONG[1..]] {
+            let is_kept = || File::open(store.path(zone.as_ref())).is_ok_and(|file| is_copy(file, &|out| out.write_all(text)));
+            let copy = move |out: &mut dyn Write| out.write_all(text);
+            store.keep(zone.as_ref(), &copy).expect("kept");
+            assert!(is_kept());
             assert_eq!(fs::read(store.path(zone.as_ref())).expect("there"), text);
         }
         assert_eq!(fs::read_dir(folder.path().join("zones")).expect("folder").count(), 1);

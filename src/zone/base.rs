@@ -4,6 +4,8 @@
 //! a name in one probe; its hasher is keyed anew for each base, so nobody can choose names that collide. Offsets are
 //! 32 bits wide: `check` refuses zones above 4 GiB.
 //!
+//! [`Flat`] is what a load gives; a [`Base`] is one with its index, and is what a version stands on.
+//!
 //! Never here: changes. A base is built once, and what changes later lies in a delta.
 
 use std::collections::hash_map::RandomState;
@@ -15,7 +17,7 @@ use hashbrown::HashTable;
 use super::contents::{LuaRecord, RrsetData, lua_rdata};
 use super::lookup::{Node, RRset};
 use super::version::{ProgramId, ProgramRef};
-use crate::wire::{Class, Name, NameRef, RecordType, Ttl};
+use crate::wire::{Class, NameRef, RecordType, Ttl};
 
 /// Octets of a prepared record before its RDATA: pointer to the question's name, type, class, TTL, length.
 pub(super) const RECORD_HEAD: usize = 12;
@@ -25,7 +27,6 @@ pub(super) const RECORD_HEAD: usize = 12;
 pub(super) struct SetSlot {
     pub(super) rtype: RecordType,
     pub(super) count: u16,
-    pub(super) ttl: Ttl,
     start: u32,
     len: u32,
 }
@@ -43,20 +44,20 @@ pub(super) struct Storage {
 impl Storage {
     pub(super) fn rrset(&self, slot: &SetSlot) -> RRset<'_> {
         let start = slot.start as usize;
-        RRset::new(slot.rtype, slot.ttl, slot.count, &self.bytes[start..start + slot.len as usize])
+        RRset::new(slot.rtype, slot.count, &self.bytes[start..start + slot.len as usize])
     }
 
     /// Appends an RRset.
     pub(super) fn put_set(&mut self, set: &RrsetData) {
         let records = set.rdatas.iter().map(|rdata| (set.ttl, &**rdata));
-        self.put_records(set.rtype, set.ttl, records);
+        self.put_records(set.rtype, records);
     }
 
     /// Appends an RRset from a storage that holds it.
     pub(super) fn copy_set(&mut self, set: RRset<'_>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(set.prepared());
-        self.close_set(set.rtype, set.ttl, set.count, start);
+        self.close_set(set.rtype, set.count, start);
     }
 
     /// Appends programs, with the RRset of type LUA that holds their text.
@@ -67,30 +68,41 @@ impl Storage {
             self.programs.push(ProgramRef { id, rtype: record.rtype, ttl: record.ttl });
             self.records.push(Arc::clone(record));
         }
-        if let Some(ttl) = rdatas.iter().map(|(ttl, _)| *ttl).min() {
-            self.put_records(RecordType::LUA, ttl, rdatas.iter().map(|(ttl, rdata)| (*ttl, &**rdata)));
+        if !rdatas.is_empty() {
+            self.put_records(RecordType::LUA, rdatas.iter().map(|(ttl, rdata)| (*ttl, &**rdata)));
         }
     }
 
-    fn put_records<'r>(&mut self, rtype: RecordType, ttl: Ttl, records: impl Iterator<Item = (Ttl, &'r [u8])>) {
+    /// Appends an RRset with the TTL and RDATA of each record.
+    pub(super) fn put_records<'r>(&mut self, rtype: RecordType, records: impl Iterator<Item = (Ttl, &'r [u8])>) {
         let start = self.bytes.len();
         let mut count = 0;
         for (ttl, rdata) in records {
             let rdlength = u16::try_from(rdata.len()).expect("RDATA above 65,535 octets is refused when it is read");
-            self.bytes.extend([0xC0, 0x0C]); // the name of the question (RFC 1035 4.1.4)
-            self.bytes.extend(rtype.0.to_be_bytes());
-            self.bytes.extend(Class::IN.0.to_be_bytes());
-            self.bytes.extend(ttl.seconds().to_be_bytes());
-            self.bytes.extend(rdlength.to_be_bytes());
+            let mut head = [0; RECORD_HEAD];
+            head[..2].copy_from_slice(&[0xC0, 0x0C]); // the name of the question (RFC 1035 4.1.4)
+            head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+            head[4..6].copy_from_slice(&Class::IN.0.to_be_bytes());
+            head[6..10].copy_from_slice(&ttl.seconds().to_be_bytes());
+            head[10..].copy_from_slice(&rdlength.to_be_bytes());
+            self.bytes.extend_from_slice(&head);
             self.bytes.extend_from_slice(rdata);
             count += 1;
         }
-        self.close_set(rtype, ttl, count, start);
+        self.close_set(rtype, count, start);
     }
 
-    fn close_set(&mut self, rtype: RecordType, ttl: Ttl, count: u16, start: usize) {
+    fn shrink_to_fit(&mut self) {
+        let Self { sets, bytes, programs, records } = self;
+        sets.shrink_to_fit();
+        bytes.shrink_to_fit();
+        programs.shrink_to_fit();
+        records.shrink_to_fit();
+    }
+
+    fn close_set(&mut self, rtype: RecordType, count: u16, start: usize) {
         let (start, len) = (offset(start), offset(self.bytes.len() - start));
-        self.sets.push(SetSlot { rtype, count, ttl, start, len });
+        self.sets.push(SetSlot { rtype, count, start, len });
     }
 }
 
@@ -108,18 +120,16 @@ struct NodeSlot {
     children: u32,
 }
 
-/// The flat form of a zone.
-#[derive(Debug)]
-pub(super) struct Base {
+/// The flat form of a zone, not yet looked names up in.
+#[derive(Clone, Debug)]
+pub(super) struct Flat {
     names: Vec<u8>,
     /// In canonical order, the apex first, and one more at the end to bound the last.
     nodes: Vec<NodeSlot>,
     storage: Storage,
-    index: HashTable<u32>,
-    hasher: RandomState,
 }
 
-impl Base {
+impl Flat {
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len() - 1
@@ -127,13 +137,6 @@ impl Base {
 
     pub(super) fn apex(&self) -> NameRef<'_> {
         self.name(0)
-    }
-
-    pub(super) fn find(&self, name: NameRef<'_>) -> Option<Node<'_>> {
-        let hash = self.hasher.hash_one(name);
-        let wire = name.as_wire();
-        let index = self.index.find(hash, |&index| self.name_bytes(index as usize).eq_ignore_ascii_case(wire))?;
-        Some(self.node(*index as usize))
     }
 
     pub(super) fn node(&self, index: usize) -> Node<'_> {
@@ -149,6 +152,28 @@ impl Base {
         }
     }
 
+    /// In canonical order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        (0..self.len()).map(|index| self.node(index))
+    }
+
+    /// The record programs of all nodes in order.
+    pub(super) fn programs(&self) -> &[ProgramRef] {
+        &self.storage.programs
+    }
+
+    /// What [`Flat::programs`] are compiled from.
+    pub(super) fn records(&self) -> &[Arc<LuaRecord>] {
+        &self.storage.records
+    }
+
+    /// Gives each record program an id.
+    pub(super) fn bind(&mut self, bind: &mut dyn FnMut(&LuaRecord) -> ProgramId) {
+        for (program, record) in self.storage.programs.iter_mut().zip(&self.storage.records) {
+            program.id = bind(record);
+        }
+    }
+
     fn name_bytes(&self, index: usize) -> &[u8] {
         &self.names[self.nodes[index].name as usize..self.nodes[index + 1].name as usize]
     }
@@ -158,19 +183,69 @@ impl Base {
     }
 }
 
-/// Builds a base from names in canonical order; makes the empty non-terminals between them.
+/// The flat form of a zone, and where each name is in it.
+#[derive(Debug)]
+pub(super) struct Base {
+    flat: Flat,
+    index: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Base {
+    pub(super) fn new(flat: Flat) -> Self {
+        let count = flat.len();
+        let hasher = RandomState::new();
+        let hash = |&node: &u32| hasher.hash_one(flat.name(node as usize));
+        let mut index = HashTable::with_capacity(count);
+        for node in (0..).take(count) {
+            index.insert_unique(hash(&node), node, hash);
+        }
+        Self { flat, index, hasher }
+    }
+
+    pub(super) const fn flat(&self) -> &Flat {
+        &self.flat
+    }
+
+    pub(super) fn find(&self, name: NameRef<'_>) -> Option<Node<'_>> {
+        let hash = self.hasher.hash_one(name);
+        let wire = name.as_wire();
+        let index = self.index.find(hash, |&index| self.flat.name_bytes(index as usize).eq_ignore_ascii_case(wire))?;
+        Some(self.flat.node(*index as usize))
+    }
+}
+
+/// How much a zone is going to hold: what is more costs time, what is less costs nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    /// Octets of names.
+    pub(super) octets: usize,
+    pub(super) nodes: usize,
+    pub(super) sets: usize,
+    /// Octets of prepared records.
+    pub(super) prepared: usize,
+}
+
+/// Builds the flat form from names in canonical order; makes the empty non-terminals between them.
 pub(super) struct Builder {
     names: Vec<u8>,
     nodes: Vec<NodeSlot>,
     storage: Storage,
     /// The nodes from the apex to the one that was added last.
-    path: Vec<(Name, usize)>,
+    path: Vec<usize>,
 }
 
 impl Builder {
     /// With the apex, still empty; [`Builder::begin`] it as the first name.
-    pub(super) fn new(apex: NameRef<'_>) -> Self {
-        let mut builder = Self { names: Vec::new(), nodes: Vec::new(), storage: Storage::default(), path: Vec::new() };
+    pub(super) fn new(apex: NameRef<'_>, room: Room) -> Self {
+        let storage = Storage {
+            sets: Vec::with_capacity(room.sets),
+            bytes: Vec::with_capacity(room.prepared),
+            programs: Vec::new(),
+            records: Vec::new(),
+        };
+        let names = Vec::with_capacity(room.octets + apex.len());
+        let mut builder = Self { names, nodes: Vec::with_capacity(room.nodes + 2), storage, path: Vec::new() };
         builder.push_node(apex);
         builder
     }
@@ -178,22 +253,27 @@ impl Builder {
     /// Goes to the node `name`, at or below the apex and not before the last in canonical order; what is put into the
     /// returned storage is its data.
     pub(super) fn begin(&mut self, name: NameRef<'_>) -> &mut Storage {
-        while self.path.last().is_some_and(|(above, _)| !name.is_within(above.as_ref())) {
+        while self.path.last().is_some_and(|&above| !name.is_within(self.name(above))) {
             self.path.pop();
         }
-        let above = self.path.last().map_or(name.len(), |(above, _)| above.as_ref().len());
-        let missing: Vec<NameRef<'_>> = name.ancestors().take_while(|ancestor| ancestor.len() > above).collect();
-        for ancestor in missing.into_iter().rev() {
-            self.push_node(ancestor);
+        let above = self.path.last().map_or(name.len(), |&above| self.name(above).len());
+        let missing = name.ancestors().take_while(|ancestor| ancestor.len() > above).count();
+        for skipped in (0..missing).rev() {
+            name.ancestors().nth(skipped).into_iter().for_each(|name| self.push_node(name));
         }
         &mut self.storage
     }
 
+    fn name(&self, node: usize) -> NameRef<'_> {
+        let end = self.nodes.get(node + 1).map_or(self.names.len(), |next| next.name as usize);
+        NameRef::parse(&self.names[self.nodes[node].name as usize..end]).expect("names are written from names")
+    }
+
     fn push_node(&mut self, name: NameRef<'_>) {
-        if let Some(&(_, parent)) = self.path.last() {
+        if let Some(&parent) = self.path.last() {
             self.nodes[parent].children += 1;
         }
-        self.path.push((name.to_name(), self.nodes.len()));
+        self.path.push(self.nodes.len());
         let slot = self.slot_here();
         self.nodes.push(slot);
         self.names.extend_from_slice(name.as_wire());
@@ -204,23 +284,14 @@ impl Builder {
         NodeSlot { name: offset(self.names.len()), set: offset(sets.len()), program: offset(programs.len()), children: 0 }
     }
 
-    pub(super) fn finish(mut self) -> Base {
+    /// What was built, in as little memory as it takes.
+    pub(super) fn finish(mut self) -> Flat {
         let end = self.slot_here();
         self.nodes.push(end);
-        let count = offset(self.nodes.len() - 1);
-        let mut base = Base {
-            names: self.names,
-            nodes: self.nodes,
-            storage: self.storage,
-            index: HashTable::with_capacity(count as usize),
-            hasher: RandomState::new(),
-        };
-        let mut index = std::mem::take(&mut base.index);
-        let hash = |&node: &u32| base.hasher.hash_one(base.name(node as usize));
-        for node in 0..count {
-            index.insert_unique(hash(&node), node, hash);
-        }
-        base.index = index;
-        base
+        let Self { mut names, mut nodes, mut storage, .. } = self;
+        names.shrink_to_fit();
+        nodes.shrink_to_fit();
+        storage.shrink_to_fit();
+        Flat { names, nodes, storage }
     }
 }

@@ -14,84 +14,19 @@
 //! Nothing is called missing that the reader may have lost to an error ([`Lost`]).
 
 use super::finding::{Findings, Position};
+use super::gather::{Gathered, GatheredSet, Names};
+use super::raw::{Lost, RawRecord};
 use super::rdata;
-use super::reader::{Lost, RawData, RawRecord};
-use crate::wire::{KeyBuf, Name, NameRef, RecordType};
+use crate::wire::{Name, NameRef, RecordType};
 
 /// Most octets that the RRsets of a zone may take.
 const ZONE_MAX: u64 = u32::MAX as u64;
 /// Most LUA records of one name: a query may have to draw from each.
 pub const PROGRAMS_MAX: usize = 64;
-/// Octets before the RDATA of a prepared record: owner, type, class, TTL and length.
-const RECORD_HEAD: usize = 12;
-
-/// The records of one name.
-pub(super) struct Gathered {
-    pub(super) name: Name,
-    pub(super) key: Box<[u8]>,
-    /// By type number.
-    pub(super) sets: Vec<GatheredSet>,
-}
-
-/// The records of one name and type, in written order.
-pub(super) struct GatheredSet {
-    pub(super) rtype: RecordType,
-    pub(super) records: Vec<RawRecord>,
-}
-
-impl Gathered {
-    fn set(&self, rtype: RecordType) -> Option<&GatheredSet> {
-        self.sets.iter().find(|set| set.rtype == rtype)
-    }
-
-    /// Whether queries for addresses can be answered here.
-    fn has_address(&self) -> bool {
-        let is_address = |rtype| matches!(rtype, RecordType::A | RecordType::AAAA);
-        self.sets.iter().any(|set| is_address(set.rtype) || set.programs().any(is_address))
-    }
-}
-
-impl Gathered {
-    /// Whether there are addresses that a referral can carry: record programs are not run for it (spec 2.4).
-    fn has_stored_address(&self) -> bool {
-        [RecordType::A, RecordType::AAAA].into_iter().any(|rtype| self.set(rtype).is_some())
-    }
-}
-
-impl GatheredSet {
-    /// The target types of the LUA records.
-    fn programs(&self) -> impl Iterator<Item = RecordType> {
-        self.records.iter().filter_map(|record| match &record.data {
-            RawData::Program(program) => Some(program.rtype),
-            RawData::Rdata(_) => None,
-        })
-    }
-
-    fn at(&self) -> Position {
-        self.records[0].at.clone() // a set is made with its first record
-    }
-}
-
-/// Groups records that are sorted by key and type.
-pub(super) fn gather(owners: &[Name], keys: &[Box<[u8]>], records: Vec<RawRecord>) -> Vec<Gathered> {
-    let mut names: Vec<Gathered> = Vec::new();
-    for record in records {
-        let owner = record.owner as usize;
-        if names.last().is_none_or(|name| name.key != keys[owner]) {
-            names.push(Gathered { name: owners[owner].clone(), key: keys[owner].clone(), sets: Vec::new() });
-        }
-        let Some(name) = names.last_mut() else { continue };
-        match name.sets.last_mut() {
-            Some(set) if set.rtype == record.rtype => set.records.push(record),
-            _ => name.sets.push(GatheredSet { rtype: record.rtype, records: vec![record] }),
-        }
-    }
-    names
-}
 
 /// Runs all checks.
-pub(super) fn check(apex: NameRef<'_>, names: &[Gathered], lost: &Lost, start: &Position, findings: &mut Findings) {
-    let mut checks = Checks { apex, names, lost, findings };
+pub(super) fn check(apex: NameRef<'_>, names: &Names<'_>, start: &Position, findings: &mut Findings) {
+    let mut checks = Checks { apex, names, findings };
     checks.apex(start);
     checks.aliases();
     checks.redirections();
@@ -103,32 +38,29 @@ pub(super) fn check(apex: NameRef<'_>, names: &[Gathered], lost: &Lost, start: &
 
 struct Checks<'a> {
     apex: NameRef<'a>,
-    names: &'a [Gathered],
-    lost: &'a Lost,
+    names: &'a Names<'a>,
     findings: &'a mut Findings,
 }
 
 impl<'a> Checks<'a> {
     fn apex(&mut self, start: &Position) {
         let apex = self.apex;
-        let at_apex = self.names.first().filter(|first| first.name.as_ref() == apex);
+        let at_apex = self.names.iter().next().filter(|first| first.name() == apex);
         self.misplaced_soas();
         let soa = at_apex.and_then(|node| node.set(RecordType::SOA));
-        if let Some([first, others @ ..]) = soa.map(|set| set.records.as_slice()) {
-            for second in others.iter().filter(|second| !second.data_eq(first)) {
-                let message = format!("a second SOA record, the first is at {}", first.at);
-                self.findings.error(second.at.clone(), message, "keep one of the two");
-            }
+        for second in soa.map(|set| self.others(set)).into_iter().flatten() {
+            let message = format!("a second SOA record, the first is at {}", soa.map_or(start.clone(), GatheredSet::at));
+            self.findings.error(self.at(second), message, "keep one of the two");
         }
         if let Some(ds) = at_apex.and_then(|node| node.set(RecordType::DS)) {
             let message = format!("DS at the apex {apex} is never asked for here");
             self.findings.warn(ds.at(), message, "it belongs to the zone above (RFC 4035 2.4)");
         }
-        if soa.is_none() && !self.lost.may_hold(apex, apex, RecordType::SOA) {
+        if soa.is_none() && !self.lost().may_hold(apex, apex, RecordType::SOA) {
             let remedy = format!("add `@ {}`", rdata::form(RecordType::SOA));
             self.findings.error(start.clone(), format!("the zone {apex} has no SOA record"), remedy);
         }
-        if at_apex.and_then(|node| node.set(RecordType::NS)).is_none() && !self.lost.may_hold(apex, apex, RecordType::NS) {
+        if at_apex.and_then(|node| node.set(RecordType::NS)).is_none() && !self.lost().may_hold(apex, apex, RecordType::NS) {
             let at = soa.map_or_else(|| start.clone(), GatheredSet::at);
             let remedy = format!("add `@ {}` for each of its servers", rdata::form(RecordType::NS));
             self.findings.error(at, format!("the zone {apex} has no NS record at its apex"), remedy);
@@ -136,9 +68,9 @@ impl<'a> Checks<'a> {
     }
 
     fn misplaced_soas(&mut self) {
-        for name in self.names.iter().filter(|name| name.name.as_ref() != self.apex) {
+        for name in self.with(RecordType::SOA).filter(|name| name.name() != self.apex) {
             if let Some(soa) = name.set(RecordType::SOA) {
-                let message = format!("an SOA record at {}, which is not the apex", name.name);
+                let message = format!("an SOA record at {}, which is not the apex", name.name());
                 self.findings.error(soa.at(), message, format!("an SOA belongs to the apex {} alone", self.apex));
             }
         }
@@ -146,18 +78,15 @@ impl<'a> Checks<'a> {
 
     /// CNAME alone and only once (RFC 1034 3.6.2, RFC 2181 10.1); DNSSEC types and record programs may stand beside it.
     fn aliases(&mut self) {
-        for name in self.names {
-            self.program_aliases(name);
+        self.with(RecordType::LUA).for_each(|name| self.program_aliases(name));
+        for name in self.with(RecordType::CNAME) {
             let Some(alias) = name.set(RecordType::CNAME) else { continue };
-            for second in &alias.records[1..] {
-                if second.data_eq(&alias.records[0]) {
-                    continue; // merely a duplicate
-                }
-                let message = format!("a second CNAME record at {}, the first is at {}", name.name, alias.records[0].at);
-                self.findings.error(second.at.clone(), message, "a name is an alias of one other: keep one of the two");
+            for second in self.others(alias) {
+                let message = format!("a second CNAME record at {}, the first is at {}", name.name(), alias.at());
+                self.findings.error(self.at(second), message, "a name is an alias of one other: keep one of the two");
             }
-            if let Some(other) = name.sets.iter().find(|set| !may_stand_beside_cname(set.rtype)) {
-                let message = format!("a CNAME beside other data at {}: {} at {}", name.name, other.rtype, other.at());
+            if let Some(other) = name.sets().find(|set| !may_stand_beside_cname(set.rtype())) {
+                let message = format!("a CNAME beside other data at {}: {} at {}", name.name(), other.rtype(), other.at());
                 self.findings.error(alias.at(), message, "remove the CNAME or all other records of the name (RFC 1034 3.6.2)");
             }
         }
@@ -165,24 +94,24 @@ impl<'a> Checks<'a> {
 
     /// DNAME only once, without NS beside it but at the apex, and nothing below it (RFC 6672 2.3, 2.4).
     fn redirections(&mut self) {
-        let mut above: Option<(&Gathered, &GatheredSet)> = None;
-        for name in self.names {
-            if let Some((from, _)) = above.filter(|(from, _)| name.key.starts_with(&from.key)) {
-                let message = format!("{} is below {}, which DNAME leads elsewhere", name.name, from.name);
+        let mut above: Option<Gathered<'_>> = None;
+        for name in self.with(RecordType::DNAME) {
+            if let Some(from) = above.filter(|from| name.key().starts_with(from.key())) {
+                let message = format!("{} is below {}, which DNAME leads elsewhere", name.name(), from.name());
                 let remedy = "remove it, or the DNAME: nothing below a DNAME is served (RFC 6672 2.4)";
-                if let Some(set) = name.sets.first() {
+                if let Some(set) = name.sets().next() {
                     self.findings.error(set.at(), message, remedy);
                 }
                 continue;
             }
             let Some(dname) = name.set(RecordType::DNAME) else { continue };
-            above = Some((name, dname));
-            for second in dname.records[1..].iter().filter(|second| !second.data_eq(&dname.records[0])) {
-                let message = format!("a second DNAME record at {}, the first is at {}", name.name, dname.records[0].at);
-                self.findings.error(second.at.clone(), message, "names are led to one place: keep one of the two");
+            above = Some(name);
+            for second in self.others(dname) {
+                let message = format!("a second DNAME record at {}, the first is at {}", name.name(), dname.at());
+                self.findings.error(self.at(second), message, "names are led to one place: keep one of the two");
             }
-            if let Some(ns) = name.set(RecordType::NS).filter(|_| name.name.as_ref() != self.apex) {
-                let message = format!("a DNAME beside NS at {}", name.name);
+            if let Some(ns) = name.set(RecordType::NS).filter(|_| name.name() != self.apex) {
+                let message = format!("a DNAME beside NS at {}", name.name());
                 self.findings.error(ns.at(), message, "delegate the name or lead it elsewhere, not both (RFC 6672 2.3)");
             }
         }
@@ -191,15 +120,15 @@ impl<'a> Checks<'a> {
     /// Mail hosts and services in the zone should have addresses of their own (RFC 2181 10.3, RFC 2782).
     fn hosts(&mut self) {
         let kinds = [(RecordType::MX, "mail host"), (RecordType::SRV, "service host")];
-        for (name, (rtype, what)) in self.names.iter().flat_map(|name| kinds.map(|kind| (name, kind))) {
-            for record in name.set(rtype).iter().flat_map(|set| &set.records) {
-                self.host(name, record, what);
+        for (rtype, what) in kinds {
+            for (name, set) in self.with(rtype).filter_map(|name| Some((name, name.set(rtype)?))) {
+                set.records().for_each(|record| self.host(name, record, what));
             }
         }
     }
 
-    fn host(&mut self, owner: &Gathered, record: &RawRecord, what: &str) {
-        let RawData::Rdata(rdata) = &record.data else { return };
+    fn host(&mut self, owner: Gathered<'_>, record: &RawRecord, what: &str) {
+        let Some(rdata) = self.names.raw().rdata(record) else { return };
         let Some(host) = rdata::target(record.rtype, rdata).filter(|host| host.is_within(self.apex) && !host.is_root()) else {
             return;
         };
@@ -208,17 +137,20 @@ impl<'a> Checks<'a> {
         }
         let node = self.find(host).or_else(|| self.wildcard_for(host));
         let message = if node.is_some_and(|node| node.set(RecordType::CNAME).is_some()) {
-            format!("{host}, a {what} of {}, is an alias", owner.name)
+            format!("{host}, a {what} of {}, is an alias", owner.name())
         } else if !node.is_some_and(Gathered::has_address) {
-            format!("{host}, a {what} of {}, has no address in the zone", owner.name)
+            format!("{host}, a {what} of {}, has no address in the zone", owner.name())
         } else {
             return;
         };
-        self.findings.warn(record.at.clone(), message, "name a host with A or AAAA records (RFC 2181 10.3)");
+        self.findings.warn(self.at(record), message, "name a host with A or AAAA records (RFC 2181 10.3)");
     }
 
     /// Aliases that lead back to themselves within the zone: each loop is reported once, where it was entered.
     fn loops(&mut self) {
+        if !self.names.has(RecordType::CNAME) {
+            return;
+        }
         let mut rounds = vec![0u32; self.names.len()];
         for (start, round) in (0..self.names.len()).zip(1..) {
             let mut at = start;
@@ -230,27 +162,26 @@ impl<'a> Checks<'a> {
                 }
             }
             if rounds[at] == round && self.alias_of(at).is_some() {
-                let name = &self.names[at];
+                let name = self.names.get(at);
                 let Some(alias) = name.set(RecordType::CNAME) else { continue };
-                let message = format!("the aliases from {} on lead back to it", name.name);
+                let message = format!("the aliases from {} on lead back to it", name.name());
                 self.findings.warn(alias.at(), message, "let one of them name a host with data");
             }
         }
     }
 
-    /// The node that an alias leads to, if it is one and that is in the zone.
+    /// The name that an alias leads to, if it is one and that is in the zone.
     fn alias_of(&self, index: usize) -> Option<usize> {
-        let alias = self.names[index].set(RecordType::CNAME)?.records.first()?;
-        let RawData::Rdata(rdata) = &alias.data else { return None };
+        let alias = self.names.get(index).set(RecordType::CNAME)?.first();
+        let rdata = self.names.raw().rdata(alias)?;
         let target = rdata::target(RecordType::CNAME, rdata).filter(|target| target.is_within(self.apex))?;
-        let node = self.find(target).or_else(|| self.wildcard_for(target))?;
-        self.names.binary_search_by(|other| other.key.cmp(&node.key)).ok()
+        self.find(target).or_else(|| self.wildcard_for(target)).map(Gathered::index)
     }
 
     /// Whether what the name needs may have been lost to an error.
     fn may_be_lost(&self, name: NameRef<'_>) -> bool {
         let kinds = [RecordType::A, RecordType::AAAA, RecordType::LUA, RecordType::CNAME];
-        kinds.into_iter().any(|rtype| self.lost.may_hold(self.apex, name, rtype))
+        kinds.into_iter().any(|rtype| self.lost().may_hold(self.apex, name, rtype))
     }
 
     /// Whether a DNAME above leads the name elsewhere.
@@ -261,15 +192,14 @@ impl<'a> Checks<'a> {
 
     /// Delegations: what they hide, and the addresses of their servers and of the apex's.
     fn cuts(&mut self) {
-        let apex_key = self.key(self.apex);
-        let mut cut: Option<&Gathered> = None;
-        for name in self.names {
-            if let Some(above) = cut.filter(|above| name.key.starts_with(&above.key)) {
+        let mut cut: Option<Gathered<'_>> = None;
+        for name in self.with(RecordType::NS) {
+            if let Some(above) = cut.filter(|above| name.key().starts_with(above.key())) {
                 self.occluded(name, above, is_glue);
                 continue;
             }
             let Some(ns) = name.set(RecordType::NS) else { continue };
-            if *name.key != *apex_key {
+            if !name.key().is_empty() {
                 cut = Some(name);
                 // DNAME too, because that it stands here is an error of its own.
                 let stands_at_cut = |rtype| {
@@ -278,30 +208,28 @@ impl<'a> Checks<'a> {
                 self.occluded(name, name, |rtype| stands_at_cut(rtype) || is_glue(rtype));
                 self.wildcard_ns(name, ns);
             }
-            for record in &ns.records {
-                self.server_address(name, record);
-            }
+            ns.records().for_each(|record| self.server_address(name, record));
         }
     }
 
     /// Warns of data that queries never see because they are referred to the servers of `cut`.
-    fn occluded(&mut self, name: &Gathered, cut: &Gathered, is_visible: impl Fn(RecordType) -> bool) {
-        for set in name.sets.iter().filter(|set| !is_visible(set.rtype)) {
-            let message = format!("{} of {} is hidden by the delegation of {}", set.rtype, name.name, cut.name);
+    fn occluded(&mut self, name: Gathered<'_>, cut: Gathered<'_>, is_visible: impl Fn(RecordType) -> bool) {
+        for set in name.sets().filter(|set| !is_visible(set.rtype())) {
+            let message = format!("{} of {} is hidden by the delegation of {}", set.rtype(), name.name(), cut.name());
             self.findings.warn(set.at(), message, "only NS and DS at a cut and addresses of its servers are served; remove it");
         }
     }
 
-    fn wildcard_ns(&mut self, name: &Gathered, ns: &GatheredSet) {
-        if name.name.as_ref().is_wildcard() {
-            let message = format!("NS at the wildcard {} has no defined meaning", name.name);
+    fn wildcard_ns(&mut self, name: Gathered<'_>, ns: GatheredSet<'_>) {
+        if name.name().is_wildcard() {
+            let message = format!("NS at the wildcard {} has no defined meaning", name.name());
             self.findings.warn(ns.at(), message, "delegate each name by itself (RFC 4592 4.2)");
         }
     }
 
     /// A server whose name is in the zone must have an address here.
-    fn server_address(&mut self, owner: &Gathered, ns: &RawRecord) {
-        let RawData::Rdata(rdata) = &ns.data else { return };
+    fn server_address(&mut self, owner: Gathered<'_>, ns: &RawRecord) {
+        let Some(rdata) = self.names.raw().rdata(ns) else { return };
         let Some(server) = rdata::target(RecordType::NS, rdata).filter(|server| server.is_within(self.apex)) else { return };
         if self.may_be_lost(server) || self.covering_dname(server) {
             return;
@@ -311,38 +239,39 @@ impl<'a> Checks<'a> {
             Some(_) if self.find(server).is_some_and(Gathered::has_stored_address) => {}
             Some(cut) => {
                 let message =
-                    format!("missing glue: {server}, a server of {}, is below the delegation of {}", owner.name, cut.name);
-                if cut.key == owner.key {
-                    self.findings.error(ns.at.clone(), message, remedy);
+                    format!("missing glue: {server}, a server of {}, is below the delegation of {}", owner.name(), cut.name());
+                if cut.key() == owner.key() {
+                    self.findings.error(self.at(ns), message, remedy);
                 } else {
-                    self.findings.warn(ns.at.clone(), message, remedy); // resolvers can ask the servers of that zone
+                    self.findings.warn(self.at(ns), message, remedy); // resolvers can ask the servers of that zone
                 }
             }
             None => self.server_in_zone(owner, ns, server, remedy),
         }
     }
 
-    fn server_in_zone(&mut self, owner: &Gathered, ns: &RawRecord, server: NameRef<'_>, remedy: String) {
+    fn server_in_zone(&mut self, owner: Gathered<'_>, ns: &RawRecord, server: NameRef<'_>, remedy: String) {
         let node = self.find(server).or_else(|| self.wildcard_for(server));
         if node.is_some_and(|node| node.set(RecordType::CNAME).is_some()) {
-            let message = format!("{server}, a server of {}, is an alias", owner.name);
-            self.findings.error(ns.at.clone(), message, "name a server by a name with an address (RFC 2181 10.3)");
+            let message = format!("{server}, a server of {}, is an alias", owner.name());
+            self.findings.error(self.at(ns), message, "name a server by a name with an address (RFC 2181 10.3)");
         } else if !node.is_some_and(Gathered::has_address) {
-            let message = format!("{server}, a server of {}, has no address in the zone", owner.name);
-            self.findings.error(ns.at.clone(), message, remedy);
+            let message = format!("{server}, a server of {}, has no address in the zone", owner.name());
+            self.findings.error(self.at(ns), message, remedy);
         }
     }
 
     /// A program that makes a CNAME hides all other data of its name while it gives one. Between the two lies a use (an
     /// empty result lets the rest answer), so it is no error.
-    fn program_aliases(&mut self, name: &Gathered) {
+    fn program_aliases(&mut self, name: Gathered<'_>) {
         let Some(programs) = name.set(RecordType::LUA).filter(|set| set.programs().any(|rtype| rtype == RecordType::CNAME))
         else {
             return;
         };
-        let others = name.sets.iter().map(|set| set.rtype).find(|&rtype| !may_stand_beside_cname(rtype));
-        if let Some(other) = others {
-            let message = format!("the LUA CNAME of {} hides the {other} there whenever it gives a name", name.name);
+        let mut others = name.sets().map(GatheredSet::rtype);
+        let other = others.find(|&rtype| !may_stand_beside_cname(rtype));
+        if let Some(other) = other {
+            let message = format!("the LUA CNAME of {} hides the {other} there whenever it gives a name", name.name());
             self.findings.warn(programs.at(), message, "make it address records, or let it give {} when the rest shall answer");
         }
     }
@@ -350,23 +279,30 @@ impl<'a> Checks<'a> {
     /// RRsets that no message can carry, and zones too large for 32-bit offsets.
     fn sizes(&mut self, start: &Position) {
         const MESSAGE_MAX: usize = u16::MAX as usize - 512; // header, question and EDNS beside it
-        let apex_labels = self.apex.label_count();
-        let mut total = 0u64;
-        for (name, set) in self.names.iter().flat_map(|name| name.sets.iter().map(move |set| (name, set))) {
-            let len: usize = set.records.iter().map(RawRecord::prepared_len).sum();
-            // each label below the apex may be a node, with a name no longer than this one
-            let nodes = (name.name.as_ref().label_count() - apex_labels).max(1);
-            total += (len + nodes * name.name.as_ref().len()) as u64;
-            let is_program = set.rtype == RecordType::LUA;
-            if is_program && set.records.len() > PROGRAMS_MAX {
-                let message = format!("{} LUA records at {}", set.records.len(), name.name);
+        let raw = self.names.raw();
+        let prepared_len = |set: GatheredSet<'_>| set.records().map(|record| raw.prepared_len(record)).sum::<usize>();
+        for (name, set) in self.names.iter().flat_map(|name| name.sets().map(move |set| (name, set))) {
+            let is_program = set.rtype() == RecordType::LUA;
+            if is_program && set.len() > PROGRAMS_MAX {
+                let message = format!("{} LUA records at {}", set.len(), name.name());
                 self.findings.error(set.at(), message, format!("a name has at most {PROGRAMS_MAX}: join them in one program"));
             }
-            if (!is_program && len > MESSAGE_MAX) || set.records.len() > usize::from(u16::MAX) {
-                let message = format!("the {} records of {} do not fit in one message", set.rtype, name.name);
+            let is_long = || raw.prepared_max(set.len()) > MESSAGE_MAX && prepared_len(set) > MESSAGE_MAX;
+            if (!is_program && is_long()) || set.len() > usize::from(u16::MAX) {
+                let message = format!("the {} records of {} do not fit in one message", set.rtype(), name.name());
                 self.findings.error(set.at(), message, format!("an RRset has at most {MESSAGE_MAX} octets"));
             }
         }
+        if raw.octets_max() <= ZONE_MAX {
+            return;
+        }
+        let apex_labels = self.apex.label_count();
+        let octets = |(name, set): (Gathered<'_>, GatheredSet<'_>)| {
+            // each label below the apex may be a node, with a name no longer than this one
+            let nodes = (name.name().label_count() - apex_labels).max(1);
+            (prepared_len(set) + nodes * name.name().len()) as u64
+        };
+        let total: u64 = self.names.iter().flat_map(|name| name.sets().map(move |set| (name, set))).map(octets).sum();
         if total > ZONE_MAX {
             self.findings.error(
                 start.clone(),
@@ -376,57 +312,46 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn key(&self, name: NameRef<'_>) -> Box<[u8]> {
-        name.canonical_key(&mut KeyBuf::new()).into()
+    fn find(&self, name: NameRef<'_>) -> Option<Gathered<'a>> {
+        self.names.find(name)
     }
 
-    fn find(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
-        let key = self.key(name);
-        self.names.binary_search_by(|node| node.key.cmp(&key)).ok().map(|index| &self.names[index])
+    /// The names, none where no name has an RRset of this type.
+    fn with(&self, rtype: RecordType) -> impl Iterator<Item = Gathered<'a>> + use<'a> {
+        let names = self.names;
+        names.has(rtype).then(|| names.iter()).into_iter().flatten()
     }
 
-    /// Whether the name exists, if only because names below it do.
-    fn exists(&self, name: NameRef<'_>) -> bool {
-        let key = self.key(name);
-        let index = self.names.partition_point(|node| node.key < key);
-        self.names.get(index).is_some_and(|node| node.key.starts_with(&key))
+    fn lost(&self) -> &'a Lost {
+        &self.names.raw().lost
+    }
+
+    fn at(&self, record: &RawRecord) -> Position {
+        self.names.raw().at(record)
+    }
+
+    /// The records of an RRset that are not the first nor the same as it.
+    fn others(&self, set: GatheredSet<'a>) -> impl Iterator<Item = &'a RawRecord> + use<'a> {
+        let raw = self.names.raw();
+        let data = move |record| raw.rdata(record).map(|rdata| rdata::canonical(set.rtype(), rdata));
+        let first = data(set.first());
+        set.records().skip(1).filter(move |record| data(record) != first)
     }
 
     /// The wildcard that answers for a name without data of its own.
-    fn wildcard_for(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
-        if self.exists(name) {
+    fn wildcard_for(&self, name: NameRef<'_>) -> Option<Gathered<'a>> {
+        if self.names.exists(name) {
             return None;
         }
-        let encloser = name.ancestors().skip(1).find(|above| self.exists(*above))?;
+        let encloser = name.ancestors().skip(1).find(|above| self.names.exists(*above))?;
         self.find(Name::child(b"*", encloser).ok()?.as_ref())
     }
 
     /// The delegation at or above `name`, if there is one.
-    fn covering_cut(&self, name: NameRef<'_>) -> Option<&'a Gathered> {
+    fn covering_cut(&self, name: NameRef<'_>) -> Option<Gathered<'a>> {
         let below_apex = name.ancestors().take_while(|above| above.len() > self.apex.len());
         let cuts = below_apex.filter_map(|above| self.find(above).filter(|node| node.set(RecordType::NS).is_some()));
         cuts.last()
-    }
-}
-
-impl RawRecord {
-    fn prepared_len(&self) -> usize {
-        RECORD_HEAD
-            + match &self.data {
-                RawData::Rdata(rdata) => rdata.len(),
-                RawData::Program(program) => {
-                    2 + program.segments.iter().map(|s| s.text.len() + s.text.len() / 255 + 1).sum::<usize>()
-                }
-            }
-    }
-
-    fn data_eq(&self, other: &Self) -> bool {
-        match (&self.data, &other.data) {
-            (RawData::Rdata(ours), RawData::Rdata(theirs)) => {
-                rdata::canonical(self.rtype, ours) == rdata::canonical(other.rtype, theirs)
-            }
-            _ => false,
-        }
     }
 }
 

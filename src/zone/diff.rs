@@ -9,10 +9,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::contents::{Contents, LuaRecord, Owned, RrsetData};
+use super::contents::{Contents, LuaRecord, RrsetData};
 use super::lookup::{Node, RRset};
 use super::version::Zone;
-use crate::wire::{KeyBuf, Name, NameRef, RecordType, Serial};
+use crate::wire::{Name, NameRef, RecordType, Serial};
 
 /// What lies between an old and a new version.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +52,6 @@ impl DiffSide {
         self.sets.extend(sets.map(|set| (node.name().to_name(), data_of(set))));
         self.programs.extend_from_slice(node.lua_records());
     }
-
-    fn put_owned(&mut self, owned: &Owned) {
-        self.sets.extend(owned.sets.iter().map(|set| (owned.name.clone(), set.clone())));
-        self.programs.extend_from_slice(&owned.programs);
-    }
 }
 
 fn data_of(set: RRset<'_>) -> RrsetData {
@@ -77,26 +72,19 @@ impl Diff {
     }
 
     /// A name that both versions have.
-    fn compare(&mut self, old: Node<'_>, new: &Owned) {
-        for set in old.rrsets().filter(|set| set.rtype != RecordType::LUA) {
-            if !new.sets.iter().any(|other| is_same(set, other)) {
-                self.removed.sets.push((new.name.clone(), data_of(set)));
-            }
-        }
-        for set in &new.sets {
-            if !old.rrset(set.rtype).is_some_and(|other| is_same(other, set)) {
-                self.added.sets.push((new.name.clone(), set.clone()));
-            }
-        }
-        if old.lua_records() != new.programs {
+    fn compare(&mut self, old: Node<'_>, new: Node<'_>) {
+        let only_in = |node: Node<'_>, other: Node<'_>, side: &mut DiffSide| {
+            let is_there = |set: RRset<'_>| other.rrset(set.rtype).is_some_and(|other| other.prepared() == set.prepared());
+            let sets = node.rrsets().filter(|set| set.rtype != RecordType::LUA && !is_there(*set));
+            side.sets.extend(sets.map(|set| (new.name().to_name(), data_of(set))));
+        };
+        only_in(old, new, &mut self.removed);
+        only_in(new, old, &mut self.added);
+        if old.lua_records() != new.lua_records() {
             self.removed.programs.extend_from_slice(old.lua_records());
-            self.added.programs.extend_from_slice(&new.programs);
+            self.added.programs.extend_from_slice(new.lua_records());
         }
     }
-}
-
-fn is_same(set: RRset<'_>, data: &RrsetData) -> bool {
-    set.rtype == data.rtype && set.ttl == data.ttl && set.rdata().eq(data.rdatas.iter().map(|rdata| &**rdata))
 }
 
 impl Zone {
@@ -105,20 +93,21 @@ impl Zone {
     pub fn diff(&self, contents: &Contents) -> Diff {
         let mut diff = Diff { removed: DiffSide::default(), added: DiffSide::default(), serial: contents.serial() };
         let mut old = self.nodes().filter(|node| !node.is_empty()).peekable();
-        let mut new = contents.names().iter().peekable();
+        let mut new = contents.flat.nodes().filter(|node| !node.is_empty()).peekable();
         loop {
             let order = match (old.peek(), new.peek()) {
                 (None, None) => return diff,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(node), Some(owned)) => node.name().canonical_key(&mut KeyBuf::new()).cmp(&owned.key),
+                (Some(old), Some(new)) if old.name() == new.name() => Ordering::Equal,
+                (Some(old), Some(new)) => old.name().cmp(&new.name()),
             };
             let old = if order.is_le() { old.next() } else { None };
             let new = if order.is_ge() { new.next() } else { None };
             match (old, new) {
-                (Some(node), Some(owned)) => diff.compare(node, owned),
-                (Some(node), None) => diff.removed.put_node(node),
-                (None, Some(owned)) => diff.added.put_owned(owned),
+                (Some(old), Some(new)) => diff.compare(old, new),
+                (Some(old), None) => diff.removed.put_node(old),
+                (None, Some(new)) => diff.added.put_node(new),
                 (None, None) => {}
             }
         }

@@ -21,7 +21,7 @@ use super::base::{RECORD_HEAD, SetSlot, Storage};
 use super::contents::LuaRecord;
 use super::delta::Entry;
 use super::version::{ProgramRef, Zone};
-use crate::wire::{KeyBuf, NameRef, RecordType, Ttl};
+use crate::wire::{KeyBuf, NameRef, RecordType, Serial, Ttl};
 
 /// An RRset of a zone.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +36,13 @@ pub struct RRset<'z> {
 }
 
 impl<'z> RRset<'z> {
-    pub(super) const fn new(rtype: RecordType, ttl: Ttl, count: u16, prepared: &'z [u8]) -> Self {
-        Self { rtype, ttl, count, prepared }
+    /// Of records that have one TTL, but for record programs.
+    pub(super) fn new(rtype: RecordType, count: u16, prepared: &'z [u8]) -> Self {
+        let set = Self { rtype, ttl: first_ttl(prepared), count, prepared };
+        match rtype {
+            RecordType::LUA => Self { ttl: set.rows().map(first_ttl).min().unwrap_or(Ttl::MAX), ..set },
+            _ => set,
+        }
     }
 
     /// The records one after the other, ready for a message whose question is the owner: each a pointer to offset 12,
@@ -49,14 +54,25 @@ impl<'z> RRset<'z> {
 
     /// Each record's RDATA, uncompressed.
     pub fn rdata(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        self.rows().map(|row| &row[RECORD_HEAD..])
+    }
+
+    /// Each prepared record.
+    fn rows(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
         let mut rest = self.prepared;
         std::iter::from_fn(move || {
-            let (head, tail) = rest.split_at_checked(RECORD_HEAD)?;
-            let (rdata, after) = tail.split_at_checked(usize::from(u16::from_be_bytes([head[10], head[11]])))?;
+            let rdlength = u16::from_be_bytes(*rest.get(..RECORD_HEAD)?.last_chunk()?);
+            let (row, after) = rest.split_at_checked(RECORD_HEAD + usize::from(rdlength))?;
             rest = after;
-            Some(rdata)
+            Some(row)
         })
     }
+}
+
+/// The TTL of the first of prepared records.
+fn first_ttl(prepared: &[u8]) -> Ttl {
+    let octets = prepared.get(6..).and_then(<[u8]>::first_chunk);
+    octets.and_then(|octets| Ttl::new(u32::from_be_bytes(*octets))).unwrap_or(Ttl::MAX)
 }
 
 /// A name of the zone with its data.
@@ -106,6 +122,27 @@ impl<'z> Node<'z> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.sets.is_empty()
+    }
+
+    /// The SOA RRset of an apex.
+    pub(super) fn soa(&self) -> RRset<'z> {
+        self.rrset(RecordType::SOA).expect("checked contents have an SOA at the apex")
+    }
+
+    /// The five numbers at the end of an apex's SOA: serial, refresh, retry, expire, minimum.
+    fn soa_numbers(&self) -> [u32; 5] {
+        let tail = self.soa().rdata().next().and_then(|rdata| rdata.last_chunk::<20>());
+        let tail = tail.expect("SOA RDATA is checked when it is read");
+        std::array::from_fn(|at| u32::from_be_bytes([tail[4 * at], tail[4 * at + 1], tail[4 * at + 2], tail[4 * at + 3]]))
+    }
+
+    pub(super) fn serial(&self) -> Serial {
+        Serial(self.soa_numbers()[0])
+    }
+
+    pub(super) fn negative_ttl(&self) -> Ttl {
+        let [.., minimum] = self.soa_numbers();
+        self.soa().ttl.min(Ttl::new(minimum).unwrap_or(Ttl::MAX))
     }
 
     fn has(&self, rtype: RecordType) -> bool {
@@ -192,13 +229,13 @@ impl Zone {
     }
 
     pub(super) fn apex_node(&self) -> Node<'_> {
-        let in_delta = || self.node(self.base.apex()).expect("a zone has its apex");
-        if self.delta.is_empty() { self.base.node(0) } else { in_delta() }
+        let in_delta = || self.node(self.apex()).expect("a zone has its apex");
+        if self.delta.is_empty() { self.base.flat().node(0) } else { in_delta() }
     }
 
     /// All nodes in canonical order (RFC 4034 6.1), the apex first, empty non-terminals included.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        let mut base = (0..self.base.len()).map(|index| self.base.node(index)).peekable();
+        let mut base = self.base.flat().nodes().peekable();
         let mut delta = self.delta.entries().peekable();
         std::iter::from_fn(move || {
             loop {

@@ -5,6 +5,8 @@
 //! * [`load`] reads master files (RFC 1035 5) and either gives checked [`Contents`] or says everything that is wrong,
 //!   each [`Finding`] with file, line, column and what would be right. One run finds all of it: an operator who
 //!   mends a zone at night should not have to ask ten times.
+//!   Nothing on the way is allocated by name or by record: the reader puts records side by side (`raw`), they are sorted
+//!   as numbers (`gather`), looked at (`check`) and put into the flat form (`merge`), which is what [`Contents`] is.
 //! * [`Zone`] is what queries read: a flat, tight `Base` behind one `Arc`, and upon it a small persistent `Delta`,
 //!   looked at first. A zone of a million names costs a few buffers, not millions of allocations, and a change of
 //!   ten names costs ten names. Both are immutable, so a version is cloned by counting references and an old one
@@ -27,9 +29,12 @@ mod contents;
 mod delta;
 mod diff;
 mod finding;
+mod gather;
 mod generate;
 mod lexer;
 mod lookup;
+mod merge;
+mod raw;
 mod rdata;
 mod reader;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Master files → records (RFC 1035 5, RFC 2308 4, RFC 3597 5), with includes and generated records; all that is wrong in one run.
 //!
-//! After an error the reader goes on with the next entry, and remembers what it lost ([`Lost`]), so that the checks of
+//! After an error the reader goes on with the next entry, and remembers what it lost ([`Lost`](super::raw::Lost)), so that the checks of
 //! the whole zone do not complain that something is missing which is there and merely misspelt.
 //!
 //! The origin and the last owner are those of the file; `$TTL` and the last stated TTL run on through includes and
@@ -8,7 +8,6 @@
 //!
 //! Never here: what records mean together (see `check`); files are read only through [`Source`].
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +16,9 @@ use super::contents::{Contents, LuaRecord, Segment, lua_rdata};
 use super::finding::{Finding, Findings, MAX_FINDINGS, Position};
 use super::generate::{RECORDS_MAX, Range, Template, ZONE_OCTETS_MAX, ZONE_RECORDS_MAX};
 use super::lexer::{Entry, Lexer, Place, Token, show};
+use super::raw::{Raw, TooLarge};
 use super::rdata::{self, RdataError};
-use crate::wire::{Class, Name, NameError, NameRef, RecordType, Ttl};
+use crate::wire::{Class, Name, NameBuf, NameError, NameRef, RecordType, Ttl};
 
 /// Deepest `$INCLUDE`, the zone's own file not counted.
 const INCLUDE_DEPTH: usize = 16;
@@ -65,69 +65,17 @@ pub fn load(source: &dyn Source, path: &Path, apex: NameRef<'_>) -> Loaded {
     match source.read(path) {
         Ok(bytes) => {
             reader.file(&top, &bytes, Some(apex.to_name()));
+            drop(bytes);
             let start = Position { file: top, line: 1, column: 1 };
-            let programs = reader.raw.programs();
-            let contents = Contents::checked(apex, reader.raw, start, &mut reader.findings);
-            let contents = (!reader.findings.has_errors()).then_some(contents);
-            Loaded { contents, programs, findings: reader.findings.into_sorted() }
+            let Reader { raw, mut findings, .. } = reader;
+            let contents = Contents::checked(apex, &raw, &start, &mut findings);
+            Loaded { contents, programs: raw.programs().to_vec(), findings: findings.into_sorted() }
         }
         Err(error) => {
             let at = Position { file: top, line: 1, column: 1 };
             reader.findings.error(at, format!("the file cannot be read: {error}"), "check the path and its permissions");
             Loaded { contents: None, programs: Vec::new(), findings: reader.findings.into_sorted() }
         }
-    }
-}
-
-/// The records of all files, not yet checked against each other.
-#[derive(Default)]
-pub(super) struct Raw {
-    pub(super) owners: Vec<Name>,
-    pub(super) records: Vec<RawRecord>,
-    pub(super) lost: Lost,
-}
-
-impl Raw {
-    fn programs(&self) -> Vec<Arc<LuaRecord>> {
-        let program = |record: &RawRecord| match &record.data {
-            RawData::Program(program) => Some(Arc::clone(program)),
-            RawData::Rdata(_) => None,
-        };
-        self.records.iter().filter_map(program).collect()
-    }
-}
-
-/// One record as it was read.
-pub(super) struct RawRecord {
-    /// Index into [`Raw::owners`].
-    pub(super) owner: u32,
-    pub(super) rtype: RecordType,
-    pub(super) ttl: Ttl,
-    pub(super) data: RawData,
-    pub(super) at: Position,
-}
-
-pub(super) enum RawData {
-    Rdata(Box<[u8]>),
-    Program(Arc<LuaRecord>),
-}
-
-/// What could not be read, so that nothing is called missing for it.
-#[derive(Default)]
-pub(super) struct Lost {
-    /// Anything may be lost.
-    everything: bool,
-    /// Anything below the apex may be lost: an owner could not be read.
-    below_apex: bool,
-    /// At this name, records of this type; of any type where it is not known.
-    some: HashSet<(Name, Option<RecordType>)>,
-}
-
-impl Lost {
-    /// Whether a record of this type at this name may have been lost.
-    pub(super) fn may_hold(&self, apex: NameRef<'_>, name: NameRef<'_>, rtype: RecordType) -> bool {
-        let at = |rtype| !self.some.is_empty() && self.some.contains(&(name.to_name(), rtype));
-        self.everything || (self.below_apex && name != apex) || at(None) || at(Some(rtype))
     }
 }
 
@@ -154,13 +102,15 @@ enum Owner {
     Lost,
     /// The last one was reported as outside the zone, which loses nothing.
     Outside,
-    /// Index into [`Raw::owners`].
+    /// Its number in [`Raw`].
     Known(u32),
 }
 
 /// What belongs to one file.
 struct Scope {
     file: Arc<Path>,
+    /// Its number in [`Raw`].
+    number: u16,
     /// `None` after a bad `$ORIGIN`: relative names are then lost, not wrong.
     origin: Option<Name>,
     owner: Owner,
@@ -186,6 +136,9 @@ struct Reader<'s> {
     generated: (u32, usize),
     /// The type of the record that is being read, once it is known.
     rtype: Option<RecordType>,
+    /// Room for the name and the RDATA that are being read.
+    name: NameBuf,
+    rdata: Vec<u8>,
 }
 
 impl<'s> Reader<'s> {
@@ -201,6 +154,8 @@ impl<'s> Reader<'s> {
             files: 0,
             generated: (0, 0),
             rtype: None,
+            name: NameBuf::new(),
+            rdata: Vec::new(),
         }
     }
 
@@ -208,7 +163,9 @@ impl<'s> Reader<'s> {
     fn file(&mut self, path: &Arc<Path>, bytes: &[u8], origin: Option<Name>) {
         self.findings.opened(path);
         self.open.push(Arc::clone(path));
-        let mut scope = Scope { file: Arc::clone(path), origin, owner: Owner::None };
+        self.raw.reserve(bytes.iter().filter(|&&byte| byte == b'\n').count());
+        let number = self.raw.put_file(path);
+        let mut scope = Scope { file: Arc::clone(path), number, origin, owner: Owner::None };
         let mut lexer = Lexer::new(bytes);
         let mut entry = Entry::default();
         while let Some(result) = lexer.next_entry(&mut entry) {
@@ -244,7 +201,8 @@ impl<'s> Reader<'s> {
         }
         match scope.owner {
             Owner::Known(owner) => {
-                self.raw.lost.some.insert((self.raw.owners[owner as usize].clone(), self.rtype));
+                let owner = self.raw.owner(owner).to_name();
+                self.raw.lost.some.insert((owner, self.rtype));
             }
             Owner::Lost => self.raw.lost.below_apex = true,
             Owner::Outside => {}
@@ -279,18 +237,16 @@ impl<'s> Reader<'s> {
     /// Takes the owner that an entry states.
     fn state_owner(&mut self, scope: &mut Scope, token: &Token<'_>) -> Outcome {
         let known = std::mem::replace(&mut scope.owner, Owner::Lost);
-        let name = name_of(token, scope.origin.as_ref(), "owner")?;
-        if !name.as_ref().is_within(self.apex) {
+        let name = self.name.read(token.text, scope.origin.as_ref().map(Name::as_ref));
+        let name = name.or_else(|error| bad_name(token, error, "owner"))?;
+        if !name.is_within(self.apex) {
             scope.owner = Owner::Outside;
             let remedy = format!("names of this zone end in `{}`; a final dot makes a name absolute", self.apex);
             return fault(token.at, format!("the owner {name} is outside the zone {}", self.apex), remedy);
         }
         scope.owner = match known {
-            Owner::Known(owner) if self.raw.owners[owner as usize].as_ref().as_wire() == name.as_ref().as_wire() => known,
-            _ => {
-                self.raw.owners.push(name);
-                Owner::Known(u32::try_from(self.raw.owners.len() - 1).expect("fewer owners than octets in 4 GiB of files"))
-            }
+            Owner::Known(owner) if self.raw.owner(owner).as_wire() == name.as_wire() => known,
+            _ => Owner::Known(self.raw.put_owner(name).or_else(|error| too_large(token.at, error))?),
         };
         Ok(())
     }
@@ -472,20 +428,19 @@ impl<'s> Reader<'s> {
             Owner::Lost | Owner::Outside => None,
             Owner::None => return fault(start, "the first record has no owner", "start the line with a name, such as `@`"),
         };
-        let at = scope.at(start);
-        let data = if head.rtype == RecordType::LUA {
-            let name = owner.map_or(self.apex, |owner| self.raw.owners[owner as usize].as_ref()).to_name();
+        let place = (scope.number, start);
+        let taken = if head.rtype == RecordType::LUA {
+            let name = owner.map_or(self.apex, |owner| self.raw.owner(owner)).to_name();
             let (rtype, segments) = lua(scope, words, &tokens[head.len - 1])?;
-            RawData::Program(Arc::new(LuaRecord { owner: name, rtype, ttl, segments, at: at.clone() }))
+            let program = LuaRecord { owner: name, rtype, ttl, segments, at: scope.at(start) };
+            self.raw.put_program(owner.ok_or(Fault::Consequence)?, Arc::new(program), place)
         } else {
-            let parsed = rdata::parse(head.rtype, words, scope.origin.as_ref().map(Name::as_ref));
-            let rdata = parsed.map_err(|(index, error)| rdata_fault(tokens, head.len + index, head.rtype, &error))?;
+            let parsed = rdata::parse_into(head.rtype, words, scope.origin.as_ref().map(Name::as_ref), &mut self.rdata);
+            parsed.map_err(|(index, error)| rdata_fault(tokens, head.len + index, head.rtype, &error))?;
             self.warn_long_strings(scope, head.rtype, words);
-            RawData::Rdata(rdata.into())
+            self.raw.put_rdata((owner.ok_or(Fault::Consequence)?, head.rtype, ttl), &self.rdata, place)
         };
-        let owner = owner.ok_or(Fault::Consequence)?;
-        self.raw.records.push(RawRecord { owner, rtype: head.rtype, ttl, data, at });
-        Ok(())
+        taken.or_else(|error| too_large(start, error))
     }
 
     /// What stands before the data: TTL and class in either order, then the type.
@@ -551,10 +506,18 @@ fn one_value<T>(word: &Token<'_>, values: &[Token<'_>], form: &str) -> Outcome<T
 }
 
 fn name_of(token: &Token<'_>, origin: Option<&Name>, what: &str) -> Outcome<Name> {
-    Name::from_text(token.text, origin.map(Name::as_ref)).or_else(|error| match error {
+    Name::from_text(token.text, origin.map(Name::as_ref)).or_else(|error| bad_name(token, error, what))
+}
+
+fn bad_name<T>(token: &Token<'_>, error: NameError, what: &str) -> Outcome<T> {
+    match error {
         NameError::NoOrigin => Err(Fault::Consequence),
         error => fault(token.at, format!("the {what} {} is not a domain name: {error}", token.show()), NAME_REMEDY),
-    })
+    }
+}
+
+fn too_large<T>(at: Place, TooLarge: TooLarge) -> Outcome<T> {
+    fault(at, format!("from here on the zone takes more than {} octets", u32::MAX), "at most so many are served: split the zone")
 }
 
 const GENERATE_REMEDY: &str = "write `$GENERATE 1-9 host$ [ttl] [IN] A 192.0.2.$`";

@@ -39,7 +39,7 @@ pub(super) fn contents(apex: &str, text: &str) -> Contents {
 /// Programs are numbered as they come.
 pub(super) fn build(apex: &str, text: &str) -> Zone {
     let mut next = 0;
-    Zone::build(&contents(apex, text), &mut |_| {
+    Zone::build(contents(apex, text), &mut |_| {
         next += 1;
         ProgramId(next - 1)
     })

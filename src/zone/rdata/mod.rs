@@ -21,6 +21,7 @@ mod time;
 mod wire;
 mod write;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -161,11 +162,19 @@ impl RdataError {
 pub(super) type At<T> = Result<T, (usize, RdataError)>;
 
 /// Reads RDATA from the words after the type. Names without a final dot are completed with `origin`.
-pub(super) fn parse(rtype: RecordType, words: &[Token<'_>], origin: Option<NameRef<'_>>) -> At<Vec<u8>> {
+fn parse(rtype: RecordType, words: &[Token<'_>], origin: Option<NameRef<'_>>) -> At<Vec<u8>> {
+    let mut out = Vec::new();
+    parse_into(rtype, words, origin, &mut out).map(|()| out)
+}
+
+/// The same, in place of what `out` holds; after an error that is anything.
+pub(super) fn parse_into(rtype: RecordType, words: &[Token<'_>], origin: Option<NameRef<'_>>, out: &mut Vec<u8>) -> At<()> {
+    out.clear();
     if is_generic(words) {
-        return generic(rtype, words);
+        *out = generic(rtype, words)?;
+        return Ok(());
     }
-    read::read(rtype, words, origin)
+    read::read(rtype, words, origin, out)
 }
 
 /// Whether the words are the form of RFC 3597 5.
@@ -223,13 +232,12 @@ pub(super) fn target(rtype: RecordType, rdata: &[u8]) -> Option<NameRef<'_>> {
 
 /// RDATA in canonical form, the names of the types that RFC 4034 6.2 lists in lower case: what duplicates are found by,
 /// and the order inside an RRset (RFC 4034 6.3).
-pub(super) fn canonical(rtype: RecordType, rdata: &[u8]) -> Vec<u8> {
-    let mut out = rdata.to_vec();
-    if !has_caseless_names(rtype) {
-        return out;
-    }
-    for (at, name) in names(rtype, rdata).unwrap_or_default() {
-        out[at..at + name.len()].make_ascii_lowercase();
+pub(super) fn canonical(rtype: RecordType, rdata: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = Cow::Borrowed(rdata);
+    if has_caseless_names(rtype) {
+        for (at, name) in names(rtype, rdata).unwrap_or_default() {
+            out.to_mut()[at..at + name.len()].make_ascii_lowercase();
+        }
     }
     out
 }

@@ -11,12 +11,13 @@ use super::schema::{Field, Kind, NoKey, fields};
 use super::text::{STRING_MAX, ascii, base64, digits, hex, put_strings, seconds, unescape};
 use super::wire::is_tag;
 use super::{At, RdataError, apl, bitmap, gateway, loc, mnemonics, svcb, time};
-use crate::wire::{Name, NameRef, RecordType};
+use crate::wire::{NameBuf, NameRef, RecordType};
 
-/// Reads RDATA from words in the type's own form. Names without a final dot are completed with `origin`.
-pub(super) fn read(rtype: RecordType, words: &[Token<'_>], origin: Option<NameRef<'_>>) -> At<Vec<u8>> {
+/// Reads RDATA from words in the type's own form into `out`, which is empty. Names without a final dot are completed with
+/// `origin`.
+pub(super) fn read(rtype: RecordType, words: &[Token<'_>], origin: Option<NameRef<'_>>, out: &mut Vec<u8>) -> At<()> {
     let fields = fields(rtype).ok_or((0, RdataError::Unsupported(rtype)))?;
-    let mut reader = Words { rtype, words, next: 0, origin, out: Vec::new() };
+    let mut reader = Words { rtype, words, next: 0, origin, out };
     for field in fields {
         reader.field(*field)?;
     }
@@ -29,7 +30,7 @@ struct Words<'a, 't> {
     words: &'t [Token<'a>],
     next: usize,
     origin: Option<NameRef<'t>>,
-    out: Vec<u8>,
+    out: &'t mut Vec<u8>,
 }
 
 impl<'a, 't> Words<'a, 't> {
@@ -119,11 +120,11 @@ impl<'a, 't> Words<'a, 't> {
         }
     }
 
-    fn finish(self) -> At<Vec<u8>> {
+    fn finish(self) -> At<()> {
         match self.words.get(self.next) {
             Some(word) => Err((self.next, RdataError::Excess { rtype: self.rtype, word: word.show() })),
             None if self.out.len() > usize::from(u16::MAX) => Err((0, RdataError::Long)),
-            None => Ok(self.out),
+            None => Ok(()),
         }
     }
 
@@ -175,8 +176,8 @@ impl<'a, 't> Words<'a, 't> {
 
     fn name(&mut self, field: &'static str) -> At<()> {
         let word = self.word(field)?;
-        match Name::from_text(word.text, self.origin) {
-            Ok(name) => self.out.extend_from_slice(name.as_ref().as_wire()),
+        match NameBuf::new().read(word.text, self.origin) {
+            Ok(name) => self.out.extend_from_slice(name.as_wire()),
             Err(source) => return self.fails(RdataError::Name { field, word: word.show(), source }),
         }
         Ok(())
@@ -192,7 +193,7 @@ impl<'a, 't> Words<'a, 't> {
         if text.len() > STRING_MAX {
             return self.fails(RdataError::LongString(word.show()));
         }
-        put_strings(&text, &mut self.out);
+        put_strings(&text, self.out);
         Ok(())
     }
 
@@ -200,7 +201,7 @@ impl<'a, 't> Words<'a, 't> {
         loop {
             let word = self.word(field)?;
             let text = self.unescaped(&word)?;
-            put_strings(&text, &mut self.out);
+            put_strings(&text, self.out);
             if self.next == self.words.len() {
                 return Ok(());
             }
@@ -232,7 +233,7 @@ impl<'a, 't> Words<'a, 't> {
     fn digest(&mut self, field: &'static str, digest: super::schema::Digest) -> At<()> {
         let index = self.next;
         let octets = self.joined(field, "hexadecimal digits, two for each octet", hex)?;
-        match digest.length(&self.out) {
+        match digest.length(self.out) {
             Some(needed) if needed != octets.len() => {
                 Err((index, RdataError::DigestLength { field, needed, found: octets.len() }))
             }
@@ -251,7 +252,7 @@ impl<'a, 't> Words<'a, 't> {
     }
 
     fn key(&mut self, field: &'static str, none: NoKey) -> At<()> {
-        if self.next == self.words.len() && none.is_stated(&self.out) {
+        if self.next == self.words.len() && none.is_stated(self.out) {
             return Ok(());
         }
         let octets = self.joined(field, "base 64", base64)?;
@@ -298,7 +299,7 @@ impl<'a, 't> Words<'a, 't> {
         let expected = "an address prefix such as 1:192.0.2.0/24 or !2:2001:db8::/32";
         while self.next < self.words.len() {
             let word = self.word(field)?;
-            if apl::read_item(word.text, &mut self.out).is_none() {
+            if apl::read_item(word.text, self.out).is_none() {
                 return self.fails(RdataError::Value { field, word: word.show(), expected });
             }
         }
@@ -316,7 +317,7 @@ impl<'a, 't> Words<'a, 't> {
     fn gateway(&mut self, field: &'static str) -> At<()> {
         let form = self.out.get(1).copied().unwrap_or(0);
         let word = self.word(field)?;
-        gateway::read(form, &word, field, self.origin, &mut self.out).or_else(|error| self.fails(error))
+        gateway::read(form, &word, field, self.origin, self.out).or_else(|error| self.fails(error))
     }
 
     fn relay(&mut self, field: &'static str) -> At<()> {
@@ -324,7 +325,7 @@ impl<'a, 't> Words<'a, 't> {
         let form = self.number("relay type", gateway::FORM_MAX.into())? as u8;
         self.out.push(discovery << 7 | form);
         let word = self.word(field)?;
-        gateway::read(form, &word, field, self.origin, &mut self.out).or_else(|error| self.fails(error))
+        gateway::read(form, &word, field, self.origin, self.out).or_else(|error| self.fails(error))
     }
 
     fn hip(&mut self) -> At<()> {
