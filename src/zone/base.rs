@@ -1,4 +1,4 @@
-//! The flat form of a zone: all names, nodes and records in a handful of buffers.
+//! The flat form of a zone: all names, nodes and records in a handful of buffers; a name and its records side by side.
 //!
 //! Nodes are sorted in canonical order, so the vector of nodes is the NSEC index. A hash table of node numbers finds
 //! a name in one probe; its hasher is keyed anew for each base, so nobody can choose names that collide. Offsets are
@@ -22,29 +22,43 @@ use crate::wire::{Class, NameRef, RecordType, Ttl};
 /// Octets of a prepared record before its RDATA: pointer to the question's name, type, class, TTL, length.
 pub(super) const RECORD_HEAD: usize = 12;
 
-/// Where an RRset's prepared bytes are in a [`Storage`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SetSlot {
-    pub(super) rtype: RecordType,
-    pub(super) count: u16,
-    start: u32,
-    len: u32,
-}
+/// Octets of an encoded RRset before its records: type, how many records, how many octets they have.
+const SET_HEAD: usize = 8;
 
-/// RRsets and programs of one node or of many, side by side.
+/// The RRsets of a node, encoded one after the other; in the flat form those of many, each node's behind its name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Storage {
-    pub(super) sets: Vec<SetSlot>,
     bytes: Vec<u8>,
     pub(super) programs: Vec<ProgramRef>,
     /// What each of `programs` was compiled from.
     pub(super) records: Vec<Arc<LuaRecord>>,
 }
 
+/// The RRsets that are encoded one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Sets<'z>(&'z [u8]);
+
+impl<'z> Sets<'z> {
+    pub(super) const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'z> Iterator for Sets<'z> {
+    type Item = RRset<'z>;
+
+    fn next(&mut self) -> Option<RRset<'z>> {
+        let (&[t0, t1, c0, c1, l0, l1, l2, l3], rest) = self.0.split_first_chunk::<SET_HEAD>()?;
+        let (records, rest) = rest.split_at_checked(u32::from_be_bytes([l0, l1, l2, l3]) as usize)?;
+        self.0 = rest;
+        Some(RRset::new(RecordType(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]), records))
+    }
+}
+
 impl Storage {
-    pub(super) fn rrset(&self, slot: &SetSlot) -> RRset<'_> {
-        let start = slot.start as usize;
-        RRset::new(slot.rtype, slot.count, &self.bytes[start..start + slot.len as usize])
+    /// The RRsets of the one node that this is the storage of.
+    pub(super) fn sets(&self) -> Sets<'_> {
+        Sets(&self.bytes)
     }
 
     /// Appends an RRset.
@@ -55,9 +69,9 @@ impl Storage {
 
     /// Appends an RRset from a storage that holds it.
     pub(super) fn copy_set(&mut self, set: RRset<'_>) {
-        let start = self.bytes.len();
+        let start = self.open_set(set.rtype);
         self.bytes.extend_from_slice(set.prepared());
-        self.close_set(set.rtype, set.count, start);
+        self.close_set(start, set.count);
     }
 
     /// Appends programs, with the RRset of type LUA that holds their text.
@@ -75,7 +89,7 @@ impl Storage {
 
     /// Appends an RRset with the TTL and RDATA of each record.
     pub(super) fn put_records<'r>(&mut self, rtype: RecordType, records: impl Iterator<Item = (Ttl, &'r [u8])>) {
-        let start = self.bytes.len();
+        let start = self.open_set(rtype);
         let mut count = 0;
         for (ttl, rdata) in records {
             let rdlength = u16::try_from(rdata.len()).expect("RDATA above 65,535 octets is refused when it is read");
@@ -89,20 +103,29 @@ impl Storage {
             self.bytes.extend_from_slice(rdata);
             count += 1;
         }
-        self.close_set(rtype, count, start);
+        self.close_set(start, count);
     }
 
     fn shrink_to_fit(&mut self) {
-        let Self { sets, bytes, programs, records } = self;
-        sets.shrink_to_fit();
+        let Self { bytes, programs, records } = self;
         bytes.shrink_to_fit();
         programs.shrink_to_fit();
         records.shrink_to_fit();
     }
 
-    fn close_set(&mut self, rtype: RecordType, count: u16, start: usize) {
-        let (start, len) = (offset(start), offset(self.bytes.len() - start));
-        self.sets.push(SetSlot { rtype, count, start, len });
+    /// Begins an RRset; where it starts.
+    fn open_set(&mut self, rtype: RecordType) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&rtype.0.to_be_bytes());
+        self.bytes.extend_from_slice(&[0; SET_HEAD - 2]);
+        start
+    }
+
+    /// Ends the RRset that starts there, which has so many records.
+    fn close_set(&mut self, start: usize, count: u16) {
+        let len = offset(self.bytes.len() - start - SET_HEAD);
+        self.bytes[start + 2..start + 4].copy_from_slice(&count.to_be_bytes());
+        self.bytes[start + 4..start + SET_HEAD].copy_from_slice(&len.to_be_bytes());
     }
 }
 
@@ -113,8 +136,8 @@ fn offset(len: usize) -> u32 {
 /// Where a node's parts start; they end where the next node's start.
 #[derive(Clone, Copy, Debug)]
 struct NodeSlot {
-    name: u32,
-    set: u32,
+    /// Its name, and right behind it its RRsets: a lookup reads one place in memory for both.
+    start: u32,
     program: u32,
     /// How many nodes are one label below.
     children: u32,
@@ -123,7 +146,6 @@ struct NodeSlot {
 /// The flat form of a zone, not yet looked names up in.
 #[derive(Clone, Debug)]
 pub(super) struct Flat {
-    names: Vec<u8>,
     /// In canonical order, the apex first, and one more at the end to bound the last.
     nodes: Vec<NodeSlot>,
     storage: Storage,
@@ -142,10 +164,11 @@ impl Flat {
     pub(super) fn node(&self, index: usize) -> Node<'_> {
         let (slot, next) = (&self.nodes[index], &self.nodes[index + 1]);
         let programs = slot.program as usize..next.program as usize;
+        let bytes = &self.storage.bytes[slot.start as usize..next.start as usize];
+        let name = first_name(bytes);
         Node {
-            name: self.name_bytes(index),
-            storage: &self.storage,
-            sets: &self.storage.sets[slot.set as usize..next.set as usize],
+            name,
+            sets: Sets(&bytes[name.len()..]),
             programs: &self.storage.programs[programs.clone()],
             records: &self.storage.records[programs],
             children: slot.children,
@@ -174,13 +197,19 @@ impl Flat {
         }
     }
 
-    fn name_bytes(&self, index: usize) -> &[u8] {
-        &self.names[self.nodes[index].name as usize..self.nodes[index + 1].name as usize]
+    fn name(&self, index: usize) -> NameRef<'_> {
+        first_name(&self.storage.bytes[self.nodes[index].start as usize..])
     }
 
-    fn name(&self, index: usize) -> NameRef<'_> {
-        NameRef::parse(self.name_bytes(index)).expect("names are written from names")
+    /// Whether a node's name is this one. No name is the front of another, so it need not be known where the node's ends.
+    fn is_named(&self, index: usize, wire: &[u8]) -> bool {
+        let start = self.nodes[index].start as usize;
+        self.storage.bytes.get(start..start + wire.len()).is_some_and(|name| name.eq_ignore_ascii_case(wire))
     }
+}
+
+fn first_name(bytes: &[u8]) -> NameRef<'_> {
+    NameRef::parse(bytes).expect("names are written from names")
 }
 
 /// The flat form of a zone, and where each name is in it.
@@ -210,7 +239,7 @@ impl Base {
     pub(super) fn find(&self, name: NameRef<'_>) -> Option<Node<'_>> {
         let hash = self.hasher.hash_one(name);
         let wire = name.as_wire();
-        let index = self.index.find(hash, |&index| self.flat.name_bytes(index as usize).eq_ignore_ascii_case(wire))?;
+        let index = self.index.find(hash, |&index| self.flat.is_named(index as usize, wire))?;
         Some(self.flat.node(*index as usize))
     }
 }
@@ -228,7 +257,6 @@ pub(super) struct Room {
 
 /// Builds the flat form from names in canonical order; makes the empty non-terminals between them.
 pub(super) struct Builder {
-    names: Vec<u8>,
     nodes: Vec<NodeSlot>,
     storage: Storage,
     /// The nodes from the apex to the one that was added last.
@@ -238,14 +266,9 @@ pub(super) struct Builder {
 impl Builder {
     /// With the apex, still empty; [`Builder::begin`] it as the first name.
     pub(super) fn new(apex: NameRef<'_>, room: Room) -> Self {
-        let storage = Storage {
-            sets: Vec::with_capacity(room.sets),
-            bytes: Vec::with_capacity(room.prepared),
-            programs: Vec::new(),
-            records: Vec::new(),
-        };
-        let names = Vec::with_capacity(room.octets + apex.len());
-        let mut builder = Self { names, nodes: Vec::with_capacity(room.nodes + 2), storage, path: Vec::new() };
+        let octets = apex.len() + room.octets + room.sets * SET_HEAD + room.prepared;
+        let storage = Storage { bytes: Vec::with_capacity(octets), programs: Vec::new(), records: Vec::new() };
+        let mut builder = Self { nodes: Vec::with_capacity(room.nodes + 2), storage, path: Vec::new() };
         builder.push_node(apex);
         builder
     }
@@ -265,8 +288,7 @@ impl Builder {
     }
 
     fn name(&self, node: usize) -> NameRef<'_> {
-        let end = self.nodes.get(node + 1).map_or(self.names.len(), |next| next.name as usize);
-        NameRef::parse(&self.names[self.nodes[node].name as usize..end]).expect("names are written from names")
+        first_name(&self.storage.bytes[self.nodes[node].start as usize..])
     }
 
     fn push_node(&mut self, name: NameRef<'_>) {
@@ -276,22 +298,21 @@ impl Builder {
         self.path.push(self.nodes.len());
         let slot = self.slot_here();
         self.nodes.push(slot);
-        self.names.extend_from_slice(name.as_wire());
+        self.storage.bytes.extend_from_slice(name.as_wire());
     }
 
     fn slot_here(&self) -> NodeSlot {
-        let Storage { sets, programs, .. } = &self.storage;
-        NodeSlot { name: offset(self.names.len()), set: offset(sets.len()), program: offset(programs.len()), children: 0 }
+        let Storage { bytes, programs, .. } = &self.storage;
+        NodeSlot { start: offset(bytes.len()), program: offset(programs.len()), children: 0 }
     }
 
     /// What was built, in as little memory as it takes.
     pub(super) fn finish(mut self) -> Flat {
         let end = self.slot_here();
         self.nodes.push(end);
-        let Self { mut names, mut nodes, mut storage, .. } = self;
-        names.shrink_to_fit();
+        let Self { mut nodes, mut storage, .. } = self;
         nodes.shrink_to_fit();
         storage.shrink_to_fit();
-        Flat { names, nodes, storage }
+        Flat { nodes, storage }
     }
 }

@@ -25,9 +25,8 @@ pub(super) struct DeltaNode {
 impl DeltaNode {
     pub(super) fn as_node(&self) -> Node<'_> {
         Node {
-            name: self.name.as_ref().as_wire(),
-            storage: &self.storage,
-            sets: &self.storage.sets,
+            name: self.name.as_ref(),
+            sets: self.storage.sets(),
             programs: &self.storage.programs,
             records: &self.storage.records,
             children: self.children,

@@ -17,7 +17,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::base::{RECORD_HEAD, SetSlot, Storage};
+use super::base::{RECORD_HEAD, Sets};
 use super::contents::LuaRecord;
 use super::delta::Entry;
 use super::version::{ProgramRef, Zone};
@@ -78,9 +78,8 @@ fn first_ttl(prepared: &[u8]) -> Ttl {
 /// A name of the zone with its data.
 #[derive(Clone, Copy)]
 pub struct Node<'z> {
-    pub(super) name: &'z [u8],
-    pub(super) storage: &'z Storage,
-    pub(super) sets: &'z [SetSlot],
+    pub(super) name: NameRef<'z>,
+    pub(super) sets: Sets<'z>,
     pub(super) programs: &'z [ProgramRef],
     pub(super) records: &'z [Arc<LuaRecord>],
     pub(super) children: u32,
@@ -89,20 +88,19 @@ pub struct Node<'z> {
 impl<'z> Node<'z> {
     /// The name, in the case it was written in.
     #[must_use]
-    pub fn name(&self) -> NameRef<'z> {
-        NameRef::parse(self.name).expect("names are written from names")
+    pub const fn name(&self) -> NameRef<'z> {
+        self.name
     }
 
     /// The RRset of a type.
     #[must_use]
     pub fn rrset(&self, rtype: RecordType) -> Option<RRset<'z>> {
-        self.sets.iter().find(|set| set.rtype == rtype).map(|slot| self.storage.rrset(slot))
+        self.rrsets().find(|set| set.rtype == rtype)
     }
 
     /// All RRsets, record programs (type LUA) included.
     pub fn rrsets(&self) -> impl Iterator<Item = RRset<'z>> + use<'z> {
-        let Self { storage, sets, .. } = *self;
-        sets.iter().map(|slot| storage.rrset(slot))
+        self.sets
     }
 
     /// The record programs in their written order.
@@ -146,7 +144,7 @@ impl<'z> Node<'z> {
     }
 
     fn has(&self, rtype: RecordType) -> bool {
-        self.sets.iter().any(|set| set.rtype == rtype)
+        self.rrsets().any(|set| set.rtype == rtype)
     }
 }
 
@@ -208,7 +206,7 @@ impl Zone {
     fn find_wildcard<'z>(&'z self, encloser: Node<'z>) -> Found<'z> {
         let mut wire = [0; 2 + 255];
         wire[..2].copy_from_slice(b"\x01*");
-        wire[2..2 + encloser.name.len()].copy_from_slice(encloser.name);
+        wire[2..2 + encloser.name.len()].copy_from_slice(encloser.name.as_wire());
         match NameRef::parse(&wire).ok().and_then(|name| self.node(name)) {
             Some(node) => Found::Wildcard { node, encloser },
             None => Found::None { encloser },

@@ -104,7 +104,7 @@ impl Zone {
     fn replace(&mut self, name: Name, storage: Storage) {
         let old_children = self.node(name.as_ref()).map(|node| node.children);
         let children = old_children.unwrap_or(0);
-        if children > 0 || !storage.sets.is_empty() || name.as_ref() == self.apex() {
+        if children > 0 || !storage.sets().is_empty() || name.as_ref() == self.apex() {
             let parent = name.as_ref().parent().map(NameRef::to_name);
             Arc::make_mut(&mut self.delta).put(DeltaNode { name, storage, children });
             if let (None, Some(parent)) = (old_children, parent) {
@@ -138,7 +138,7 @@ impl Zone {
             let Some(parent) = name.as_ref().parent().and_then(|parent| self.node(parent)) else { return };
             let mut parent = DeltaNode::copy_of(parent);
             parent.children -= 1;
-            if parent.children == 0 && parent.storage.sets.is_empty() && parent.name.as_ref() != self.apex() {
+            if parent.children == 0 && parent.storage.sets().is_empty() && parent.name.as_ref() != self.apex() {
                 next = Some(parent.name);
             } else {
                 Arc::make_mut(&mut self.delta).put(parent);
