@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use leeward::answers::{Options, Snapshot};
 use leeward::geo::Places;
-use leeward::program::{Defaults, Facts, Limits, Records, Runner, Settings, Settled, Under, World, compile};
+use leeward::program::{Defaults, Facts, Limits, Records, Runner, Settings, Settled, Under, compile};
 use leeward::target::Status;
 use leeward::wire::{Name, NameRef, RecordType};
 use leeward::zone::rdata_from_text;
@@ -35,7 +35,53 @@ fn programs() -> Vec<(String, String)> {
         .collect();
     programs.sort();
     let fill = |unit: &str| unit.repeat(60_000 / unit.len());
+    let often = |unit: &str| unit.repeat(40);
     let large = [
+        // a short text that means much
+        ("doubled constants", format!(";local a = 'xxxxxxxxxxxxxxxx' {} return a", often("local a = a .. a "))),
+        ("doubled lists", format!(";local a = {{'x'}} {} return a", often("local a = {a, a} "))),
+        ("doubled lists in a call", format!(";local a = {{'x'}} {} return pickrandom(a)", often("local a = {a, a} "))),
+        (
+            "deep constants",
+            format!(";local a = {{}} {} return a", format!("local a = {}a{} ", "{".repeat(60), "}".repeat(60)).repeat(400)),
+        ),
+        (
+            "deep tables",
+            format!(";local a = {{qname}} {} return a", format!("local a = {}a{} ", "{".repeat(60), "}".repeat(60)).repeat(190)),
+        ),
+        ("elements of a constant", format!(";local t = {{{}}} return {{{}}}", "'x',".repeat(4000), "t[4000],".repeat(5000))),
+        (
+            "uses of a constant",
+            format!(";local t = {{{}}} {} return t", "'x',".repeat(4000), "pdnslog(pickrandom(t)) ".repeat(1800)),
+        ),
+        ("doubled texts", format!(";local a = qname:toString() {} return a", often("local a = a .. a "))),
+        ("long texts", {
+            let long = format!(";local a = qname:toString() {}", "local a = a .. a ".repeat(11));
+            format!("{long} return {{{}}}", "a .. 'x',".repeat(4000))
+        }),
+        ("shared tables", format!(";local a = {{qname:toString()}} {} return pickrandom(a)", often("local a = {a, a} "))),
+        ("shared tables as keys", {
+            let (a, b) = (often("local a = {a, a} "), often("local b = {b, b} "));
+            format!(";local a = {{qname}} local b = {{qname}} {a} {b} local t = {{[a] = qname}} return t[b]")
+        }),
+        (
+            "one text in many places",
+            ";local s = ('x'):rep(60000) local t = {} for i = 1, 900 do t[i] = s end return all(t)".into(),
+        ),
+        ("a ring", ";local w = tonumber('1000000') return pickchashed({{w, '192.0.2.1'}})".into()),
+        ("rings", {
+            let ring = "pdnslog(pickchashed({{w, '192.0.2.1'}})) ".repeat(1200);
+            format!(";local w = tonumber('16000') {ring} return '192.0.2.1'")
+        }),
+        ("rings in a loop", {
+            let ring = "pickchashed({{w, '192.0.2.1'}})";
+            format!(";local w = 16000 while true do {ring} w = 15999 end")
+        }),
+        ("lists in a loop", {
+            let list = "'192.0.2.1',".repeat(3000);
+            format!(";local t = {{{list}}} while true do t[1] = pickrandom(t) end")
+        }),
+        ("long lists", format!(";local n = qname local t = {{{}n}} {} return n", "'x',".repeat(4000), "newNMG(t) ".repeat(3000))),
         ("functions", format!(";{}", fill("local function f() end "))),
         ("nested functions", format!("{}1{}", fill("function() return ").replace('1', ""), "")),
         ("sums", format!("1{}", fill("+1"))),
@@ -70,7 +116,7 @@ fn run(code: &str, runner: &mut Runner, limits: &Limits) -> (bool, Duration) {
     let compiled = compile(code, &SETTINGS);
     let Some(program) = compiled.program.map(Arc::new) else { return (false, Duration::ZERO) };
     let places = Places::empty();
-    let world: Arc<dyn World> = Arc::new(Snapshot::empty(Arc::new(Options::default()), 1));
+    let world = Arc::new(Snapshot::empty(Arc::new(Options::default()), 1));
     let settled: Arc<[Settled]> = program.settle(&Under { status: &|_| Status::NEVER, places: &places }).into();
     let qname: Name = "www.example.".parse().expect("a name");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
@@ -94,7 +140,7 @@ fn run(code: &str, runner: &mut Runner, limits: &Limits) -> (bool, Duration) {
             monotonic: second * 1000,
         };
         let before = cpu();
-        let answer = runner.answer((&program, &settled), &facts, &|| Arc::clone(&world), limits);
+        let answer = runner.answer((&program, &settled), &facts, &world, limits);
         least = least.min(cpu() - before);
         gives = match answer.said.map(|said| said.records) {
             Ok(Records::Texts(texts)) => !texts.is_empty() && texts.iter().all(|text| is_address(text)),

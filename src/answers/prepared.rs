@@ -1,18 +1,24 @@
 //! Record programs as prepared records, and answer sets over them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::geo::Places;
-use crate::program::{self, Choice, Facts, Failure, Limits, Program, Reach, Runner, Said, Settled, Snippet, Under, World};
+use crate::program::{self, Choice, Facts, Failure, Limits, Program, Reach, Runner, Said, Settled, Sight, Snippet, Under};
 use crate::target::{CheckId, Status, StatusTable};
 use crate::wire::{Class, Rcode, RecordType, Ttl};
 use crate::zone::{RdataError, rdata_from_text};
 
 /// Octets of a prepared record before its RDATA: pointer to the question, type, class, TTL, length.
 const RECORD_HEAD: usize = 12;
+
+/// Most octets of the records that a program makes for one answer.
+const MADE_MAX: usize = 64 * 1024;
+/// So many values are compared with each other rather than looked up.
+const FEW: usize = 32;
 
 /// A record program with each record that its pieces can give, encoded once at load.
 #[derive(Debug)]
@@ -79,13 +85,17 @@ impl Prepared {
 
 fn record(rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> Box<[u8]> {
     let mut record = Vec::with_capacity(RECORD_HEAD + rdata.len());
+    put_record(rtype, ttl, rdata, &mut record);
+    record.into()
+}
+
+fn put_record(rtype: RecordType, ttl: Ttl, rdata: &[u8], record: &mut Vec<u8>) {
     record.extend_from_slice(&[0xC0, 0x0C]);
     record.extend_from_slice(&rtype.0.to_be_bytes());
     record.extend_from_slice(&Class::IN.0.to_be_bytes());
     record.extend_from_slice(&ttl.seconds().to_be_bytes());
     record.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
     record.extend_from_slice(rdata);
-    record.into()
 }
 
 /// The answers of one program under one set of statuses.
@@ -171,8 +181,8 @@ impl<'s> Records<'s> {
 pub(super) struct With<'w> {
     pub(super) runner: &'w mut Runner,
     pub(super) made: &'w mut Made,
-    /// Gives the data beyond the query, for the programs that look at it.
-    pub(super) world: &'w dyn Fn() -> Arc<dyn World>,
+    /// The data beyond the query.
+    pub(super) world: &'w dyn Sight,
     pub(super) limits: &'w Limits,
     /// For whom holds what came of it, also where that is a failure.
     pub(super) reach: Reach,
@@ -254,18 +264,30 @@ impl AnswerSet {
 
     /// Records of texts that were made for this answer, each once.
     fn made(&self, texts: &[Arc<[u8]>], made: &mut Made) -> Result<Records<'_>, Failure> {
+        if texts.len() > program::LIST_MAX {
+            return Err(Failure::raised(format!("an answer of more than {} values", program::LIST_MAX)));
+        }
         let start = made.records.len();
         let mut count = 0;
+        let mut many = HashSet::new();
         for text in texts {
+            if made.records.len() - start > MADE_MAX {
+                return Err(Failure::raised("an answer that is longer than any message"));
+            }
             let shown = presentable(text);
             let rdata = rdata_from_text(self.prepared.rtype, &shown);
             let rdata =
                 rdata.map_err(|error| Failure::raised(format!("{shown:?} is not {} data: {error}", self.prepared.rtype)))?;
-            let record = record(self.prepared.rtype, self.prepared.ttl, &rdata);
-            let known = each_rdata(made.records.get(start..).unwrap_or_default()).any(|earlier| earlier == &*rdata);
+            let known = match texts.len() {
+                ..=FEW => each_rdata(made.records.get(start..).unwrap_or_default()).any(|earlier| earlier == &*rdata),
+                _ => many.contains(&rdata),
+            };
             if !known {
-                made.records.extend_from_slice(&record);
+                put_record(self.prepared.rtype, self.prepared.ttl, &rdata, &mut made.records);
                 count += 1;
+            }
+            if texts.len() > FEW {
+                many.insert(rdata);
             }
         }
         Ok(Records::Made(start..made.records.len(), count))

@@ -8,9 +8,7 @@
 //!
 //! Never here: what concerns the message as a whole (see `respond`).
 
-use std::sync::Arc;
-
-use crate::program::{Facts, Failure, Reach, World};
+use crate::program::{Facts, Failure, Reach};
 use crate::wire::{Class, ExtendedError, Field, Full, NameBuf, NameRef, Owner, Query, Rcode, RecordType, Section, Ttl, layout};
 use crate::zone::{self, Node, ProgramRef, RRset, Zone};
 
@@ -363,10 +361,9 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let missing = || Stop::ProgramFailed(Failure::raised("no such program"));
         let set = snapshot.set(program.id).ok_or_else(missing)?;
         let facts = Facts { qname: name, zone: zone.apex(), owner: node.name(), ..self.facts() };
-        let world = || Arc::clone(snapshot) as Arc<dyn World>;
         let limits = &snapshot.options.programs;
         let reach = Reach::EVERYONE;
-        let mut with = With { runner: self.runner, made: self.made, world: &world, limits, reach };
+        let mut with = With { runner: self.runner, made: self.made, world: snapshot, limits, reach };
         let drawn = set.draw(&facts, &mut with);
         let Reach { network, client } = with.reach;
         let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);

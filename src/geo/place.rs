@@ -70,16 +70,56 @@ impl Place {
     /// One attribute as text; `None` where it is not known.
     #[must_use]
     pub fn attribute(&self, attribute: Attribute) -> Option<Cow<'_, str>> {
+        match attribute {
+            Attribute::Asn => self.asn.map(|asn| asn.to_string().into()),
+            Attribute::Location => self.location.map(|location| location.to_string().into()),
+            _ => self.text(attribute).map(Cow::Borrowed),
+        }
+    }
+
+    /// One attribute that is a text.
+    fn text(&self, attribute: Attribute) -> Option<&str> {
         let text = match attribute {
-            Attribute::Asn => return self.asn.map(|asn| asn.to_string().into()),
-            Attribute::Location => return self.location.map(|location| location.to_string().into()),
+            Attribute::Asn | Attribute::Location => return None,
             Attribute::City => &self.city,
             Attribute::Continent => &self.continent,
             Attribute::Country | Attribute::Country2 => &self.country,
             Attribute::Name => &self.organization,
             Attribute::Region => &self.region,
         };
-        text.as_deref().map(Cow::Borrowed)
+        text.as_deref()
+    }
+
+    /// Whether an attribute is this text.
+    #[must_use]
+    pub fn is(&self, attribute: Attribute, text: &str) -> bool {
+        match attribute {
+            Attribute::Asn => {
+                let canonical = text.starts_with(|first: char| matches!(first, '1'..='9')) || text == "0";
+                canonical && self.asn.is_some() && text.parse().ok() == self.asn
+            }
+            _ => self.attribute(attribute).as_deref() == Some(text),
+        }
+    }
+
+    /// Whether an attribute is known.
+    #[must_use]
+    pub fn knows(&self, attribute: Attribute) -> bool {
+        match attribute {
+            Attribute::Asn => self.asn.is_some(),
+            Attribute::Location => self.location.is_some(),
+            _ => self.text(attribute).is_some(),
+        }
+    }
+
+    /// Whether `other` says the same of one attribute.
+    #[must_use]
+    pub fn agrees(&self, other: &Self, attribute: Attribute) -> bool {
+        match attribute {
+            Attribute::Asn => self.asn == other.asn,
+            Attribute::Location => self.location == other.location,
+            _ => self.text(attribute) == other.text(attribute),
+        }
     }
 
     /// This place, and of what is not known of it what is known of `other`.

@@ -24,7 +24,9 @@ const BEHIND_MAPPED: u128 = 1 << 48;
 const MAPPED_BITS: u8 = 96;
 
 /// How many ranges each way [`Places::scope`] looks at. Behind that many the world counts as different.
-const REACH: usize = 256;
+const REACH: usize = 64;
+/// How many places [`Places::scope`] knows again, so that it need not ask what is made of them.
+const KNOWN: usize = 8;
 
 /// Where every address is.
 #[derive(Debug)]
@@ -75,15 +77,25 @@ impl Places {
     }
 
     /// Length of a prefix around the address in which `of` gives the same for every address: 0..=32 for an IPv4 address,
-    /// 0..=128 for an IPv6 one. It is the shortest such prefix, unless that holds more than 256 ranges on a side: then it
-    /// is longer than it must be, which costs caches some hits and is never wrong.
-    pub fn scope<T: PartialEq>(&self, address: IpAddr, of: impl Fn(&Place) -> T) -> u8 {
+    /// 0..=128 for an IPv6 one. It is the shortest such prefix, unless that holds more ranges on a side than 64, or `most`:
+    /// then it is longer than it must be, which costs caches some hits and is never wrong.
+    pub fn scope<T: PartialEq>(&self, address: IpAddr, most: usize, of: impl Fn(&Place) -> T) -> u8 {
         let at = position(address);
         let here = self.index(address);
-        let value = of(self.place(here));
-        let same = |&index: &usize| of(self.place(index)) == value;
-        let first = (here.saturating_sub(REACH)..here).rev().take_while(same).last().unwrap_or(here);
-        let end = (here + 1..self.len().min(here + 1 + REACH)).take_while(same).last().unwrap_or(here) + 1;
+        let value = of(&self.places[self.number(here) as usize]);
+        let (mut known, mut oldest) = ([self.number(here); KNOWN], 0);
+        let mut same = |&index: &usize| {
+            let number = self.number(index);
+            let same = known.contains(&number) || of(&self.places[number as usize]) == value;
+            if same {
+                known[oldest] = number;
+                oldest = (oldest + 1) % KNOWN;
+            }
+            same
+        };
+        let most = most.min(REACH);
+        let first = (here.saturating_sub(most)..here).rev().take_while(&mut same).last().unwrap_or(here);
+        let end = (here + 1..self.len().min(here + 1 + most)).take_while(&mut same).last().unwrap_or(here) + 1;
         let below = self.start(first).checked_sub(1);
         let above = (end < self.len()).then(|| self.start(end));
         let scope = [below, above].into_iter().flatten().map(|outside| common_bits(at, outside) + 1).max().unwrap_or(0);
@@ -138,12 +150,11 @@ impl Places {
         }
     }
 
-    fn place(&self, index: usize) -> &Place {
-        let number = match self.sequence(index) {
+    fn number(&self, index: usize) -> u32 {
+        match self.sequence(index) {
             Family::V4(index) => self.v4.number(index),
             Family::V6(index) => self.v6.number(index),
-        };
-        &self.places[number as usize]
+        }
     }
 
     fn sequence(&self, index: usize) -> Family {
@@ -299,10 +310,10 @@ mod tests {
             let places = countries(networks);
             let address = address.parse().expect("an address");
             assert_eq!(places.find(address).country.as_deref(), country, "{address}");
-            assert_eq!(places.scope(address, |place| place.country.clone()), scope, "{address}");
+            assert_eq!(places.scope(address, usize::MAX, |place| place.country.clone()), scope, "{address}");
         }
         assert_eq!(Places::empty().find([192, 0, 2, 1].into()), &Place::UNKNOWN);
-        assert_eq!(Places::empty().scope([192, 0, 2, 1].into(), Place::clone), 0);
+        assert_eq!(Places::empty().scope([192, 0, 2, 1].into(), usize::MAX, Place::clone), 0);
     }
 
     /// Neighbours alike in what is asked, and unlike else.
@@ -311,10 +322,10 @@ mod tests {
         let networks = |count: u32| -> Vec<(Net, Record)> {
             (0..count).map(|at| (Net::new((at << 16).to_be_bytes().into(), 16).expect("short"), (1, at as usize % 3))).collect()
         };
-        for (count, scope) in [(64, 10), (256, 8), (1024, 8)] {
+        for (count, scope) in [(64, 10), (256, 9), (1024, 9)] {
             let places = Places::new([database(&networks(count))]);
-            // Of 1024 networks, 0.0.0.0/6, all of 0.0.0.0/8 is within reach of 0.63.0.1, and 0.0.0.0/7 is not.
-            assert_eq!(places.scope([0, 63, 0, 1].into(), |place| place.country.clone()), scope, "{count}");
+            // Of 1024 networks, 0.0.0.0/6, all of 0.0.0.0/9 is within reach of 0.63.0.1, and 0.0.0.0/8 is not.
+            assert_eq!(places.scope([0, 63, 0, 1].into(), usize::MAX, |place| place.country.clone()), scope, "{count}");
         }
     }
 
@@ -351,7 +362,7 @@ mod tests {
                 let organization = said(address, |record| NAMES[record.1]);
                 prop_assert_eq!(place.organization.as_deref().map(str::to_owned), organization);
             }
-            let scope = places.scope(host(v4, octet), |place| place.country.clone());
+            let scope = places.scope(host(v4, octet), usize::MAX, |place| place.country.clone());
             let uniform = |scope: u8| {
                 let around = Net::new(host(v4, octet), scope).expect("short enough");
                 let mut within = (0..=255).map(|octet| host(v4, octet)).filter(|&other| around.contains(other));

@@ -1,9 +1,12 @@
 //! Asks other servers for the names of `resolve()` (spec 4.9), in the background, and keeps what they say.
 //!
-//! Queries read [`Resolved`]; what they miss there is asked for once, and is there for the next. What is in use is asked
-//! for again shortly before it expires, so that no query meets a gap. While the servers are silent the last answer
-//! stands, for a day (RFC 8767); that there is no such name or data is an answer too. A question that failed waits a
-//! little (RFC 9520). Everything is bounded: what is known, what is under way, and how long what nobody uses is kept.
+//! Queries read [`Resolved`]; what they miss there is asked for once, and is there for the next. What was used since it was
+//! last asked for is asked for again shortly before it expires, so that no query meets a gap; what was not is left as it is
+//! for a while, and asked for again when a query uses it. While the servers are silent the last answer stands, for a day
+//! (RFC 8767); that there is no such name or data is an answer too. A question that failed waits a little (RFC 9520).
+//!
+//! Everything is bounded: what is known, what is under way, how much of an answer is kept, and how long what nobody uses. A
+//! client that makes up names fills the room only for others like it: what was used again keeps its place.
 //!
 //! The questions themselves are hickory's: retries, TCP where an answer is cut, identifiers and ports that nobody guesses.
 //! Its own cache is off: it could neither be read without waiting, nor outlive a silence.
@@ -32,6 +35,8 @@ use crate::zone::rdata_to_text;
 
 /// Most names and types that are known.
 const KNOWN_MAX: usize = 10_000;
+/// So many are forgotten at once where there is no room.
+const EVICTED: usize = KNOWN_MAX / 16;
 /// Most questions under way.
 const ASKING_MAX: usize = 64;
 /// Most orders that wait to be taken in.
@@ -46,8 +51,11 @@ const TTL_NEGATIVE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
 /// How long an answer stands while the servers are silent (RFC 8767 5: no more than a few days).
 const STALE_MAX: Duration = Duration::from_secs(24 * 3600);
-/// How long an answer is kept that nobody uses.
-const IDLE_MAX: Duration = Duration::from_secs(3600);
+/// How long an answer is kept that nobody uses, and at least one TTL.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// Most records of an answer that are kept, and most octets of their texts.
+const RECORDS_MAX: usize = 64;
+const OCTETS_MAX: usize = 16 * 1024;
 /// How often is looked what is due.
 const TICK: Duration = Duration::from_secs(1);
 /// How long one server may take, each of [`ATTEMPTS`] times.
@@ -148,6 +156,8 @@ struct Book {
 struct Entry {
     state: State,
     last_used: Moment,
+    /// Whether it was used since it was last asked for.
+    used: bool,
     /// Until when the last answer stands, where there is one.
     stands_until: Option<Moment>,
 }
@@ -161,37 +171,56 @@ enum State {
 impl Book {
     /// Notes a question as being asked; whether it is to be.
     fn open(&mut self, question: &Question, now: Moment) -> bool {
-        if self.entries.len() >= KNOWN_MAX || self.entries.contains_key(question) {
+        if self.entries.contains_key(question) || (self.entries.len() >= KNOWN_MAX && !self.make_room()) {
             return false;
         }
-        let entry = Entry { state: State::Asking, last_used: now, stands_until: None };
+        let entry = Entry { state: State::Asking, last_used: now, used: false, stands_until: None };
         self.entries.insert(question.clone(), entry);
         true
     }
 
-    /// What is to be asked now, at most `room` of it; forgets what nobody uses and what is too old.
+    /// Forgets some of what has gone unused for longest, if anything has since it was last asked for.
+    fn make_room(&mut self) -> bool {
+        let idle = self.entries.iter().filter(|(_, entry)| !entry.used && !matches!(entry.state, State::Asking));
+        let mut idle: Vec<(Moment, Question)> = idle.map(|(question, entry)| (entry.last_used, question.clone())).collect();
+        idle.sort_unstable_by_key(|&(last_used, _)| last_used);
+        idle.truncate(EVICTED);
+        for (_, question) in &idle {
+            self.resolved.forget(&question.0, question.1);
+            self.entries.remove(question);
+        }
+        !idle.is_empty()
+    }
+
+    /// What is to be asked now, at most `room` of it, the oldest first; forgets what nobody uses and what is too old.
     fn due(&mut self, now: Moment, room: usize) -> Vec<Question> {
         let Self { resolved, entries } = self;
         let mut asked = Vec::new();
         entries.retain(|question, entry| {
             if resolved.take_used(&question.0, question.1) {
-                entry.last_used = now;
+                (entry.last_used, entry.used) = (now, true);
             }
             let State::Waiting { due } = entry.state else { return true };
             // Without an answer it waited only to keep others from asking at once.
             let keep = match entry.stands_until {
-                Some(until) => now < until && now.since(entry.last_used) < IDLE_MAX,
+                Some(until) => now < until && (now < due || now.since(entry.last_used) < IDLE_MAX),
                 None => now < due,
             };
             if !keep {
                 resolved.forget(&question.0, question.1);
-            } else if now >= due && asked.len() < room {
-                entry.state = State::Asking;
-                asked.push(question.clone());
+            } else if now >= due && entry.used {
+                asked.push((due, question.clone()));
             }
             keep
         });
-        asked
+        asked.sort_by_key(|&(due, _)| due);
+        asked.truncate(room);
+        let mut questions = asked.into_iter().map(|(_, question)| question).collect::<Vec<_>>();
+        questions.retain(|question| {
+            let entry = entries.get_mut(question);
+            entry.map(|entry| (entry.state, entry.used) = (State::Asking, false)).is_some()
+        });
+        questions
     }
 
     /// Takes in what came of a question.
@@ -243,7 +272,7 @@ async fn ask(client: &TokioResolver, (name, rtype): &Question) -> Option<Learned
                 let rdata = uncompressed(&record.data).ok()?;
                 Some((record.ttl, rdata_to_text(*rtype, &rdata).into()))
             };
-            Some(Learned { records: of_type.filter_map(text).collect(), ttl: Duration::from_secs(seconds.into()) })
+            Some(Learned { records: front(of_type.filter_map(text)), ttl: Duration::from_secs(seconds.into()) })
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_negative(none.response_code) => {
             let ttl = none.negative_ttl.map_or(TTL_NEGATIVE, |seconds| Duration::from_secs(seconds.into()));
@@ -254,6 +283,16 @@ async fn ask(client: &TokioResolver, (name, rtype): &Question) -> Option<Learned
             None
         }
     }
+}
+
+/// As many records as are kept.
+fn front(records: impl Iterator<Item = (u32, Box<str>)>) -> Resolution {
+    let mut octets = 0;
+    let fits = |(_, text): &(u32, Box<str>)| {
+        octets += text.len();
+        octets <= OCTETS_MAX
+    };
+    records.take(RECORDS_MAX).take_while(fits).collect()
 }
 
 fn is_negative(rcode: hickory_proto::op::ResponseCode) -> bool {
@@ -297,6 +336,11 @@ mod tests {
             self.book.enter(self.question.clone(), None, self.at);
         }
 
+        /// A query uses the answer.
+        fn use_it(&self) {
+            assert!(self.known());
+        }
+
         /// Whether the question is asked again when so much time has gone by.
         fn asks_after(&mut self, seconds: u64) -> bool {
             self.at = self.at + Duration::from_secs(seconds);
@@ -314,14 +358,16 @@ mod tests {
         assert!(kept.book.open(&kept.question, kept.at));
         assert!(!kept.book.open(&kept.question, kept.at), "once");
         kept.learn(100);
+        kept.use_it();
         assert!(!kept.asks_after(89));
         assert!(kept.asks_after(2));
         assert!(!kept.asks_after(1000), "it is under way");
         kept.learn(1);
+        kept.use_it();
         assert!(!kept.asks_after(4), "the floor");
         assert!(kept.asks_after(1));
         kept.learn(1_000_000);
-        assert!(kept.known());
+        kept.use_it();
         assert!(kept.asks_after(3600), "the ceiling");
     }
 
@@ -330,11 +376,53 @@ mod tests {
         let mut kept = Kept::new();
         assert!(kept.book.open(&kept.question, kept.at));
         kept.learn(600);
-        for _ in 0..6 {
-            assert!(kept.asks_after(540));
-            kept.learn(600);
+        kept.use_it();
+        assert!(kept.asks_after(540));
+        kept.learn(60);
+        assert!(!kept.asks_after(55), "nobody has used it since");
+        kept.use_it();
+        assert!(kept.asks_after(1), "the first use has it asked again");
+        kept.learn(60);
+        assert!(!kept.asks_after(599) && kept.book.entries.len() == 1);
+        assert!(!kept.asks_after(1) && kept.book.entries.is_empty() && !kept.known());
+    }
+
+    #[test]
+    fn made_up_names_take_no_place_of_what_is_in_use() {
+        let mut kept = Kept::new();
+        assert!(kept.book.open(&kept.question, kept.at));
+        kept.learn(3600);
+        kept.use_it();
+        assert!(!kept.asks_after(1));
+        for number in 0..2 * KNOWN_MAX {
+            let question = (format!("{number}.w.example.").parse().expect("a name"), RecordType::A);
+            assert!(kept.book.open(&question, kept.at), "{number}");
+            kept.book.enter(question, Some(Learned { records: Arc::new([]), ttl: Duration::from_secs(60) }), kept.at);
         }
-        assert!(!kept.asks_after(540) && kept.book.entries.is_empty() && !kept.known());
+        assert!(kept.book.entries.len() <= KNOWN_MAX);
+        assert!(kept.known());
+        assert!(kept.book.due(kept.at + Duration::from_secs(55), 64).is_empty(), "nobody has used them again");
+    }
+
+    #[test]
+    fn the_oldest_are_asked_first() {
+        let mut kept = Kept::new();
+        let name = |number: u64| -> Question { (format!("{number}.example.").parse().expect("a name"), RecordType::A) };
+        for number in 0..100 {
+            kept.book.open(&name(number), kept.at);
+            let learned = Learned { records: Arc::new([]), ttl: Duration::from_secs(1000 - number) };
+            kept.book.enter(name(number), Some(learned), kept.at);
+            assert!(kept.book.resolved.get(&name(number).0, RecordType::A).is_some());
+        }
+        let due = kept.book.due(kept.at + Duration::from_secs(1000), 3);
+        assert_eq!(due, [name(99), name(98), name(97)]);
+    }
+
+    #[test]
+    fn long_answers_are_cut() {
+        let record = |text: &str| (1, Box::from(text));
+        assert_eq!(front((0..1000).map(|_| record("192.0.2.1"))).len(), RECORDS_MAX);
+        assert_eq!(front((0..10).map(|_| record(&"x".repeat(5000)))).len(), 3);
     }
 
     #[test]

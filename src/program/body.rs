@@ -1,15 +1,15 @@
 //! The plan's statements and expressions, evaluated natively, with Lua's meaning.
 //!
 //! There are no loops and no functions here, so a run takes no more steps than the body has nodes, which loading compares
-//! with `step_limit`. What pieces give stays a row of member numbers as long as nobody looks into it, so an answer that is
+//! with `step_limit`. What a node costs beyond that, by the length of a text or a table that it takes or makes, is charged to
+//! the same number of steps while it runs. What pieces give stays a row of member numbers as long as nobody looks into it, so an answer that is
 //! picked and returned allocates nothing.
 
-use std::collections::HashSet;
-
 use super::LIST_MAX;
-use super::dynamic;
+use super::dynamic::{self, Memo};
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
+use super::meter::Meter;
 use super::native::{self, Native, UNKNOWN};
 use super::object::Constructor;
 use super::plan::{Function, Program, Test};
@@ -88,12 +88,13 @@ pub(super) enum Item {
 pub(super) struct Scratch {
     pub(super) picks: Vec<u16>,
     locals: Vec<Item>,
+    text: Vec<u8>,
 }
 
 impl Scratch {
     /// With room for every member of a list: no query has to make it.
     pub(super) fn roomy() -> Self {
-        Self { picks: Vec::with_capacity(LIST_MAX), locals: Vec::new() }
+        Self { picks: Vec::with_capacity(LIST_MAX), locals: Vec::new(), text: Vec::new() }
     }
 }
 
@@ -103,6 +104,8 @@ pub(super) struct Run<'r> {
     pub(super) settled: &'r [Settled],
     pub(super) facts: &'r Facts<'r>,
     pub(super) world: &'r dyn World,
+    pub(super) meter: &'r Meter,
+    pub(super) memo: &'r Memo,
     pub(super) random: &'r mut fastrand::Rng,
     pub(super) scratch: &'r mut Scratch,
     /// What was come by, where somebody listens.
@@ -195,15 +198,18 @@ impl Run<'_> {
             Node::Piece(number, list) => return self.piece(*number, *list),
             Node::Test(number) => Value::Boolean(self.test(*number)),
             Node::Dynamic(function, arguments) => {
+                self.meter.charge(1)?;
                 let arguments = self.values(arguments)?;
                 dynamic::call(*function, &arguments, &mut self.native())?
             }
             Node::Native(function, arguments) => {
-                let arguments = self.values(arguments)?;
-                (function.call)(&mut self.native(), &arguments)?
+                let arguments = self.arguments(arguments)?;
+                let value = (function.call)(&mut self.native(), &arguments)?;
+                self.pay(&value)?;
+                value
             }
             Node::Construct(function, arguments) => {
-                let arguments = self.values(arguments)?;
+                let arguments = self.arguments(arguments)?;
                 (function.call)(&arguments)?
             }
             Node::Unknown(name) => return Err(Failure::raised(format!("a call of '{name}', which cannot work"))),
@@ -212,13 +218,13 @@ impl Run<'_> {
             Node::Table(fields) => self.table(fields)?,
             Node::Not(operand) => Value::Boolean(!self.node(operand)?.is_true()),
             Node::Negate(operand) => {
-                let operand = self.value(operand)?;
+                let operand = self.operand(operand)?;
                 Value::Number(-number(&operand)?)
             }
             Node::Length(operand) => self.length(operand)?,
             Node::Chain(first, links) => return self.chain(first, links),
             Node::Power(base, exponent) => {
-                let (base, exponent) = (self.value(base)?, self.value(exponent)?);
+                let (base, exponent) = (self.operand(base)?, self.operand(exponent)?);
                 Value::Number(number(&base)?.powf(number(&exponent)?))
             }
         };
@@ -251,7 +257,34 @@ impl Run<'_> {
     }
 
     pub(super) fn native(&mut self) -> Native<'_> {
-        Native { facts: self.facts, world: self.world, random: self.random, reach: &mut self.reach, unknown: &mut self.unknown }
+        let Self { facts, world, meter, memo, random, reach, unknown, .. } = self;
+        Native { facts, world: *world, meter, memo, random, reach, unknown }
+    }
+
+    /// Charges for a look at all of a value.
+    fn pay(&self, value: &Value) -> Eval<()> {
+        match value {
+            Value::Text(text) => self.meter.charge_octets(text.len())?,
+            Value::Table(entries) => self.meter.charge_elements(entries.len() as u64)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Values that a function looks at.
+    fn arguments(&mut self, nodes: &[Node]) -> Eval<Vec<Value>> {
+        let values = self.values(nodes)?;
+        values.iter().try_for_each(|value| self.pay(value))?;
+        Ok(values)
+    }
+
+    /// What an operator looks at.
+    fn operand(&mut self, node: &Node) -> Eval<Value> {
+        let value = self.value(node)?;
+        if let Value::Text(_) = value {
+            self.pay(&value)?;
+        }
+        Ok(value)
     }
 
     fn values(&mut self, nodes: &[Node]) -> Eval<Vec<Value>> {
@@ -260,6 +293,9 @@ impl Run<'_> {
 
     fn value(&mut self, node: &Node) -> Eval<Value> {
         let item = self.node(node)?;
+        if let Item::Picked { count, .. } = item {
+            self.meter.charge_elements(count as u64)?;
+        }
         Ok(self.value_of(item))
     }
 
@@ -277,7 +313,7 @@ impl Run<'_> {
 
     fn method(&mut self, object: &Node, name: &str, arguments: &[Node]) -> Eval<Value> {
         let object = self.value(object)?;
-        let arguments = self.values(arguments)?;
+        let arguments = self.arguments(arguments)?;
         let Value::Object(mut object) = object else {
             return Err(Failure::raised(format!("attempt to call the method '{name}' of {}", object.kind())));
         };
@@ -288,28 +324,34 @@ impl Run<'_> {
     }
 
     fn index(&mut self, table: &Node, key: &Node) -> Eval<Value> {
-        let (table, key) = (self.value(table)?, self.value(key)?);
-        match table {
-            Value::Table(entries) => {
-                Ok(entries.iter().find(|(known, _)| *known == key).map_or(Value::Nil, |(_, value)| value.clone()))
+        let (table, key) = (self.node(table)?, self.value(key)?);
+        let at = if let Value::Number(number) = key { (number - 1.0) as usize } else { usize::MAX }; // where it mostly is
+        let table = match table {
+            Item::Picked { from, count, list: true } => {
+                let pick = self.scratch.picks.get(from..from + count).and_then(|picks| picks.get(at)).copied();
+                let text = pick.and_then(|pick| self.program.members.get(usize::from(pick)));
+                let is_position = key.is_same(&Value::Number(at as f64 + 1.0));
+                return Ok(text.filter(|_| is_position).map_or(Value::Nil, |text| Value::text(&**text)));
             }
-            other => Err(Failure::raised(format!("attempt to index {}", other.kind()))),
+            item => self.value_of(item),
+        };
+        let Value::Table(entries) = table else {
+            return Err(Failure::raised(format!("attempt to index {}", table.kind())));
+        };
+        if let Some((known, value)) = entries.get(at)
+            && known.is_same(&key)
+        {
+            return Ok(value.clone());
         }
+        self.meter.charge_elements(entries.len() as u64)?;
+        Ok(entries.iter().find(|(known, _)| known.is_same(&key)).map_or(Value::Nil, |(_, value)| value.clone()))
     }
 
     fn table(&mut self, fields: &[(Option<Node>, Node)]) -> Eval<Value> {
-        let (mut positional, mut keyed) = (Vec::new(), Vec::new());
-        for (key, value) in fields {
-            match key {
-                None => positional.push(self.value(value)?),
-                Some(key) => {
-                    let entry = (self.value(key)?, self.value(value)?);
-                    keyed.push(entry);
-                }
-            }
-        }
-        let positional = (1u32..).map(|at| Value::Number(at.into())).zip(positional);
-        Ok(Value::Table(positional.chain(keyed).filter(|(_, value)| *value != Value::Nil).collect()))
+        let fields =
+            fields.iter().map(|(key, value)| Ok((key.as_ref().map(|key| self.value(key)).transpose()?, self.value(value)?)));
+        let fields = fields.collect::<Eval<Vec<_>>>()?;
+        Value::table(fields).ok_or_else(|| Failure::raised("a table index is nil or NaN"))
     }
 
     fn length(&mut self, operand: &Node) -> Eval<Value> {
@@ -317,7 +359,10 @@ impl Run<'_> {
             Item::Picked { count, list: true, .. } => count,
             item => match self.value_of(item) {
                 Value::Text(text) => text.len(),
-                Value::Table(entries) => border(&entries),
+                table @ Value::Table(_) => {
+                    self.pay(&table)?;
+                    border(&table)
+                }
                 other => return Err(Failure::raised(format!("attempt to get length of {}", other.kind()))),
             },
         };
@@ -335,26 +380,31 @@ impl Run<'_> {
                 Binary::Or if left.is_true() => left,
                 Binary::And | Binary::Or => self.node(right)?,
                 _ => {
-                    let right = self.node(right)?;
-                    Item::Value(binary(*operator, &self.value_of(left), &self.value_of(right))?)
+                    let (left, right) = (self.value_of(left), self.operand(right)?);
+                    if let Value::Text(_) = left {
+                        self.pay(&left)?;
+                    }
+                    Item::Value(binary(*operator, &left, &right)?)
                 }
             };
         }
         Ok(left)
     }
 
-    /// All operands first, as Lua does.
     fn concat(&mut self, first: &Node, links: &[(Binary, Node)]) -> Eval<Value> {
-        let mut operands = vec![self.value(first)?];
-        for (_, right) in links {
-            operands.push(self.value(right)?);
-        }
-        let mut all = Vec::new();
-        for operand in &operands {
+        let mut all = std::mem::take(&mut self.scratch.text); // one within another makes its own
+        all.clear();
+        for node in [first].into_iter().chain(links.iter().map(|(_, right)| right)) {
+            let operand = self.value(node)?;
             let refused = || Failure::raised(format!("attempt to concatenate {}", operand.kind()));
-            all.extend_from_slice(&operand.as_text().ok_or_else(refused)?);
+            let text = operand.as_text().ok_or_else(refused)?;
+            self.meter.charge_octets(text.len())?;
+            self.meter.check_string(all.len() + text.len())?;
+            all.extend_from_slice(&text);
         }
-        Ok(Value::text(all))
+        let value = Value::text(&all);
+        self.scratch.text = all;
+        Ok(value)
     }
 }
 
@@ -375,11 +425,14 @@ impl Item {
     }
 }
 
-/// The length of a table's row of entries that begins at 1.
-fn border(entries: &[(Value, Value)]) -> usize {
-    let number = |(key, _): &(Value, Value)| if let Value::Number(number) = key { Some(number.to_bits()) } else { None };
-    let keys: HashSet<u64> = entries.iter().filter_map(number).collect();
-    (1u32..).take_while(|&at| keys.contains(&f64::from(at).to_bits())).count()
+/// The length of a table's row of entries that begins at 1. Positions come first and in order, but where some are nil.
+fn border(table: &Value) -> usize {
+    let Value::Table(entries) = table else { return 0 };
+    let number = |(key, _): &(Value, Value)| if let Value::Number(number) = key { Some(*number) } else { None };
+    let mut keys: Vec<f64> = entries.iter().filter_map(number).collect();
+    keys.sort_unstable_by(f64::total_cmp);
+    let row = keys.iter().skip_while(|key| **key < 1.0).zip(1u32..);
+    row.take_while(|&(key, at)| *key == f64::from(at)).count()
 }
 
 pub(super) fn binary(operator: Binary, left: &Value, right: &Value) -> Eval<Value> {
@@ -441,8 +494,7 @@ impl Test {
             }
             Self::Place { attribute, values } => {
                 let holds = |place: &crate::geo::Place| {
-                    let known = place.attribute(*attribute);
-                    values.iter().any(|value| **value == *known.as_deref().unwrap_or(UNKNOWN))
+                    values.iter().any(|value| place.is(*attribute, value) || (&**value == UNKNOWN && !place.knows(*attribute)))
                 };
                 (holds(facts.places.find(facts.client)), facts.reach(holds))
             }

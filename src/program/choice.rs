@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::facts::{Facts, Reach};
 use super::hash::{hash_client, hash_name};
 use crate::geo::{Location, NetMap, Place};
+use crate::program::LIST_MAX;
 
 /// How one of several members is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,32 +247,44 @@ const fn scatter(bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
+/// How many distances are measured each way to find out for whom a pick holds; along the great circle one costs as much as
+/// some others.
+const DISTANCES: usize = 512;
+const SPHERE_COSTS: usize = 8;
+/// Up to so many candidates need little of the stack.
+const FEW: usize = 64;
+
 impl Closest {
     /// The nearest first; among equally near ones chance decides.
     fn pick(&self, facts: &Facts<'_>, random: &mut fastrand::Rng, picks: &mut Vec<u16>) {
-        let here = facts.places.find(facts.client);
-        let distance = |at: u16| self.distance(here, usize::from(at));
-        let start = picks.len();
-        picks.extend((0u16..).take(self.candidates.len()));
-        let count = self.count.min(self.candidates.len());
-        for place in start..start + count {
-            let rest = &picks[place..];
-            let Some(nearest) = rest.iter().map(|&at| distance(at)).min_by(f64::total_cmp) else { break };
-            let ties = rest.iter().filter(|&&at| distance(at) == nearest).count();
-            let drawn = if ties > 1 { random.usize(..ties) } else { 0 };
-            let found = rest.iter().enumerate().filter(|&(_, &at)| distance(at) == nearest).nth(drawn);
-            let found = found.map_or(place, |(offset, _)| place + offset);
-            picks.swap(place, found);
-        }
-        picks.truncate(start + count);
-        for pick in &mut picks[start..] {
-            *pick = self.candidates.get(usize::from(*pick)).map_or(u16::MAX, |&(member, _)| member);
-        }
+        self.measured(facts.places.find(facts.client), |distances| {
+            let (end, mut limit) = (picks.len() + self.count.min(distances.len()), f64::NEG_INFINITY);
+            while picks.len() < end
+                && let Some((nearest, _)) = nearest(distances, limit)
+            {
+                let first = picks.len();
+                let tied = self.candidates.iter().zip(distances).filter(|&(_, &distance)| distance == nearest);
+                picks.extend(tied.map(|(&(member, _), _)| member));
+                shuffle(&mut picks[first..], end - first, random);
+                picks.truncate(end);
+                limit = nearest;
+            }
+        });
     }
 
-    fn distance(&self, here: &Place, at: usize) -> f64 {
-        let there = self.candidates.get(at).and_then(|&(_, location)| location);
-        self.metric.distance(here.location, there)
+    /// Looks at how far each candidate is, in memory that need not be allocated.
+    fn measured<R>(&self, here: &Place, look: impl FnOnce(&[f64]) -> R) -> R {
+        let (mut few, mut many);
+        let distances: &mut [f64] = if self.candidates.len() <= FEW {
+            few = [f64::INFINITY; FEW];
+            &mut few
+        } else {
+            many = [f64::INFINITY; LIST_MAX];
+            &mut many
+        };
+        let measured = distances.iter_mut().zip(&self.candidates);
+        let count = measured.map(|(distance, &(_, there))| *distance = self.metric.distance(here.location, there)).count();
+        look(&distances[..count])
     }
 
     /// Where the same candidates may be picked.
@@ -279,18 +292,30 @@ impl Closest {
         if self.candidates.len() < 2 {
             return Reach::EVERYONE;
         }
-        facts.reach(|place| {
-            let all = || (0..self.candidates.len()).map(|at| self.distance(place, at));
-            let mut limit = f64::NEG_INFINITY;
-            let mut within = 0;
-            while within < self.count.min(self.candidates.len()) {
-                limit = all().filter(|&distance| distance > limit).min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
-                within = all().filter(|&distance| distance <= limit).count();
-            }
-            let picked = all().map(|distance| (distance < limit, distance == limit));
-            picked.fold(0u64, |key, (inside, edge)| scatter(key ^ (u64::from(inside) | u64::from(edge) << 1)))
+        let cost = self.candidates.len() * if self.metric.sphere { SPHERE_COSTS } else { 1 };
+        facts.reach_within(DISTANCES / cost, |place| {
+            self.measured(place, |distances| {
+                let (mut limit, mut within) = (f64::NEG_INFINITY, 0);
+                while within < self.count
+                    && let Some((nearest, ties)) = nearest(distances, limit)
+                {
+                    (limit, within) = (nearest, within + ties);
+                }
+                let picked = distances.iter().map(|&distance| (distance < limit, distance == limit));
+                picked.fold(0u64, |key, (inside, edge)| scatter(key ^ (u64::from(inside) | u64::from(edge) << 1)))
+            })
         })
     }
+}
+
+/// The least distance above `limit`, and how many have it; `None`: there is none.
+fn nearest(distances: &[f64], limit: f64) -> Option<(f64, usize)> {
+    let beyond = distances.iter().copied().filter(|&distance| distance > limit);
+    beyond.fold(None, |least, distance| match least {
+        Some((least, ties)) if distance == least => Some((least, ties + 1)),
+        Some((least, ties)) if distance > least => Some((least, ties)),
+        _ => Some((distance, 1)),
+    })
 }
 
 impl Metric {

@@ -71,9 +71,15 @@ impl Facts<'_> {
     /// For whom holds what was made from `of` of the client's place. Costs nothing where nobody asks.
     #[must_use]
     pub fn reach<T: PartialEq>(&self, of: impl Fn(&crate::geo::Place) -> T) -> Reach {
+        self.reach_within(usize::MAX, of)
+    }
+
+    /// The same of something that costs much, so that it is looked at so many times each way at most.
+    #[must_use]
+    pub fn reach_within<T: PartialEq>(&self, most: usize, of: impl Fn(&crate::geo::Place) -> T) -> Reach {
         match self.subnet {
             None => Reach::EVERYONE,
-            Some(_) => Reach::network(self.places.scope(self.client, of)),
+            Some(_) => Reach::network(self.places.scope(self.client, most, of)),
         }
     }
 }

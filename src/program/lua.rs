@@ -87,9 +87,9 @@ fn sub(values: &[Value]) -> Result<Value, Failure> {
     let [text, from, to] = first("sub", values, 2)?;
     let text = text.text()?;
     let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
-    let place = |at: i64| if at < 0 { (length + at + 1).max(0) } else { at };
-    let from = place(from.integer()?).max(1);
-    let to = place(to.given().map_or(Ok(-1), Argument::integer)?).min(length);
+    let place = |at: i64| if at < 0 { length.saturating_add(at).saturating_add(1).max(0) } else { at };
+    let from = place(from.place()?).max(1);
+    let to = place(to.given().map_or(Ok(-1), Argument::place)?).min(length);
     let range = usize::try_from(from - 1).unwrap_or(0)..usize::try_from(to).unwrap_or(0);
     Ok(Value::text(text.get(range).unwrap_or_default()))
 }

@@ -11,7 +11,8 @@
 //!
 //! Both ask the same pieces and natives, so a function means one thing; a property test compares them over random
 //! programs. [`Program::why_script`] says what made a program a script. In both, calls with constant arguments are known at
-//! load: their checks are probed before the first query, and what is wrong with them is reported then.
+//! load: their checks are probed before the first query, and what is wrong with them is reported then. What constants come to
+//! is bounded, however short their text is: what is beyond is evaluated by runs, and means the same.
 //!
 //! What is wrong with a program that is one expression, and sure to be evaluated, is an **error**: the record answers
 //! SERVFAIL, a reload that would bring it is refused. Within statements, behind `and`, `or` or `if`, it is a **warning**, and
@@ -55,7 +56,7 @@
 //! | `include` of statements | from records of any target type | from records of type LUA; others are run as the programs that they are |
 //! | `resolve` | blocks the worker | from a cache that is refreshed in the background; not there yet: SERVFAIL |
 //! | files, processes, modules, `debug`, `jit`, `ffi` | there | absent: see the table of `script::library` for what else of Lua 5.1 differs |
-//! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, `time_limit`, `memory_limit`; a program that meets them ten times in a second rests for the next |
+//! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, in which natives pay for long texts and lists; for scripts `time_limit` and `memory_limit`; a text of 65,536 octets, an answer of 4096 values; a program that meets them ten times in a second rests for the next |
 //!
 //! # What leeward adds
 //!
@@ -95,6 +96,7 @@ mod lexer;
 mod lower;
 mod lua;
 mod luau;
+mod meter;
 mod native;
 mod number;
 pub mod object;
@@ -128,7 +130,7 @@ pub use script::Limits;
 pub use settle::{Consulted, Settled, Step, Under};
 pub use source::{Source, join};
 pub use value::{Argument, Entry, Misuse, Place, Value, arguments};
-pub use world::{Resolved, Snippet, World};
+pub use world::{Resolved, Sight, Snippet, World};
 
 /// What names that only leeward makes begin with.
 const RESERVED: &str = "_leeward";

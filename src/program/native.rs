@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::dynamic;
+use super::dynamic::{self, Memo};
 use super::facts::{Facts, Reach};
 use super::failure::Failure;
 use super::geography;
+use super::meter::Meter;
 use super::object::{Address, Object, ResourceRecord};
 use super::plan::{self, Depends};
 use super::reply::Reply;
@@ -19,6 +20,10 @@ use crate::wire::{Name, NameRef, Rcode, RecordType};
 pub(super) struct Native<'r> {
     pub(super) facts: &'r Facts<'r>,
     pub(super) world: &'r dyn World,
+    /// Pays for what costs by the length of its arguments.
+    pub(super) meter: &'r Meter,
+    /// What calls of piece functions were lowered to.
+    pub(super) memo: &'r Memo,
     pub(super) random: &'r mut fastrand::Rng,
     /// For whom the answer holds, as far as it has got.
     pub(super) reach: &'r mut Reach,
@@ -97,8 +102,9 @@ impl Native<'_> {
 
     fn code(&mut self, function: &'static str, attribute: Attribute, values: &[Value]) -> Result<Value, Failure> {
         let [] = arguments(function, 0, values)?;
-        self.made_from(|place| place.attribute(attribute).map(std::borrow::Cow::into_owned));
-        Ok(Value::text(self.place().attribute(attribute).as_deref().unwrap_or("--")))
+        let here = self.facts.places.find(self.facts.client);
+        self.made_from(|place| place.agrees(here, attribute));
+        Ok(Value::text(here.attribute(attribute).as_deref().unwrap_or("--")))
     }
 
     fn geoiplookup(&mut self, values: &[Value]) -> Result<Value, Failure> {

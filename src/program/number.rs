@@ -17,13 +17,33 @@ fn hexadecimal(digits: &str) -> Option<f64> {
     digits.chars().try_fold(0.0, |number, digit| Some(number * 16.0 + f64::from(digit.to_digit(16)?)))
 }
 
-/// The number that Lua converts `text` to: as in source, with blanks around and a sign in front.
+/// The number that Lua converts `text` to, as C's `strtod` and LuaJIT read it: as in source, with blanks around and a sign in
+/// front; also `inf` and `nan`, and hexadecimal digits with a fraction and an exponent of two.
 pub(super) fn from_text(text: &str) -> Option<f64> {
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0B');
     match text.strip_prefix('-') {
-        Some(digits) => parse(digits).map(|number| -number),
-        None => parse(text.strip_prefix('+').unwrap_or(text)),
+        Some(digits) => unsigned(digits).map(|number| -number),
+        None => unsigned(text.strip_prefix('+').unwrap_or(text)),
     }
+}
+
+fn unsigned(text: &str) -> Option<f64> {
+    parse(text).or_else(|| match text {
+        _ if ["inf", "infinity"].iter().any(|name| text.eq_ignore_ascii_case(name)) => Some(f64::INFINITY),
+        _ if text.eq_ignore_ascii_case("nan") => Some(f64::NAN),
+        _ => scaled(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?),
+    })
+}
+
+/// Hexadecimal digits with a point among them, or `p` and an exponent of two behind.
+fn scaled(text: &str) -> Option<f64> {
+    let (digits, exponent) =
+        text.split_once(['p', 'P']).map_or((text, Some(0)), |(digits, exponent)| (digits, exponent.parse().ok()));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let places = i32::try_from(fraction.len()).ok()?;
+    let number = hexadecimal(&[whole, fraction].concat())?;
+    let scale = exponent.unwrap_or(0i32);
+    exponent.map(|_| number * 2f64.powi(scale.saturating_sub(places.saturating_mul(4))))
 }
 
 /// The text that Lua converts `number` to: C's `%.14g`.
@@ -114,6 +134,15 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(from_text(" -0x10 "), Some(-16.0));
+        for (text, number) in
+            [("inf", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY), ("0x1p4", 16.0), ("0x.8", 0.5), (" 0X1.8P-1 ", 0.75)]
+        {
+            assert_eq!(from_text(text), Some(number), "{text}");
+        }
+        assert!(from_text("NaN").is_some_and(f64::is_nan));
+        for bad in ["infinite", "nano", "0x1p", "0xp1", "0x.", "0x1.8.8", "in f"] {
+            assert_eq!(from_text(bad), None, "{bad}");
+        }
         assert_eq!(to_text(-0.0), "-0");
         for (number, text) in
             [(46.8, "46.8"), (15.120_000_01, "15.12"), (59.999_999_9, "60"), (1e6, "1e+06"), (1.0 / 3.0, "0.333333")]

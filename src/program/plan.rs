@@ -433,6 +433,11 @@ impl Selector {
         matches!(self, Self::WRandom | Self::WHashed | Self::CHashed | Self::NameHashed)
     }
 
+    /// Whether the weights are added up.
+    pub(super) const fn sums(self) -> bool {
+        matches!(self, Self::WRandom | Self::WHashed | Self::NameHashed)
+    }
+
     fn depends(self) -> Depends {
         match self {
             Self::Random | Self::WRandom => Depends::draw(Draw::Chance),

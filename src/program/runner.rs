@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::body::{Item, Run, Scratch, Visit};
+use super::body::{Body, Item, Run, Scratch, Visit};
+use super::dynamic::Memo;
 use super::facts::{Facts, Reach};
 use super::failure::{Failure, Limit};
+use super::meter::Meter;
 use super::object::Object;
 use super::plan::{Form, Program};
 use super::reply::Reply;
-use super::script::{Limits, Machine};
+use super::script::{Limits, Machine, Ran};
 use super::settle::Settled;
 use super::value::Value;
-use super::world::World;
+use super::world::Sight;
 use crate::wire::{Rcode, Ttl};
 
 /// What is per thread: a source of chance, memory to work in, and a VM once a script needs it.
@@ -21,6 +23,8 @@ pub struct Runner {
     pub random: fastrand::Rng,
     scratch: Scratch,
     trail: Option<Vec<Visit>>,
+    meter: Meter,
+    memo: Memo,
     machine: Option<Box<Machine>>,
 }
 
@@ -59,7 +63,8 @@ impl Runner {
     /// A runner that draws from `random`.
     #[must_use]
     pub fn new(random: fastrand::Rng) -> Self {
-        Self { random, scratch: Scratch::roomy(), trail: None, machine: None }
+        let (meter, memo) = (Meter::new(), Memo::default());
+        Self { random, scratch: Scratch::roomy(), trail: None, meter, memo, machine: None }
     }
 
     /// From now on notes are taken of what runs come by.
@@ -79,18 +84,18 @@ impl Runner {
         self.trail.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// What `program` with these settled pieces answers. Scripts run under `limits`.
+    /// What `program` with these settled pieces answers, under `limits`.
     pub fn answer(
         &mut self,
         (program, settled): (&Arc<Program>, &Arc<[Settled]>),
         facts: &Facts<'_>,
-        world: &dyn Fn() -> Arc<dyn World>,
+        world: &dyn Sight,
         limits: &Limits,
     ) -> Answer<'_> {
         match &program.form {
             Form::Piece => self.piece(settled, facts),
-            Form::Body(_) => self.body(program, settled, facts, &*world()),
-            Form::Script(_) => self.script((program, settled), facts, &world(), limits),
+            Form::Body(body) => self.body(body, (program, settled), facts, (world, limits)),
+            Form::Script(_) => self.script((program, settled), facts, world, limits),
         }
     }
 
@@ -104,11 +109,17 @@ impl Runner {
         Answer { said, reach, unknown: *unknown }
     }
 
-    fn body(&mut self, program: &Program, settled: &[Settled], facts: &Facts<'_>, world: &dyn World) -> Answer<'_> {
-        let Form::Body(body) = &program.form else { return Answer::failed(Failure::raised("no plan")) };
-        let Self { random, scratch, trail, .. } = self;
-        let (reach, unknown) = (Reach::EVERYONE, false);
-        let mut run = Run { program, settled, facts, world, random, scratch, trail, reach, unknown };
+    fn body(
+        &mut self,
+        body: &Body,
+        (program, settled): (&Program, &[Settled]),
+        facts: &Facts<'_>,
+        (world, limits): (&dyn Sight, &Limits),
+    ) -> Answer<'_> {
+        let Self { random, scratch, trail, meter, memo, .. } = self;
+        meter.begin(limits.steps.into());
+        let (world, reach, unknown) = (world.world(), Reach::EVERYONE, false);
+        let mut run = Run { program, settled, facts, world, meter, memo, random, scratch, trail, reach, unknown };
         let returned = run.body(body);
         let (reach, unknown) = (run.reach, run.unknown);
         let said = match returned {
@@ -125,7 +136,7 @@ impl Runner {
         &mut self,
         (program, settled): (&Arc<Program>, &Arc<[Settled]>),
         facts: &Facts<'_>,
-        world: &Arc<dyn World>,
+        world: &dyn Sight,
         limits: &Limits,
     ) -> Answer<'static> {
         if self.machine.as_ref().is_none_or(|machine| machine.limits() != limits) {
@@ -133,10 +144,8 @@ impl Runner {
         }
         let Some(machine) = &mut self.machine else { return Answer::failed(Failure::Limit(Limit::Memory)) };
         let program = (Arc::clone(program), Arc::clone(settled));
-        match machine.run(&program, facts, world, (&mut self.random, &mut self.trail)) {
-            Ok(ran) => Answer { said: said(&ran.value), reach: ran.reach, unknown: ran.unknown },
-            Err(failure) => Answer::failed(failure),
-        }
+        let Ran { value, reach, unknown } = machine.run(program, facts, world.hold(), (&mut self.random, &mut self.trail));
+        Answer { said: value.and_then(|value| said(&value)), reach, unknown }
     }
 }
 
@@ -169,11 +178,11 @@ fn reply_said(reply: &Reply) -> Result<Said<'static>, Failure> {
 fn texts(value: &Value) -> Result<Vec<Arc<[u8]>>, Failure> {
     let refused = |what: &str| Failure::raised(format!("the program returned {what}, and not a string or a table of strings"));
     let Value::Table(entries) = value else {
-        return Ok(vec![value.as_text().ok_or_else(|| refused(value.kind()))?.as_ref().into()]);
+        return Ok(vec![value.to_shared().ok_or_else(|| refused(value.kind()))?]);
     };
     let text = |(key, value): &(Value, Value)| {
         key.as_integer().ok_or_else(|| refused("a table with keys that are no integers"))?;
-        Ok(value.as_text().ok_or_else(|| refused("a table with other values than strings"))?.as_ref().into())
+        value.to_shared().ok_or_else(|| refused("a table with other values than strings"))
     };
     entries.iter().map(text).collect()
 }

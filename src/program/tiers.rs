@@ -97,8 +97,7 @@ fn run(program: Program, world: &Arc<Made>, facts: &Facts<'_>, seed: u64, runner
     let status = |at: usize| program.checks().get(at).map_or(Status::NEVER, |check| world.status(check));
     let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places: &world.places }).into();
     runner.random = fastrand::Rng::with_seed(seed);
-    let world = || Arc::clone(world) as Arc<dyn World>;
-    let answer = runner.answer((&program, &settled), facts, &world, &LIMITS);
+    let answer = runner.answer((&program, &settled), facts, world, &LIMITS);
     let (reach, unknown) = (answer.reach, answer.unknown);
     let said = answer.said.ok().map(|said| {
         let texts = match said.records {
@@ -202,8 +201,9 @@ impl Author {
 
     fn number(&mut self, depth: usize) -> String {
         if depth == 0 || self.random.bool() {
-            let choices =
-                ["0", "1", "2", "-3", "0.1", "1e15", "1/3", "'7'", "2^0.5", "1e300", "0x1F", "5 % 3", "-5 % 3", "7 / 0"];
+            let choices = [
+                "0", "1", "2", "-3", "0.1", "1e15", "1/3", "'7'", "2^0.5", "1e300", "0x1F", "5 % 3", "-5 % 3", "7 / 0", "'0x1p4'",
+            ];
             return self.pick(&choices).into();
         }
         let (left, right) = (self.number(depth - 1), self.number(depth - 1));
@@ -259,7 +259,13 @@ impl Author {
                 let (function, text) = (self.pick(&["tostring", "type", "string.lower", "string.upper"]), self.value(inner));
                 if function == "tostring" && text.contains(['{', '(']) { "type(1)".into() } else { format!("{function}({text})") }
             }
-            10 => self.pick(&["pdnsrandom(5)", "zoneid", "ednsPKTSize", "dh:getID()"]).into(),
+            10 => {
+                self.pick(&["pdnsrandom(5)", "zoneid", "ednsPKTSize", "dh:getID()", "tonumber(' inf ')", "tonumber('0x')"]).into()
+            }
+            11 if self.random.bool() => {
+                let places = ["1, 2", "2", "-3", "-2, -1", "1, 1e300", "-1e300, 1", "0/0"];
+                format!("string.sub({}, {})", self.text(inner), self.pick(&places))
+            }
             _ => self.text(inner),
         }
     }
@@ -274,6 +280,7 @@ impl Author {
     fn list(&mut self, depth: usize) -> String {
         match self.random.u8(..8) {
             0 => "{}".into(),
+            1 if depth > 0 => format!("{{[1] = 'j', {}, [2] = 'k', [tcp and 2 or 1] = {}}}", self.text(0), self.text(0)),
             1 => "{'a', 'b', 'c'}".into(),
             2 => format!("pickrandomsample({}, {{'a', 'b', 'c', 'd'}})", self.pick(&["0", "1", "2", "-1", "9"])),
             3 => format!("ifportup(80, {}, {{selector='{}'}})", self.addresses(depth), self.selector()),

@@ -7,11 +7,59 @@
 //! Never here: what a function does with its arguments.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, hash_map};
 use std::fmt;
 use std::sync::Arc;
 
+use super::meter::{self, Meter};
 use super::number;
 use super::object::{Kind, Object};
+
+/// Deepest nesting of tables that a call takes.
+pub(super) const DEPTH_MAX: usize = 8;
+/// Most entries of the tables in one argument.
+const ENTRIES_MAX: usize = 16_384;
+/// Most octets of the texts in it.
+const OCTETS_MAX: usize = 256 * 1024;
+
+/// What an argument may still hold when it is copied. A table or a text may stand in many places of it.
+pub(super) struct Room {
+    entries: usize,
+    octets: usize,
+    taken: (usize, usize),
+}
+
+impl Room {
+    /// Room for one argument.
+    pub(super) const fn new() -> Self {
+        Self { entries: ENTRIES_MAX, octets: OCTETS_MAX, taken: (0, 0) }
+    }
+
+    /// Room for the arguments of a call that are worth being kept.
+    pub(super) const fn small() -> Self {
+        Self { entries: 256, octets: 4096, taken: (0, 0) }
+    }
+
+    /// Takes room for entries of a table; `None`: there is none.
+    pub(super) fn entries(&mut self, count: usize) -> Option<()> {
+        self.entries = self.entries.checked_sub(count)?;
+        self.taken.0 += count;
+        Some(())
+    }
+
+    /// Takes room for a text.
+    pub(super) fn text(&mut self, text: &[u8]) -> Option<()> {
+        self.octets = self.octets.checked_sub(text.len())?;
+        self.taken.1 += text.len();
+        Some(())
+    }
+
+    /// Charges for what was taken.
+    pub(super) fn charge(&self, meter: &Meter) -> Result<(), meter::Limit> {
+        meter.charge_elements(self.taken.0 as u64)?;
+        meter.charge_octets(self.taken.1)
+    }
+}
 
 /// A value of a record program.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +89,53 @@ impl Value {
         Self::Table((1u32..).map(|key| Self::Number(key.into())).zip(values).collect())
     }
 
+    /// A table of fields with or without a key, which is then the next of 1, 2, 3 and so on. Of fields with one key the last
+    /// counts, as in Luau, and in LuaJIT where they are constant; what is nil is not there; numbers come first and rise. `None`: a
+    /// key is nil or no number, which Lua refuses.
+    pub(super) fn table(fields: Vec<(Option<Self>, Self)>) -> Option<Self> {
+        let keyed = fields.iter().any(|(key, _)| key.is_some());
+        let mut positions = (1u32..).map(|at| Self::Number(at.into()));
+        let mut entries: Vec<(Self, Self)> = Vec::with_capacity(fields.len());
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        for (key, value) in fields {
+            let entry = (key.or_else(|| positions.next())?, value);
+            if keyed && !matches!(entry.0, Self::Object(_)) {
+                match places.entry(Key::of(&entry.0)?) {
+                    hash_map::Entry::Occupied(at) => {
+                        entries[*at.get()] = entry;
+                        continue;
+                    }
+                    hash_map::Entry::Vacant(free) => _ = free.insert(entries.len()),
+                }
+            }
+            entries.push(entry);
+        }
+        entries.retain(|(_, value)| *value != Self::Nil);
+        if keyed {
+            let rank = |key: &Self| if let Self::Number(number) = key { *number } else { f64::INFINITY };
+            entries.sort_by(|(left, _), (right, _)| rank(left).total_cmp(&rank(right)));
+        }
+        Some(Self::Table(entries.into()))
+    }
+
+    /// How deep its tables are nested. Only for what is known to be small: tables that are in several places are counted in
+    /// each.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Self::Table(entries) => entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0) + 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether Lua takes the two for one key.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Table(ours), Self::Table(theirs)) => Arc::ptr_eq(ours, theirs),
+            (Self::Object(_), Self::Object(_)) => false,
+            _ => self == other,
+        }
+    }
+
     /// What a message calls it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -64,6 +159,14 @@ impl Value {
         }
     }
 
+    /// The same, to be kept.
+    pub(super) fn to_shared(&self) -> Option<Arc<[u8]>> {
+        match self {
+            Self::Text(text) => Some(Arc::clone(text)),
+            other => Some(other.as_text()?.as_ref().into()),
+        }
+    }
+
     /// The number that it is or spells.
     #[must_use]
     pub fn as_number(&self) -> Option<f64> {
@@ -79,6 +182,30 @@ impl Value {
     pub fn as_integer(&self) -> Option<i64> {
         const END: f64 = 9_223_372_036_854_775_808.0;
         self.as_number().map(f64::trunc).filter(|whole| (-END..END).contains(whole)).map(|whole| whole as i64)
+    }
+}
+
+/// A key of a table.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Boolean(bool),
+    Number(u64),
+    Text(Arc<[u8]>),
+    /// The identity of a table.
+    Table(usize),
+}
+
+impl Key {
+    /// `None` where Lua allows no such key; objects, of which no two are one, have none either.
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Nil | Value::Object(_) => None,
+            Value::Boolean(value) => Some(Self::Boolean(*value)),
+            Value::Number(number) if number.is_nan() => None,
+            Value::Number(number) => Some(Self::Number((number + 0.0).to_bits())), // -0 is 0
+            Value::Text(text) => Some(Self::Text(Arc::clone(text))),
+            Value::Table(entries) => Some(Self::Table(entries.as_ptr().addr())),
+        }
     }
 }
 
@@ -255,6 +382,14 @@ impl<'a> Argument<'a> {
         let number = self.number()?;
         let fits = self.value.as_integer().and_then(|integer| T::try_from(integer).ok());
         fits.ok_or_else(|| Misuse::Range { place: self.place, got: number::to_text(number) })
+    }
+
+    /// A number without its fraction; one that 64 bits do not hold is the nearest that they do.
+    ///
+    /// # Errors
+    /// [`Misuse::Kind`].
+    pub fn place(self) -> Result<i64, Misuse> {
+        Ok(self.number()? as i64)
     }
 
     /// A boolean.

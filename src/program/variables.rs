@@ -66,6 +66,11 @@ impl Variable {
         !matches!(self, Self::ZoneId | Self::DnssecOk | Self::Tcp | Self::PacketSize)
     }
 
+    /// Whether it is an object that is equal to nothing but itself.
+    pub(super) const fn has_identity(self) -> bool {
+        matches!(self, Self::Who | Self::BestWho | Self::LocalWho | Self::Header)
+    }
+
     /// What an answer made from it depends on.
     pub(super) fn depends(self) -> Depends {
         match self {

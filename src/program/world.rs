@@ -15,6 +15,26 @@ pub type Resolved = Arc<[(u32, Box<str>)]>;
 /// A program and its settled pieces.
 pub type Snippet = (Arc<Program>, Arc<[Settled]>);
 
+/// A [`World`] that a query has at hand, and that a script may hold on to. Holding on writes to a count that all threads
+/// share, so it is only done for those that need it.
+pub trait Sight {
+    /// The world, for as long as the query.
+    fn world(&self) -> &dyn World;
+
+    /// The world, for longer.
+    fn hold(&self) -> Arc<dyn World>;
+}
+
+impl<W: World + 'static> Sight for Arc<W> {
+    fn world(&self) -> &dyn World {
+        &**self
+    }
+
+    fn hold(&self) -> Arc<dyn World> {
+        Self::clone(self)
+    }
+}
+
 /// The server, as far as programs see it. Implemented by what queries are answered from; nothing here may wait.
 pub trait World: Send + Sync {
     /// What holds for checks where a program does not say.

@@ -3,6 +3,7 @@
 //! Whatever Lua has beyond that (loops, functions, its library, tables that change, globals that are set) is
 //! [`Outside`], and makes the program a script.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -15,10 +16,11 @@ use super::super::plan::{Depends, Function, Gives, Piece, Test};
 use super::super::syntax::{Action, Binary, Block, Expr, Field, Kind, Link, Statement, Unary};
 use super::super::value::Value;
 use super::super::variables::Variable;
-use super::constant::{Names, constant, literal, structure};
+use super::constant::{Allowance, Names, constant, depth, literal, structure};
 use super::form::{Parts, is_scalar, soften};
 use super::names;
 use super::{Call, Lowering, called};
+use crate::program::NESTING_MAX;
 
 /// The first thing that makes a program a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,16 +61,39 @@ enum Use {
 
 /// A local.
 enum Binding {
-    Constant(Expr),
+    /// What it stands for, also as a value, which all uses share.
+    Constant(Expr, OnceCell<Value>),
     Slot(u16),
+}
+
+/// The locals that are in scope, the innermost last.
+#[derive(Default)]
+struct Scope {
+    locals: Vec<(String, Binding)>,
+    allowance: Allowance,
+}
+
+impl Scope {
+    fn find(&self, name: &str) -> Option<&Binding> {
+        self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, binding)| binding)
+    }
+}
+
+/// What is known of what a local may be set to.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// How deep its tables may be nested.
+    depth: usize,
+    /// Whether it may hold an object that is equal to nothing but itself.
+    identity: bool,
 }
 
 pub(super) struct Natively<'a> {
     lowering: Lowering<'a>,
     /// Names that are set after they are declared, or without.
     assigned: HashSet<String>,
-    scope: Vec<(String, Binding)>,
-    slots: u16,
+    scope: Scope,
+    slots: Vec<Slot>,
     steps: usize,
     parts: Parts,
     /// Whether all of the program is sure to be evaluated.
@@ -79,16 +104,20 @@ pub(super) struct Natively<'a> {
     shared: bool,
 }
 
-impl Names for Vec<(String, Binding)> {
+impl Names for Scope {
     fn constant(&self, name: &str) -> Option<&Expr> {
-        match self.iter().rev().find(|(known, _)| known == name)? {
-            (_, Binding::Constant(constant)) => Some(constant),
-            (_, Binding::Slot(_)) => None,
+        match self.find(name)? {
+            Binding::Constant(constant, _) => Some(constant),
+            Binding::Slot(_) => None,
         }
     }
 
     fn is_free(&self, name: &str) -> bool {
-        self.iter().all(|(known, _)| known != name)
+        self.find(name).is_none()
+    }
+
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 }
 
@@ -99,8 +128,8 @@ impl<'a> Natively<'a> {
         Self {
             lowering,
             assigned,
-            scope: Vec::new(),
-            slots: 0,
+            scope: Scope::default(),
+            slots: Vec::new(),
             steps: 0,
             parts: Parts::default(),
             certain,
@@ -111,21 +140,21 @@ impl<'a> Natively<'a> {
 
     pub(super) fn body(&mut self, block: &Block) -> Natural<Body> {
         let block = self.block(block)?;
-        Ok(Body { block, slots: self.slots.into() })
+        Ok(Body { block, slots: self.slots.len() })
     }
 
-    /// How many nodes there are, and what they refer to.
+    /// How many nodes a run comes to at most, and what they refer to.
     pub(super) fn finish(self) -> (usize, Parts, Lowering<'a>) {
         (self.steps, self.parts, self.lowering)
     }
 
     fn block(&mut self, block: &Block) -> Natural<Box<[Step]>> {
-        let outer = self.scope.len();
+        let outer = self.scope.locals.len();
         let mut steps = Vec::new();
         for statement in block {
             self.statement(statement, &mut steps)?;
         }
-        self.scope.truncate(outer);
+        self.scope.locals.truncate(outer);
         Ok(steps.into())
     }
 
@@ -138,10 +167,13 @@ impl<'a> Natively<'a> {
             Action::Call(call) => steps.push(Step::Call(self.expression(call, Use::Value)?)),
             Action::Do(block) => steps.push(Step::Do(self.block(block)?)),
             Action::If { arms, otherwise } => {
-                let arms =
-                    arms.iter().map(|(condition, block)| Ok((self.expression(condition, Use::Value)?, self.block(block)?)));
+                let mut longest = 0;
+                let arms = arms
+                    .iter()
+                    .map(|(condition, block)| Ok((self.expression(condition, Use::Value)?, self.arm(block, &mut longest)?)));
                 let arms = arms.collect::<Natural<_>>()?;
-                let otherwise = otherwise.as_ref().map_or_else(|| Ok(Box::default()), |block| self.block(block))?;
+                let otherwise = otherwise.as_ref().map_or_else(|| Ok(Box::default()), |block| self.arm(block, &mut longest))?;
+                self.steps += longest;
                 steps.push(Step::If { arms, otherwise });
             }
             Action::Return(values) => match values.as_slice() {
@@ -157,6 +189,15 @@ impl<'a> Natively<'a> {
         Ok(())
     }
 
+    /// A block of which a run takes one among others: only the longest counts.
+    fn arm(&mut self, block: &Block, longest: &mut usize) -> Natural<Box<[Step]>> {
+        let before = self.steps;
+        let block = self.block(block)?;
+        *longest = (self.steps - before).max(*longest);
+        self.steps = before;
+        Ok(block)
+    }
+
     fn local(&mut self, offset: usize, names: &[String], values: &[Expr], steps: &mut Vec<Step>) -> Natural<()> {
         if values.len() > names.len() {
             return Outside::new(offset, "more values than locals");
@@ -169,8 +210,8 @@ impl<'a> Natively<'a> {
                 Some(value) => constant(&self.scope, value),
                 None => Some(Expr { offset, kind: Kind::Nil }),
             };
-            if let Some(fixed) = fixed.filter(|_| !self.assigned.contains(name)) {
-                bound.push((name.clone(), Binding::Constant(fixed)));
+            if let Some(fixed) = fixed.filter(|fixed| !self.assigned.contains(name) && depth(fixed) <= NESTING_MAX) {
+                bound.push((name.clone(), Binding::Constant(fixed, OnceCell::new())));
                 continue;
             }
             let node = match value {
@@ -178,10 +219,11 @@ impl<'a> Natively<'a> {
                 None => Node::Constant(Value::Nil),
             };
             let slot = self.slot(offset)?;
+            self.fill(offset, slot, &node)?;
             set.push((slot, node));
             bound.push((name.clone(), Binding::Slot(slot)));
         }
-        self.scope.append(&mut bound);
+        self.scope.locals.append(&mut bound);
         if !set.is_empty() {
             steps.push(Step::Set(set.into()));
         }
@@ -189,12 +231,66 @@ impl<'a> Natively<'a> {
     }
 
     fn slot(&mut self, offset: usize) -> Natural<u16> {
-        let slot = self.slots;
-        self.slots = match self.slots.checked_add(1) {
-            Some(slots) if slots <= 200 => slots, // as many as Lua allows (LUAI_MAXVARS)
-            _ => return Outside::new(offset, "more than 200 locals"),
-        };
-        Ok(slot)
+        if self.slots.len() >= 200 {
+            return Outside::new(offset, "more than 200 locals"); // as many as Lua allows (LUAI_MAXVARS)
+        }
+        self.slots.push(Slot::default());
+        Ok((self.slots.len() - 1) as u16)
+    }
+
+    /// Notes what a slot is set to. Tables of tables of tables are for Luau: whatever walks a value here recurses.
+    fn fill(&mut self, offset: usize, slot: u16, node: &Node) -> Natural<()> {
+        let depth = self.depth(node);
+        if depth > NESTING_MAX {
+            return Outside::new(offset, "tables that are nested deeply");
+        }
+        let identity = self.has_identity(node);
+        if let Some(known) = self.slots.get_mut(usize::from(slot)) {
+            (known.depth, known.identity) = (depth.max(known.depth), identity || known.identity);
+        }
+        Ok(())
+    }
+
+    /// How deep the tables that a node gives may be nested.
+    fn depth(&self, node: &Node) -> usize {
+        match node {
+            Node::Constant(value) => value.depth(),
+            Node::Local(slot) => self.slots.get(usize::from(*slot)).map_or(0, |slot| slot.depth),
+            Node::Table(fields) => fields.iter().map(|(_, value)| self.depth(value)).max().unwrap_or(0) + 1,
+            Node::Native(_, arguments) => arguments.iter().map(|argument| self.depth(argument)).max().unwrap_or(0) + 1, // `ttl`
+            Node::Index(object, _) => self.depth(object),
+            Node::Chain(first, links) => {
+                links.iter().map(|(_, right)| self.depth(right)).max().unwrap_or(0).max(self.depth(first))
+            }
+            _ => 1,
+        }
+    }
+
+    /// Whether a node may give, or hold, an object that is equal to nothing but itself.
+    fn has_identity(&self, node: &Node) -> bool {
+        match node {
+            Node::Variable(variable) => variable.has_identity(),
+            Node::Local(slot) => self.slots.get(usize::from(*slot)).is_some_and(|slot| slot.identity),
+            Node::Piece(_, list) => *list,
+            Node::Native(function, _) => {
+                matches!(function.name, "nxdomain" | "rcode" | "ttl" | "dblookup" | "resolve" | "filterForward")
+            }
+            Node::Method { name, .. } => !name.starts_with("toString"),
+            Node::Construct(..) | Node::Dynamic(..) => true,
+            Node::Index(object, _) => self.has_identity(object),
+            Node::Table(fields) => fields.iter().any(|(_, value)| self.has_identity(value)),
+            Node::Chain(first, links) => {
+                let chosen = links.iter().all(|(operator, _)| matches!(operator, Binary::And | Binary::Or));
+                chosen && [&**first].into_iter().chain(links.iter().map(|(_, right)| right)).any(|node| self.has_identity(node))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether two nodes may give one and the same such object: neither makes a new one.
+    fn may_be_one(&self, left: &Node, right: &Node) -> bool {
+        let is_old = |node: &Node| matches!(node, Node::Variable(_) | Node::Local(_) | Node::Index(..) | Node::Chain(..));
+        [left, right].into_iter().all(|node| is_old(node) && self.has_identity(node))
     }
 
     fn assign(&mut self, offset: usize, targets: &[Expr], values: &[Expr]) -> Natural<Step> {
@@ -204,17 +300,23 @@ impl<'a> Natively<'a> {
         let mut set = Vec::new();
         for (target, value) in targets.iter().zip(values) {
             let Kind::Variable(name) = &target.kind else { return Outside::new(target.offset, "a table that changes") };
-            let slot = match self.scope.iter().rev().find(|(known, _)| known == name) {
-                Some((_, Binding::Slot(slot))) => *slot,
-                _ => return Outside::new(target.offset, format!("the global `{name}`, which is set")),
+            let Some(&Binding::Slot(slot)) = self.scope.find(name) else {
+                return Outside::new(target.offset, format!("the global `{name}`, which is set"));
             };
-            set.push((slot, self.expression(value, Use::Kept)?));
+            let node = self.expression(value, Use::Kept)?;
+            self.fill(offset, slot, &node)?;
+            set.push((slot, node));
         }
         Ok(Step::Set(set.into()))
     }
 
     fn expression(&mut self, expression: &Expr, purpose: Use) -> Natural<Node> {
         self.steps += 1;
+        if let (Kind::Variable(name), Use::Value) = (&expression.kind, purpose)
+            && !self.scope.is_free(name)
+        {
+            return self.variable(expression.offset, name, purpose);
+        }
         if let Some(constant) = constant(&self.scope, expression) {
             return self.constant(&constant, purpose);
         }
@@ -240,7 +342,7 @@ impl<'a> Natively<'a> {
                     Unary::Length => Node::Length(operand),
                 })
             }
-            Kind::Chain(first, links) => self.chain(first, links, purpose),
+            Kind::Chain(first, links) => self.chain(offset, first, links, purpose),
             Kind::Power(base, exponent) => {
                 let (base, exponent) = (self.expression(base, Use::Value)?, self.expression(exponent, Use::Value)?);
                 Ok(Node::Power(Box::new(base), Box::new(exponent)))
@@ -286,11 +388,13 @@ impl<'a> Natively<'a> {
     }
 
     fn variable(&mut self, offset: usize, name: &str, purpose: Use) -> Natural<Node> {
-        if let Some((_, binding)) = self.scope.iter().rev().find(|(known, _)| known == name) {
-            return match binding {
-                Binding::Slot(slot) => Ok(Node::Local(*slot)),
-                Binding::Constant(constant) => Ok(Node::Constant(literal(constant).unwrap_or(Value::Nil))),
-            };
+        if let Some(binding) = self.scope.find(name) {
+            return Ok(match binding {
+                Binding::Slot(slot) => Node::Local(*slot),
+                Binding::Constant(constant, value) => {
+                    Node::Constant(value.get_or_init(|| literal(constant).unwrap_or(Value::Nil)).clone())
+                }
+            });
         }
         if let Some(variable) = Variable::find(name) {
             self.parts.depends = self.parts.depends.or(variable.depends());
@@ -431,7 +535,7 @@ impl<'a> Natively<'a> {
         Ok(Node::Table(fields.collect::<Natural<_>>()?))
     }
 
-    fn chain(&mut self, first: &Expr, links: &[Link], purpose: Use) -> Natural<Node> {
+    fn chain(&mut self, offset: usize, first: &Expr, links: &[Link], purpose: Use) -> Natural<Node> {
         let operator = links.first().map(|link| link.operator);
         let (left, right) = match operator {
             Some(Binary::Or) => (purpose, purpose),
@@ -445,7 +549,12 @@ impl<'a> Natively<'a> {
         let links: Natural<Box<[(Binary, Node)]>> =
             links.iter().map(|link| Ok((link.operator, self.expression(&link.right, right)?))).collect();
         (self.certain, self.operand) = (certain, operand);
-        Ok(Node::Chain(first, links?))
+        let links = links?;
+        let compares = |operator: &Binary| matches!(operator, Binary::Equal | Binary::NotEqual);
+        if links.iter().any(|(operator, right)| compares(operator) && self.may_be_one(&first, right)) {
+            return Outside::new(offset, "a comparison of objects");
+        }
+        Ok(Node::Chain(first, links))
     }
 }
 

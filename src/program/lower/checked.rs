@@ -127,6 +127,7 @@ impl Lowering<'_> {
             numbered.push(targets.collect::<Option<Box<[Target]>>>()?);
         }
         self.look_over(call, &numbered, options);
+        self.check_sums(call, &numbered, options)?;
         Some(Plan::Checked(Checked {
             function: call.function,
             groups: numbered.into(),
@@ -160,6 +161,17 @@ impl Lowering<'_> {
             }
             before.extend(checks);
         }
+    }
+
+    /// The weights of a group are summed up where they decide.
+    fn check_sums(&mut self, call: Call<'_>, groups: &[Box<[Target]>], options: &Options) -> Option<()> {
+        let sums = options.selector.sums() || options.backup.sums();
+        let sum = |group: &[Target]| group.iter().map(|target| u64::from(target.weight)).sum::<u64>();
+        if sums && groups.iter().any(|group| sum(group) > u64::from(u32::MAX)) {
+            let offset = call.arguments.get(1).map_or(call.offset, |list| list.offset);
+            return self.error(offset, format!("the weights of a group add up to more than {}", u32::MAX), "use smaller weights");
+        }
+        Some(())
     }
 
     /// A port, clamped to 16 bits as PowerDNS does.

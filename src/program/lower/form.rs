@@ -7,8 +7,9 @@ use super::super::luau;
 use super::super::plan::{Depends, Form, Piece, Plan, Program, Test};
 use super::super::script::Script;
 use super::super::syntax::{Action, Block, Expr, Kind};
+use super::super::variables::Variable;
 use super::body::{Natively, Outside};
-use super::constant::{Names, constant, structure};
+use super::constant::{Everywhere, constant, structure};
 use super::script::{Hoisting, survey};
 use super::{Call, Lowering};
 use crate::program::choice::FailReason;
@@ -50,26 +51,14 @@ fn returned(block: &Block) -> Option<&Expr> {
     }
 }
 
-/// No names but those that mean what they mean everywhere.
-struct Everywhere;
-
-impl Names for Everywhere {
-    fn constant(&self, _: &str) -> Option<&Expr> {
-        None
-    }
-
-    fn is_free(&self, _: &str) -> bool {
-        true
-    }
-}
-
 /// A program that is one piece; the outer `None`: it is not.
 fn whole(expression: &Expr, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Option<Program>> {
     let mut lowering = Lowering::new(&settings.defaults, findings);
-    let piece = if let Some((function, arguments)) = structure(&Everywhere, expression) {
+    let everywhere = Everywhere::default();
+    let piece = if let Some((function, arguments)) = structure(&everywhere, expression) {
         lowering.piece(Call { function, offset: expression.offset, arguments: &arguments })
     } else {
-        let constant = constant(&Everywhere, expression)?;
+        let constant = constant(&everywhere, expression)?;
         lowering.constant_piece(&constant)
     };
     let Some(piece) = piece else { return Some(None) };
@@ -139,10 +128,12 @@ fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outsi
     if !settings.shared {
         survey.report_unknown(lowering.findings);
     }
-    let mut hoisting = Hoisting::new(&survey);
+    let mut hoisting = Hoisting::new(&survey, settings.shared);
     hoisting.block(&mut lowering, block);
     let Hoisting { hoisted, parts, .. } = hoisting;
-    let script = match Script::compile(&luau::chunk(block, &hoisted), survey.variables(), &outside.to_string()) {
+    // Where globals live on, a function of this program may be called by another, which names other variables.
+    let variables = if settings.shared { Variable::ALL.into() } else { survey.variables() };
+    let script = match Script::compile(&luau::chunk(block, &hoisted), variables, &outside.to_string()) {
         Ok(script) => script,
         Err(message) => {
             return lowering.error(outside.offset, format!("Luau cannot compile it: {message}"), "make it smaller");

@@ -38,26 +38,28 @@ impl Lowering<'_> {
         Some(entries)
     }
 
-    /// A table's entries; positions win over written keys, as in Lua.
+    /// A table's entries; of those with one key the last counts, as LuaJIT has it.
     pub(super) fn entries<'e>(&mut self, fields: &'e [Field], role: &str) -> Option<Entries<'e>> {
-        let (mut keyed, mut positional, mut sound) = (BTreeMap::new(), BTreeMap::new(), true);
+        let (mut items, mut keyed, mut sound) = (BTreeMap::new(), false, true);
         let mut position = 0;
         for field in fields {
-            match &field.key {
+            let key = match &field.key {
                 None => {
                     position += 1;
-                    positional.insert(position, &field.value);
+                    Some(position)
                 }
-                Some(key) => match self.integer_key(key, role) {
-                    Some(key) => _ = keyed.insert(key, &field.value),
-                    None => sound = false,
-                },
+                Some(key) => {
+                    keyed = true;
+                    self.integer_key(key, role)
+                }
+            };
+            match key {
+                Some(key) => _ = items.insert(key, &field.value),
+                None => sound = false,
             }
         }
-        let written = !keyed.is_empty();
-        keyed.append(&mut positional);
-        let items = keyed.into_iter().filter(|(_, value)| value.kind != Kind::Nil).collect();
-        sound.then_some(Entries { items, keyed: written })
+        let items = items.into_iter().filter(|(_, value)| value.kind != Kind::Nil).collect();
+        sound.then_some(Entries { items, keyed })
     }
 
     fn integer_key(&mut self, key: &Expr, role: &str) -> Option<i64> {

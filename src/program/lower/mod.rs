@@ -29,10 +29,11 @@ use std::time::Duration;
 use super::MEMBERS_MAX;
 use super::compile::Defaults;
 use super::finding::Finding;
+use super::meter::{self, Meter};
 use super::number;
 use super::plan::{Function, Gives, List, Picker, Piece, Plan, Test};
 use super::syntax::{Expr, Kind};
-use super::value::Value;
+use super::value::{DEPTH_MAX, Room, Value};
 use crate::geo::Attribute;
 use crate::target::{CheckRequest, CheckSpec, Judgement};
 
@@ -42,6 +43,7 @@ pub(super) use form::lower_as_script;
 pub(super) use form::{lower, lower_snippet};
 
 /// A call of constant structure, lowered by itself.
+#[derive(Debug)]
 pub(super) enum Lowered {
     /// Something to settle and pick from: the texts and the checks that it is numbered by.
     Piece { piece: Piece, members: Box<[Box<str>]>, checks: Box<[CheckRequest]> },
@@ -49,21 +51,45 @@ pub(super) enum Lowered {
     Test(Test),
 }
 
-/// Lowers a call whose arguments are known only now.
+impl Lowered {
+    /// Whether it takes no more memory than its arguments.
+    pub(super) const fn is_small(&self) -> bool {
+        !matches!(self, Self::Piece { piece: Piece { plan: Plan::Ring(_), .. }, .. })
+    }
+}
+
+/// Lowers a call whose arguments are known only now, and charges what that costs.
+///
+/// # Errors
+/// [`meter::Limit`]. `None` where a finding says why.
 pub(super) fn lower_call(
     function: Function,
     arguments: &[Value],
-    defaults: &Defaults,
+    (defaults, meter): (&Defaults, &Meter),
     findings: &mut Vec<Finding>,
-) -> Option<Lowered> {
+) -> Result<Option<Lowered>, meter::Limit> {
     let mut lowering = Lowering::new(defaults, findings);
-    let arguments: Vec<Expr> = arguments.iter().map(constant::expression).collect();
-    let call = Call { function, offset: 0, arguments: &arguments };
-    if function.gives() == Gives::Boolean {
-        return lowering.test(call).map(Lowered::Test);
+    lowering.points_max = pick::RUN_POINTS_MAX.min(meter.elements());
+    let mut literals = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let mut room = Room::new();
+        let Some(literal) = constant::expression(argument, DEPTH_MAX, &mut room) else {
+            lowering.error::<()>(0, "tables that are nested too deeply, or hold too much", "use smaller ones");
+            return Ok(None);
+        };
+        room.charge(meter)?;
+        literals.push(literal);
     }
-    let piece = lowering.piece(call)?;
-    Some(Lowered::Piece { piece, members: lowering.members.items.into(), checks: lowering.checks.into_requests() })
+    let call = Call { function, offset: 0, arguments: &literals };
+    if function.gives() == Gives::Boolean {
+        return Ok(lowering.test(call).map(Lowered::Test));
+    }
+    let Some(piece) = lowering.piece(call) else { return Ok(None) };
+    if let Plan::Ring(points) = &piece.plan {
+        meter.charge_elements(points.len() as u64)?;
+    }
+    let (members, checks) = (lowering.members.items.into(), lowering.checks.into_requests());
+    Ok(Some(Lowered::Piece { piece, members, checks }))
 }
 
 struct Lowering<'a> {
@@ -72,6 +98,8 @@ struct Lowering<'a> {
     members: Interner<Box<str>>,
     checks: Interner<Asked>,
     functions: BTreeSet<&'static str>,
+    /// Most points of a ring.
+    points_max: u64,
 }
 
 /// A [`CheckRequest`] that can be hashed.
@@ -96,7 +124,14 @@ fn called(expression: &Expr) -> Option<(&str, &[Expr])> {
 
 impl<'a> Lowering<'a> {
     fn new(defaults: &'a Defaults, findings: &'a mut Vec<Finding>) -> Self {
-        Self { defaults, findings, members: Interner::default(), checks: Interner::default(), functions: BTreeSet::new() }
+        Self {
+            defaults,
+            findings,
+            members: Interner::default(),
+            checks: Interner::default(),
+            functions: BTreeSet::new(),
+            points_max: pick::POINTS_MAX,
+        }
     }
 
     /// A constant answer: text, or a table of texts.

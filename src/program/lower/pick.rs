@@ -11,7 +11,9 @@ use super::{Call, Lowering, called};
 use crate::program::choice::Draw;
 
 /// Most points of a ring: `pickchashed` puts one there for each unit of weight.
-const POINTS_MAX: u64 = 1 << 20;
+pub(super) const POINTS_MAX: u64 = 1 << 20;
+/// Most points of one that a run makes.
+pub(super) const RUN_POINTS_MAX: u64 = 1 << 14;
 
 impl Lowering<'_> {
     /// `all(list)`, `pickrandom(list)`, `pickhashed(list)`.
@@ -83,8 +85,8 @@ impl Lowering<'_> {
     pub(super) fn pick_ring(&mut self, call: Call<'_>) -> Option<Plan> {
         let items = self.weighted_items(call)?;
         let total: u64 = items.iter().map(|&(weight, _)| u64::from(weight)).sum();
-        if total > POINTS_MAX {
-            let message = format!("the weights add up to {total}, and a ring has {POINTS_MAX} points at most");
+        if total > self.points_max {
+            let message = format!("the weights add up to {total}, and the ring has {} points at most", self.points_max);
             return self.error(call.offset, message, "use smaller weights");
         }
         // of several items with one value the weight that is read last counts

@@ -2,7 +2,10 @@
 //!
 //! A call of a known function whose arguments are constant means the same wherever it stands, so it becomes a piece: its
 //! checks are known at load, and it costs what a plan costs. Constant are literals, and locals that are declared once, never
-//! set, and, where they are tables, only read.
+//! set, and, where they are tables, only read: what is read out of a table of tables may be changed there.
+//!
+//! A piece is found by its number in the program that runs. Where functions outlive the run that made them, or belong to a
+//! snippet, another may be running by then; so in their bodies nothing becomes a piece, and only the checks are known.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +15,7 @@ use super::super::native;
 use super::super::plan::{Depends, Function, Gives};
 use super::super::syntax::{Action, Block, Expr, Function as Body, Kind, Unary};
 use super::super::variables::Variable;
-use super::constant::{Names, constant, structure};
+use super::constant::{Allowance, Names, constant, structure};
 use super::form::{Parts, is_scalar, soften};
 use super::names;
 use super::{Call, Lowering, called};
@@ -27,6 +30,9 @@ pub(super) struct Survey<'b> {
     /// Whether more code may come in: then anything may be set.
     open: bool,
     depends: Depends,
+    /// What the names stand for that are constant.
+    constants: HashMap<&'b str, Expr>,
+    allowance: Allowance,
 }
 
 /// A name that the script declares or sets.
@@ -47,6 +53,7 @@ pub(super) fn survey(block: &Block) -> Survey<'_> {
     let mut survey = Survey::default();
     survey.declare_all(block, true);
     survey.block(block);
+    survey.constants = survey.own.iter().filter_map(|(name, own)| Some((*name, survey.value_of(own)?))).collect();
     survey
 }
 
@@ -171,9 +178,9 @@ impl<'b> Survey<'b> {
             Kind::Call { callee, arguments } => {
                 if let Kind::Variable(name) = &callee.kind {
                     self.variable(callee.offset, name, true);
-                    self.open |= matches!(name.as_str(), "include" | "loadstring" | "load" | "setfenv" | "getfenv");
-                    if Function::find(name).is_some() || matches!(name.as_str(), "pairs" | "ipairs") {
-                        arguments.iter().for_each(|argument| self.read(argument));
+                    let hands_out = matches!(name.as_str(), "pairs" | "ipairs");
+                    if !self.own.contains_key(name.as_str()) && (hands_out || Function::find(name).is_some()) {
+                        arguments.iter().for_each(|argument| self.read(argument, hands_out));
                     }
                 } else {
                     self.expression(callee);
@@ -181,12 +188,11 @@ impl<'b> Survey<'b> {
                 arguments.iter().for_each(|argument| self.expression(argument));
             }
             Kind::Index { object, .. } => {
-                self.read(object);
-                self.open |= matches!(&object.kind, Kind::Variable(name) if name == "_G");
+                self.read(object, true);
                 each_part(expression, &mut |part| self.expression(part));
             }
             Kind::Unary(Unary::Length, operand) => {
-                self.read(operand);
+                self.read(operand, false);
                 self.expression(operand);
             }
             Kind::Function(function) => self.block(&function.body),
@@ -201,63 +207,81 @@ impl<'b> Survey<'b> {
                 // before its declaration it is another, or nothing
                 own.set |= own.declared.is_some_and(|declared| offset < declared);
             }
-            None => _ = self.foreign.entry(name).or_insert((offset, is_called)),
+            None => {
+                self.open |= OPENING.contains(&name);
+                self.foreign.entry(name).or_insert((offset, is_called));
+            }
         }
     }
 
-    /// Something that is only read where it stands.
-    fn read(&mut self, expression: &'b Expr) {
+    /// Something that is only read where it stands, or whose values are handed out there.
+    fn read(&mut self, expression: &'b Expr, hands_out: bool) {
         if let Kind::Variable(name) = &expression.kind
             && let Some(own) = self.own.get_mut(name.as_str())
         {
-            own.reads += 1;
+            own.reads += usize::from(!hands_out || own.value.is_some_and(is_flat));
         }
     }
+
+    /// The constant that a name stands for throughout.
+    fn value_of(&self, own: &Own<'b>) -> Option<Expr> {
+        let value = own.value.filter(|_| own.declarations == 1 && !own.set)?;
+        let fixed = is_scalar(value) || (matches!(value.kind, Kind::Table(_)) && own.uses == own.reads);
+        if fixed { constant(self, value) } else { None }
+    }
+}
+
+/// Names by which more code may come in, or variables be found that nobody names.
+const OPENING: [&str; 6] = ["include", "loadstring", "load", "setfenv", "getfenv", "_G"];
+
+/// Whether it is a table that holds no tables.
+fn is_flat(expression: &Expr) -> bool {
+    matches!(&expression.kind, Kind::Table(fields) if fields.iter().all(|field| is_scalar(field.value.inner())))
 }
 
 impl Names for Survey<'_> {
     fn constant(&self, name: &str) -> Option<&Expr> {
-        let own = self.own.get(name).filter(|own| own.declarations == 1 && !own.set)?;
-        let value = own.value?;
-        let fixed = is_scalar(value) || (matches!(value.kind, Kind::Table(_)) && own.uses == own.reads);
-        (fixed && constant(&Literals, value).is_some()).then_some(value)
+        self.constants.get(name)
     }
 
     fn is_free(&self, name: &str) -> bool {
         !self.own.contains_key(name)
     }
-}
 
-/// No names at all.
-struct Literals;
-
-impl Names for Literals {
-    fn constant(&self, _: &str) -> Option<&Expr> {
-        None
-    }
-
-    fn is_free(&self, _: &str) -> bool {
-        true
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 }
 
 /// The calls that become pieces and tests.
 pub(super) struct Hoisting<'s, 'b> {
     survey: &'s Survey<'b>,
+    /// Whether functions may be called while another program runs.
+    shared: bool,
+    within_function: bool,
     pub(super) hoisted: HashMap<usize, Hoisted>,
     pub(super) parts: Parts,
 }
 
 impl<'s, 'b> Hoisting<'s, 'b> {
-    pub(super) fn new(survey: &'s Survey<'b>) -> Self {
-        Self { survey, hoisted: HashMap::new(), parts: Parts::default() }
+    pub(super) fn new(survey: &'s Survey<'b>, shared: bool) -> Self {
+        Self { survey, shared, within_function: false, hoisted: HashMap::new(), parts: Parts::default() }
     }
 
     pub(super) fn block(&mut self, lowering: &mut Lowering<'_>, block: &Block) {
         for statement in block {
             each_expression(statement, &mut |expression| self.expression(lowering, expression));
-            each_block(statement, &mut |block| self.block(lowering, block));
+            match &statement.action {
+                Action::LocalFunction { function, .. } => self.function(lowering, function),
+                _ => each_block(statement, &mut |block| self.block(lowering, block)),
+            }
         }
+    }
+
+    fn function(&mut self, lowering: &mut Lowering<'_>, function: &Body) {
+        let outer = std::mem::replace(&mut self.within_function, true);
+        self.block(lowering, &function.body);
+        self.within_function = outer;
     }
 
     fn expression(&mut self, lowering: &mut Lowering<'_>, expression: &Expr) {
@@ -268,9 +292,14 @@ impl<'s, 'b> Hoisting<'s, 'b> {
             return;
         }
         if let Kind::Function(function) = &expression.kind {
-            return self.block(lowering, &function.body);
+            return self.function(lowering, function);
         }
         each_part(expression, &mut |part| self.expression(lowering, part));
+    }
+
+    /// Whether calls stay as they are.
+    const fn stays(&self) -> bool {
+        self.shared && self.within_function
     }
 
     fn hoist(&mut self, lowering: &mut Lowering<'_>, call: Call<'_>) {
@@ -278,11 +307,11 @@ impl<'s, 'b> Hoisting<'s, 'b> {
             let before = lowering.findings.len();
             let test = lowering.test(call);
             lowering.findings[before..].iter_mut().for_each(soften);
-            let Some(test) = test else { return };
+            let Some(test) = test.filter(|_| !self.stays()) else { return };
             self.parts.tests.push(test);
             Hoisted::Test((self.parts.tests.len() - 1) as u16)
         } else {
-            let Some(piece) = lowering.part(call, false) else { return };
+            let Some(piece) = lowering.part(call, false).filter(|_| !self.stays()) else { return };
             self.parts.pieces.push(piece);
             Hoisted::Piece((self.parts.pieces.len() - 1) as u16)
         };

@@ -44,7 +44,7 @@ fn checks(code: &str) -> Vec<String> {
 
 #[test]
 fn constants_become_members() {
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("'192.0.2.1'", &["192.0.2.1"]),
         ("42", &["42"]),
         ("1.5", &["1.5"]),
@@ -55,6 +55,7 @@ fn constants_become_members() {
         ("{[9]='n', [5]='f'}", &["f", "n"]),
         ("{['2']='b', [1]='a'}", &["a", "b"]),
         ("{[1]='lost', 'kept'}", &["kept"]),
+        ("{'lost', [1]='kept'}", &["kept"]),
         ("{}", &[]),
         ("''", &[""]),
     ];
@@ -84,6 +85,44 @@ fn what_is_no_answer_is_refused() {
         ),
         (r"'\255'", &["E 0 the answer holds octets that are not UTF-8"]),
     ]);
+}
+
+/// What is beyond the allowance is evaluated by runs, and means the same.
+#[test]
+fn constants_are_bounded() {
+    let text = ";local a = 'xxxxxxxxxxxxxxxx' ".to_owned() + &"local a = a .. a ".repeat(14) + "return a";
+    assert_eq!(program(&text).tier(), Tier::Plan);
+    assert!(program(&text).members().iter().all(|member| member.len() <= 64 << 10));
+    let list = ";local a = {'x'} ".to_owned() + &"local a = {a, a} ".repeat(30) + "return 'y'";
+    assert_eq!(program(&list).members().len(), 1);
+    let deep = format!("local a = {}a{} ", "{".repeat(60), "}".repeat(60));
+    assert_eq!(program(&(";local a = {} ".to_owned() + &deep.repeat(150) + "return 'y'")).tier(), Tier::Script);
+    let elements = format!(";local t = {{{}}} return {{{}}}", "'x',".repeat(4000), "t[4000],".repeat(4000));
+    assert_eq!(program(&elements).members().iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["x"]);
+    let nested = ";local t = {{'a', k = 'b', [1] = 'c'}, ['x'] = {[2] = 'd'}} return {t[1][1], t[1].k, t['x'][2], t.x[3]}";
+    assert_eq!(program(nested).members().iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["c", "b", "d"]);
+}
+
+/// Of several arms a run takes one.
+#[test]
+fn steps_are_those_of_the_longest_arm() {
+    let arm = |count: usize| "pdnslog(qname:toString()) ".repeat(count);
+    let arms = |count: usize| {
+        format!(";if tcp then {} end return 'x'", (0..count).map(|_| arm(50)).collect::<Vec<_>>().join("elseif tcp then "))
+    };
+    assert_eq!(findings(&arms(40)), [""; 0]);
+    let long = format!(";if tcp then {} end return 'x'", arm(400));
+    assert!(findings(&long)[0].contains("steps, more than"), "{:?}", findings(&long));
+}
+
+#[test]
+fn weights_that_are_added_up_fit() {
+    let code =
+        |selector: &str| format!("ifportup(1, {{{{4294967295, '10.0.0.1'}}, {{1, '10.0.0.2'}}}}, {{selector='{selector}'}})");
+    for selector in ["wrandom", "whashed", "namehashed"] {
+        assert_eq!(findings(&code(selector)), ["E 12 the weights of a group add up to more than 4294967295"], "{selector}");
+    }
+    assert_eq!(findings(&code("chashed")), [""; 0]);
 }
 
 #[test]

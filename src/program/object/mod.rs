@@ -19,7 +19,6 @@ mod record;
 mod resource_record;
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use super::value::{Misuse, Value};
 use crate::program::reply::Reply;
@@ -46,8 +45,8 @@ pub trait Kind: Sized {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident($type:ty) = $name:literal, $methods:expr;)*) => {
-        /// The methods of all kinds.
-        static METHODS: &[&[Method]] = &[$($methods),*];
+        /// The methods of each kind, by what a message calls it.
+        pub(super) static METHODS: &[(&str, &[Method])] = &[$(($name, $methods)),*];
 
         /// An object.
         #[derive(Clone, Debug, PartialEq)]
@@ -258,14 +257,10 @@ pub struct Constructor {
     pub call: fn(&[Value]) -> Result<Value, Misuse>,
 }
 
-/// The names of all methods, each once.
-pub(super) fn method_names() -> BTreeSet<&'static str> {
-    METHODS.iter().flat_map(|methods| methods.iter()).map(|method| method.name).collect()
-}
-
 /// Whether it is a method, and of no kind one that changes its object.
 pub(super) fn reads(name: &[u8]) -> bool {
-    let mut named = METHODS.iter().flat_map(|methods| methods.iter()).filter(|method| method.name.as_bytes() == name).peekable();
+    let mut named =
+        METHODS.iter().flat_map(|(_, methods)| methods.iter()).filter(|method| method.name.as_bytes() == name).peekable();
     named.peek().is_some() && named.all(|method| matches!(method.call, Call::Reads(_)))
 }
 

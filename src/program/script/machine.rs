@@ -15,15 +15,15 @@ use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
 
 use super::library::{self, Host, Library};
-use super::meter::{self, Meter};
-use super::object::{self, lua_of, value_of};
+use super::object::{self, lua_of, value_of, values_of};
 use super::{Limits, Script, bytecode};
 use crate::program::RESERVED;
 use crate::program::body::{Run, Scratch, Visit};
-use crate::program::dynamic;
+use crate::program::dynamic::{self, Memo};
 use crate::program::facts::{Facts, Reach};
 use crate::program::failure::{Failure, Limit};
 use crate::program::luau;
+use crate::program::meter::{self, Meter};
 use crate::program::native::{self, Native};
 use crate::program::object::CONSTRUCTORS;
 use crate::program::parser::{Form, parse};
@@ -41,7 +41,7 @@ const LOADSTRING_MAX: usize = 4096;
 const LOADED_MAX: usize = 4096;
 /// From this size on a VM is thrown away after a run, with all that was loaded.
 const HEAP_MAX: usize = 256 << 20;
-/// From this size on it collects all garbage after a run.
+/// From this size on it collects all garbage after a run that finds it twice as large as the last collection left it.
 const HEAP_FULL: usize = 64 << 20;
 /// So often within a second may a program meet its limits.
 const TRIPS_MAX: u32 = 10;
@@ -60,6 +60,8 @@ pub(in crate::program) struct Machine {
     piece: Function,
     test: Function,
     loaded: HashMap<u64, Loaded>,
+    /// What the last collection left in use.
+    collected: usize,
 }
 
 /// A chunk in the VM.
@@ -72,8 +74,8 @@ struct Loaded {
 
 /// What a run came to.
 pub(in crate::program) struct Ran {
-    /// What the program returned.
-    pub(in crate::program) value: Value,
+    /// What the program returned, or why nothing.
+    pub(in crate::program) value: Result<Value, Failure>,
     /// Which clients that holds for.
     pub(in crate::program) reach: Reach,
     /// Whether a status that was consulted is not known.
@@ -83,6 +85,7 @@ pub(in crate::program) struct Ran {
 /// What natives share.
 struct Desk {
     meter: Meter,
+    memo: Memo,
     deadline: Cell<Option<Instant>>,
     until_clock: Cell<u32>,
     running: RefCell<Option<Running>>,
@@ -136,6 +139,7 @@ impl Machine {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
         let desk = Rc::new(Desk {
             meter: Meter::new(),
+            memo: Memo::default(),
             deadline: Cell::new(None),
             until_clock: Cell::new(0),
             running: RefCell::new(None),
@@ -150,7 +154,7 @@ impl Machine {
         let (piece, test) = (frame_piece(&lua, &desk, 0)?, frame_test(&lua, &desk, 0)?);
         let watched = Rc::clone(&desk);
         lua.set_interrupt(move |_| watched.safepoint());
-        let mut machine = Self { limits, lua, desk, fallback, shared: None, piece, test, loaded: HashMap::new() };
+        let mut machine = Self { limits, lua, desk, fallback, shared: None, piece, test, loaded: HashMap::new(), collected: 0 };
         if limits.shared {
             machine.shared = Some(machine.environment()?);
         }
@@ -164,26 +168,24 @@ impl Machine {
     }
 
     /// Runs `program`, whose form is a script.
-    ///
-    /// # Errors
-    /// Whatever Lua raises, and limits.
     pub(in crate::program) fn run(
         &mut self,
-        program: &Snippet,
+        program: Snippet,
         facts: &Facts<'_>,
-        world: &Arc<dyn World>,
+        world: Arc<dyn World>,
         (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
-    ) -> Result<Ran, Failure> {
-        let Plan::Script(script) = &program.0.form else { return Err(Failure::raised("no script")) };
-        let now = facts.monotonic;
+    ) -> Ran {
+        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false };
+        let Plan::Script(script) = &program.0.form else { return failed(Failure::raised("no script")) };
+        let (script, now) = (Arc::clone(script), facts.monotonic);
         if self.loaded.get(&script.number).is_some_and(|loaded| now < loaded.suspended_until) {
-            return Err(Failure::Limit(Limit::Suspended));
+            return failed(Failure::Limit(Limit::Suspended));
         }
         let running = Running {
-            frames: vec![program.clone()],
+            frames: vec![program],
             environment: None,
             query: Query::of(facts),
-            world: Arc::clone(world),
+            world,
             random: std::mem::replace(random, fastrand::Rng::with_seed(0)),
             trail: trail.take(),
             reach: Reach::EVERYONE,
@@ -192,20 +194,20 @@ impl Machine {
             scratch: Scratch::default(),
         };
         *self.desk.running.borrow_mut() = Some(running);
-        let result = self.call(script);
+        let result = self.call(&script);
         let finished = self.desk.running.borrow_mut().take();
-        let Some(finished) = finished else { return Err(Failure::raised("the run is lost")) };
+        let Some(finished) = finished else { return failed(Failure::raised("the run is lost")) };
         (*random, *trail) = (finished.random, finished.trail);
-        let outcome = match result {
-            Ok(value) => Ok(Ran { value, reach: finished.reach, unknown: finished.unknown }),
+        let value = match result {
+            Ok(value) => Ok(value),
             Err(_) if finished.not_ready => Err(Failure::NotReady),
             Err(error) => Err(self.failure(&error)),
         };
-        if let (Err(Failure::Limit(_)), Some(loaded)) = (&outcome, self.loaded.get_mut(&script.number)) {
+        if let (Err(Failure::Limit(_)), Some(loaded)) = (&value, self.loaded.get_mut(&script.number)) {
             loaded.trip(now);
         }
         self.tidy();
-        outcome
+        Ran { value, reach: finished.reach, unknown: finished.unknown }
     }
 
     fn call(&mut self, script: &Script) -> mlua::Result<Value> {
@@ -260,9 +262,7 @@ impl Machine {
 
     fn failure(&self, error: &mlua::Error) -> Failure {
         match self.desk.meter.ended() {
-            Some(meter::Limit::Steps) => Failure::Limit(Limit::Steps),
-            Some(meter::Limit::Time) => Failure::Limit(Limit::Time),
-            Some(meter::Limit::String) => Failure::Limit(Limit::Memory),
+            Some(limit) => limit.into(),
             None if is_memory(error) => Failure::Limit(Limit::Memory),
             None => Failure::raised(super::message(error)),
         }
@@ -271,8 +271,10 @@ impl Machine {
     /// Sees to it that no run finds the VM full of what others have left.
     fn tidy(&mut self) {
         let _lifted = self.lua.set_memory_limit(0);
-        if self.lua.used_memory() > HEAP_FULL {
+        let used = self.lua.used_memory();
+        if used > HEAP_FULL && used / 2 > self.collected {
             let _collected = self.lua.gc_collect();
+            self.collected = self.lua.used_memory();
         }
         if self.lua.used_memory() > HEAP_MAX
             && let Ok(fresh) = Self::new(self.limits)
@@ -351,7 +353,7 @@ fn native(
 ) -> mlua::Result<Function> {
     let desk = Rc::clone(desk);
     lua.create_function(move |lua, arguments: MultiValue| {
-        let values = arguments.iter().map(value_of).collect::<mlua::Result<Vec<_>>>()?;
+        let values = values_of(&arguments, &desk.meter)?;
         let value = desk.native(|native| call(native, &values))?;
         lua_of(lua, value)
     })
@@ -441,7 +443,8 @@ impl Desk {
         self.with(|running| {
             let Running { query, world, random, reach, unknown, .. } = running;
             let facts = query.facts(&**world);
-            let called = call(&mut Native { facts: &facts, world: &**world, random, reach, unknown });
+            let (facts, world, meter, memo) = (&facts, &**world, &self.meter, &self.memo);
+            let called = call(&mut Native { facts, world, meter, memo, random, reach, unknown });
             running.raise(called)
         })?
     }
@@ -455,9 +458,21 @@ impl Desk {
             let facts = query.facts(&**world);
             scratch.picks.clear();
             let trail = if main { trail } else { &mut silent };
-            let (world, reach_now, unknown_now) = (&**world, *reach, *unknown);
-            let mut run =
-                Run { program, settled, facts: &facts, world, random, scratch, trail, reach: reach_now, unknown: unknown_now };
+            let (facts, world, meter, memo) = (&facts, &**world, &self.meter, &self.memo);
+            let (reach_now, unknown_now) = (*reach, *unknown);
+            let mut run = Run {
+                program,
+                settled,
+                facts,
+                world,
+                meter,
+                memo,
+                random,
+                scratch,
+                trail,
+                reach: reach_now,
+                unknown: unknown_now,
+            };
             let acted = act(&mut run, program);
             (*reach, *unknown) = (run.reach, run.unknown);
             running.raise(acted)

@@ -12,7 +12,6 @@
 
 mod library;
 mod machine;
-mod meter;
 mod object;
 mod pattern;
 mod random;
@@ -20,7 +19,7 @@ mod random;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(super) use machine::Machine;
+pub(super) use machine::{Machine, Ran};
 
 use super::variables::Variable;
 

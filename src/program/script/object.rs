@@ -1,35 +1,38 @@
 //! Values and PowerDNS's objects, as Luau sees them.
 
+use std::collections::HashMap;
+
 use mlua::{
-    AnyUserData, IntoLua, Lua, LuaString, MetaMethod, MultiValue, UserData, UserDataMethods, UserDataRef, UserDataRefMut,
+    AnyUserData, IntoLua, Lua, LuaString, MetaMethod, MultiValue, Table, UserData, UserDataMethods, UserDataRef, UserDataRefMut,
 };
 
-use crate::program::object::{self, Object};
-use crate::program::value::{Misuse, Value};
-
-/// Deepest nesting of tables that a native takes.
-const DEPTH_MAX: usize = 8;
-/// Most entries of the tables that one call hands over.
-const ENTRIES_MAX: usize = 16_384;
-/// Where the table of methods is kept.
-const METHODS: &str = "leeward.methods";
+use crate::program::meter::Meter;
+use crate::program::object::{self, Method, Object};
+use crate::program::value::{DEPTH_MAX, Misuse, Room, Value};
 
 /// An object that a program holds.
 pub(super) struct Held(Object);
 
+/// The methods of each kind of object, by name.
+struct Methods(HashMap<&'static str, Table>);
+
 /// Makes the methods of objects known to a VM.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    let methods = lua.create_table()?;
-    for name in object::method_names() {
-        let call = move |lua: &Lua, (mut this, arguments): (UserDataRefMut<Held>, MultiValue)| {
-            let unknown = || mlua::Error::runtime(format!("{} has no method '{name}'", this.0.kind()));
-            let method = this.0.method(name.as_bytes()).ok_or_else(unknown)?;
+    let tables = object::METHODS.iter().map(|&(kind, methods)| Ok((kind, table_of(lua, methods)?)));
+    lua.set_app_data(Methods(tables.collect::<mlua::Result<_>>()?));
+    Ok(())
+}
+
+fn table_of(lua: &Lua, methods: &'static [Method]) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for method in methods {
+        let call = |lua: &Lua, (mut this, arguments): (UserDataRefMut<Held>, MultiValue)| {
             let values = arguments.iter().map(value_of).collect::<mlua::Result<Vec<_>>>()?;
             lua_of(lua, method.call(&mut this.0, &values).map_err(raised)?)
         };
-        methods.set(name, lua.create_function(call)?)?;
+        table.raw_set(method.name, lua.create_function(call)?)?;
     }
-    lua.set_named_registry_value(METHODS, methods)
+    Ok(table)
 }
 
 fn raised(misuse: Misuse) -> mlua::Error {
@@ -42,10 +45,10 @@ impl UserData for Held {
             if let Some(field) = this.0.field(&key.as_bytes()) {
                 return lua_of(lua, field);
             }
-            if this.0.method(&key.as_bytes()).is_none() {
-                return Ok(mlua::Value::Nil);
-            }
-            lua.named_registry_value::<mlua::Table>(METHODS)?.raw_get(key)
+            let methods = lua.app_data_ref::<Methods>();
+            methods
+                .and_then(|methods| methods.0.get(this.0.kind()).map(|table| table.raw_get(key)))
+                .unwrap_or(Ok(mlua::Value::Nil))
         });
         methods.add_meta_method_mut(MetaMethod::NewIndex, |_, this, (key, value): (LuaString, mlua::Value)| {
             this.0.set_field(&key.as_bytes(), &value_of(&value)?).map_err(raised)
@@ -89,26 +92,40 @@ pub(super) fn lua_of(lua: &Lua, value: Value) -> mlua::Result<mlua::Value> {
     }
 }
 
-/// One of Luau's values, as ours: tables are copied, in the order of `next`.
-pub(super) fn value_of(value: &mlua::Value) -> mlua::Result<Value> {
-    let mut entries = ENTRIES_MAX;
-    convert(value, DEPTH_MAX, &mut entries)
+/// The arguments of a native, which pays for their entries and octets.
+pub(super) fn values_of(arguments: &MultiValue, meter: &Meter) -> mlua::Result<Vec<Value>> {
+    let mut values = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let mut room = Room::new();
+        values.push(convert(argument, DEPTH_MAX, &mut room)?);
+        room.charge(meter).map_err(mlua::Error::external)?;
+    }
+    Ok(values)
 }
 
-fn convert(value: &mlua::Value, depth: usize, left: &mut usize) -> mlua::Result<Value> {
+/// One of Luau's values, as ours: tables are copied, in the order of `next`.
+pub(super) fn value_of(value: &mlua::Value) -> mlua::Result<Value> {
+    convert(value, DEPTH_MAX, &mut Room::new())
+}
+
+fn convert(value: &mlua::Value, depth: usize, room: &mut Room) -> mlua::Result<Value> {
     match value {
         mlua::Value::Nil => Ok(Value::Nil),
         mlua::Value::Boolean(value) => Ok(Value::Boolean(*value)),
         mlua::Value::Integer(number) => Ok(Value::Number(*number as f64)),
         mlua::Value::Number(number) => Ok(Value::Number(*number)),
-        mlua::Value::String(text) => Ok(Value::text(text.as_bytes())),
+        mlua::Value::String(text) => {
+            let text = text.as_bytes();
+            room.text(&text).ok_or_else(too_much)?;
+            Ok(Value::text(text))
+        }
         mlua::Value::Table(table) if depth > 0 => {
             let mut entries = Vec::new();
-            for pair in table.pairs::<mlua::Value, mlua::Value>() {
-                let (key, value) = pair?;
-                *left = left.checked_sub(1).ok_or_else(|| mlua::Error::runtime("a table with too many entries"))?;
-                entries.push((convert(&key, depth - 1, left)?, convert(&value, depth - 1, left)?));
-            }
+            table.for_each(|key: mlua::Value, value: mlua::Value| {
+                room.entries(1).ok_or_else(too_much)?;
+                entries.push((convert(&key, depth - 1, room)?, convert(&value, depth - 1, room)?));
+                Ok(())
+            })?;
             Ok(Value::Table(entries.into()))
         }
         mlua::Value::Table(_) => Err(mlua::Error::runtime("tables that are nested too deeply")),
@@ -118,4 +135,8 @@ fn convert(value: &mlua::Value, depth: usize, left: &mut usize) -> mlua::Result<
         },
         other => Err(mlua::Error::runtime(format!("a {} where a value must stand", other.type_name()))),
     }
+}
+
+fn too_much() -> mlua::Error {
+    mlua::Error::runtime("a table that holds too much")
 }

@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use mlua::{BorrowedBytes, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
-use super::super::meter::{Limit, Meter};
 use super::super::pattern::PatternError;
 use super::Host;
+use crate::program::meter::{Limit, Meter};
 use crate::program::number;
 
 /// Frames that are searched for the program's own; the library's are at most a few.

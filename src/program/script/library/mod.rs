@@ -58,8 +58,8 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaString, Table, Value};
 
 use self::arguments::{Call, Fault, native};
 use self::bits::{Binary, Shift, Unary};
-use super::meter::Meter;
 use super::random::Seeded;
+use crate::program::meter::Meter;
 
 /// Longest that `unpack`, `string.byte` and others spread a string or table over the stack, as in LuaJIT.
 const SPREAD_MAX: usize = 8000;

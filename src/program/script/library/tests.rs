@@ -9,7 +9,7 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table};
 use super::{Host, Library, install};
 use crate::program::number;
 
-use super::super::meter::Meter;
+use crate::program::meter::Meter;
 
 struct Desk {
     meter: Meter,

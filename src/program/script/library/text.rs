@@ -2,10 +2,10 @@
 
 use mlua::{IntoLua, MultiValue, Value};
 
-use super::super::meter::Meter;
 use super::super::pattern::{self, Capture, Match, PatternError};
 use super::SPREAD_MAX;
 use super::arguments::{Call, Fault, Text};
+use crate::program::meter::Meter;
 
 pub(super) fn byte(call: &Call<'_>) -> Result<MultiValue, Fault> {
     let text = call.text(0)?;

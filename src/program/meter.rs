@@ -3,10 +3,13 @@
 //! One count of steps for everything a run does: the VM charges one at each safepoint, natives charge for work that has
 //! no safepoint inside. Once it is used up every further charge fails, so a program that catches the error cannot go on.
 //! How much work a native does for one step is set so that a step costs at most a few microseconds, whatever it is.
+//! Plans have no loops, so loading counts their nodes; what a node makes of long texts and tables is charged here too.
 //!
 //! Never here: a clock. Who watches the time ends the run with [`Meter::end`].
 
 use std::cell::Cell;
+
+use super::failure::{self, Failure};
 
 /// What a step is divided into: one is one step of a pattern.
 const TICKS_PER_STEP: u64 = 256;
@@ -19,7 +22,7 @@ const TICKS_PER_ELEMENT: u64 = 16;
 const TICKS_BETWEEN: u64 = 1000 * TICKS_PER_STEP;
 /// Longest string that a program may build. Comparing strings and reading numbers out of them has no safepoint inside and
 /// costs by the octet, so what one such operation costs is bounded here; no answer is longer either.
-const STRING_MAX: usize = 64 * 1024;
+pub(super) const STRING_MAX: usize = 64 * 1024;
 
 /// Which limit a run has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,16 @@ pub(super) enum Limit {
     /// A string longer than any may be.
     #[error("not enough memory: a string is longer than 65536 octets")]
     String,
+}
+
+impl From<Limit> for Failure {
+    fn from(limit: Limit) -> Self {
+        Self::Limit(match limit {
+            Limit::Steps => failure::Limit::Steps,
+            Limit::Time => failure::Limit::Time,
+            Limit::String => failure::Limit::Memory,
+        })
+    }
 }
 
 /// What is left to the run in progress.
@@ -91,6 +104,11 @@ impl Meter {
     /// Spends what handling `elements` of tables costs.
     pub(super) fn charge_elements(&self, elements: u64) -> Result<(), Limit> {
         self.spend(elements.saturating_mul(TICKS_PER_ELEMENT))
+    }
+
+    /// For how many elements it would do.
+    pub(super) fn elements(&self) -> u64 {
+        self.ticks.get().min(self.until_safepoint.get()) / TICKS_PER_ELEMENT
     }
 
     /// Whether a string of `octets` may be. Where it may not, the run goes on, as after an error of Lua's own.
