@@ -70,7 +70,8 @@
 //! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
 //! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → hysteresis → did the value
 //! change? → the programs that consult the check are settled again → the first change publishes at once, then at most
-//! `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1.
+//! `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand
+//! programs consult the check, they are settled in slices, and other flips go first (`control`'s `backlog`).
 //!
 //! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
 //! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones

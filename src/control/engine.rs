@@ -1,6 +1,7 @@
 //! The one writer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,17 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
-use crate::target::{self, CheckId, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::target::{self, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
 
 use super::ad_hoc::{AdHoc, Granted};
+use super::backlog::{Backlog, Slice, Users};
 use super::journal::{Entry, Happening, Journal};
-use super::load::{Bound, Load, LoadId, LoadKind, Outcome, Trial, ZoneLoad};
+use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+
+/// Programs whose memory is fetched together: what belongs to them fits into the nearest caches.
+const WARMED: usize = 32;
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
@@ -129,9 +134,10 @@ pub struct Engine {
     zones: BTreeMap<Name, ZoneEntry>,
     table: Arc<ZoneTable>,
     /// The programs in service.
-    programs: HashMap<ProgramId, Bound>,
+    programs: Programs,
     /// Which of them consult a check.
-    users: HashMap<CheckId, BTreeSet<ProgramId>>,
+    users: Users,
+    backlog: Backlog,
     ad_hoc: AdHoc,
     trial: Option<Trial>,
     gate: Gate,
@@ -156,23 +162,38 @@ enum Gate {
 }
 
 /// What the next snapshot will bring, and when it may be published.
+///
+/// | the next snapshot brings | it is published |
+/// | --- | --- |
+/// | a load | at once |
+/// | programs that are due, or ad hoc checks | at once, but an interval after another such one |
+/// | a part of a sweep, and nothing else | an interval after any other |
+///
+/// So what a sweep publishes in between never makes a flip wait, and there are at most two snapshots in an interval, one of
+/// them for the sweep.
 #[derive(Debug)]
 struct Publication {
     generation: Generation,
     publishes: u64,
     not_before: Moment,
-    /// Programs whose answer sets must be settled again.
-    dirty: BTreeSet<ProgramId>,
+    sweeps_not_before: Moment,
+    /// Whether answer sets have been settled that are in no snapshot yet.
+    ahead: Ahead,
     /// Whether ad hoc checks, or what is believed of them, have changed: programs look at them when they are asked.
     ad_hoc: bool,
+    /// Of the flips that are whole with what has been settled.
     first_signs: Vec<Moment>,
 }
 
-impl Publication {
-    /// Whether there is anything to publish.
-    fn is_wanted(&self) -> bool {
-        self.ad_hoc || !self.dirty.is_empty()
-    }
+/// Whether the answer sets are ahead of the snapshot that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ahead {
+    /// No.
+    Nothing,
+    /// By what a sweep has come to.
+    Swept,
+    /// By what was due.
+    Due,
 }
 
 impl Engine {
@@ -183,7 +204,8 @@ impl Engine {
             generation: Generation(0),
             publishes: 0,
             not_before: now,
-            dirty: BTreeSet::new(),
+            sweeps_not_before: now,
+            ahead: Ahead::Nothing,
             ad_hoc: false,
             first_signs: Vec::new(),
         };
@@ -195,8 +217,9 @@ impl Engine {
             sets: ChunkTable::new(None),
             zones: BTreeMap::new(),
             table: Arc::new(ZoneTable::new([])),
-            programs: HashMap::new(),
-            users: HashMap::new(),
+            programs: Programs::default(),
+            users: Users::new(),
+            backlog: Backlog::default(),
             ad_hoc: AdHoc::new(now),
             trial: None,
             gate: Gate::Closed,
@@ -230,11 +253,17 @@ impl Engine {
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
-        self.handle_timeout(now);
+        self.attend(now);
     }
 
-    /// Does what is due.
+    /// Does what is due, and the next slice of a sweep where there is one: as long as [`Engine::next_timeout`] is not after
+    /// `now`, there is more to do, and events should be handled first.
     pub fn handle_timeout(&mut self, now: Moment) {
+        self.attend(now);
+        self.sweep(now);
+    }
+
+    fn attend(&mut self, now: Moment) {
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
@@ -253,8 +282,11 @@ impl Engine {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Moment> {
         let trial = self.trial.as_ref().map(|trial| trial.deadline);
-        let publish = self.publication.is_wanted().then_some(self.publication.not_before);
-        [self.checks.next_timeout(), self.ad_hoc.next_timeout(), trial, publish].into_iter().flatten().min()
+        let Publication { not_before, sweeps_not_before, ahead, .. } = self.publication;
+        let publish = self.is_change_due().then_some(not_before);
+        let swept = (ahead == Ahead::Swept).then_some(sweeps_not_before);
+        let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
+        [self.checks.next_timeout(), self.ad_hoc.next_timeout(), trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -294,13 +326,15 @@ impl Engine {
             if !change.concerns_answers() || (users.is_none() && !ad_hoc) {
                 continue;
             }
-            self.publication.dirty.extend(users.into_iter().flatten());
+            let taken_out = change.is_transition() && change.to.value == Value::Down;
+            let first_sign = taken_out.then_some(change.first_sign);
+            match users {
+                Some(users) => self.backlog.add(change.check, users, first_sign),
+                None => self.publication.first_signs.extend(first_sign),
+            }
             self.publication.ad_hoc |= ad_hoc;
             if !change.is_transition() {
                 continue;
-            }
-            if change.to.value == Value::Down {
-                self.publication.first_signs.push(change.first_sign);
             }
             if let Some(view) = self.checks.view(change.check) {
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
@@ -320,30 +354,71 @@ impl Engine {
         }
     }
 
-    /// Publishes what has changed, at once after a pause and at most once per interval otherwise.
-    fn publish_changes(&mut self, now: Moment) {
-        if !self.publication.is_wanted() || now < self.publication.not_before {
-            return;
-        }
-        self.settle_dirty();
-        self.publish(now);
+    /// Whether something is to be published that is no part of a sweep.
+    fn is_change_due(&self) -> bool {
+        self.publication.ad_hoc || self.publication.ahead == Ahead::Due || self.backlog.is_due()
     }
 
-    fn settle_dirty(&mut self) {
-        for id in std::mem::take(&mut self.publication.dirty) {
-            let set = self
-                .programs
-                .get(&id)
-                .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
-            self.sets.set(id.0, set.map(Arc::new));
+    /// Publishes what has changed, at once after a pause and at most once per interval otherwise. Programs become due until
+    /// then, so that one with many targets that fail together is settled once; but not without bound, so that this does not
+    /// take long when its time comes.
+    fn publish_changes(&mut self, now: Moment) {
+        let may = now >= self.publication.not_before;
+        if (may && self.backlog.is_due()) || self.backlog.is_full() {
+            let due = self.backlog.take_due();
+            self.settle(due);
+            self.publication.ahead = Ahead::Due;
         }
+        if may && self.is_change_due() {
+            self.publish(now);
+            self.publication.not_before = now + self.config.publish_interval;
+        }
+    }
+
+    /// Settles the next slice of a sweep, and publishes what has been swept now and then.
+    fn sweep(&mut self, now: Moment) {
+        if self.backlog.is_sweeping() {
+            let slice = self.backlog.take_slice(&self.users);
+            self.settle(slice);
+            self.publication.ahead = self.publication.ahead.max(Ahead::Swept);
+        }
+        if self.publication.ahead == Ahead::Swept && now >= self.publication.sweeps_not_before {
+            self.publish(now);
+        }
+    }
+
+    fn settle(&mut self, slice: Slice) {
+        for programs in slice.programs.chunks(WARMED) {
+            self.warm(programs);
+            for &id in programs {
+                let set = self
+                    .programs
+                    .get(id)
+                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
+                self.sets.set(id.0, set.map(Arc::new));
+            }
+        }
+        self.publication.first_signs.extend(slice.first_signs);
+    }
+
+    /// Has what settling these programs takes fetched from memory at once, and not one thing after the other.
+    fn warm(&self, programs: &[ProgramId]) {
+        let counts = |&id: &ProgramId| {
+            let bound = self.programs.get(id)?;
+            let program = bound.prepared.program().map_or(0, |program| program.checks().len());
+            Some(program + Arc::strong_count(&bound.prepared) + Arc::strong_count(&bound.checks))
+        };
+        black_box(programs.iter().filter_map(counts).sum::<usize>());
+        let holders = |set: &Option<Arc<AnswerSet>>| set.as_ref().map_or(0, Arc::strong_count);
+        self.sets.warm(programs.iter().map(|id| id.0), holders);
     }
 
     fn publish(&mut self, now: Moment) {
         let publication = &mut self.publication;
         publication.generation = publication.generation.next();
         publication.publishes += 1;
-        publication.not_before = now + self.config.publish_interval;
+        publication.sweeps_not_before = now + self.config.publish_interval;
+        publication.ahead = Ahead::Nothing;
         publication.ad_hoc = false;
         let snapshot = Snapshot {
             generation: publication.generation,
@@ -418,13 +493,17 @@ impl Engine {
         let mut happened: Vec<Happening> = changed.collect();
         happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
-        self.publication.dirty.extend(added);
-        if !Arc::ptr_eq(&self.places, &load.places) {
+        if Arc::ptr_eq(&self.places, &load.places) {
+            let due = self.backlog.take_due();
+            self.settle(due);
+            self.settle(Slice { programs: added, first_signs: Vec::new() });
+        } else {
             self.places = load.places;
-            self.publication.dirty.extend(self.programs.keys());
+            let (programs, first_signs) = (self.programs.ids().collect(), self.backlog.clear());
+            self.settle(Slice { programs, first_signs });
         }
-        self.settle_dirty();
         self.publish(now);
+        self.publication.not_before = now + self.config.publish_interval;
         if matches!(self.gate, Gate::Closed) {
             let down = self.checks.views().filter(|view| view.status.value == Value::Down).count();
             self.gate = Gate::Opening { unknown, down };
@@ -481,7 +560,7 @@ impl Engine {
     }
 
     fn drop_program(&mut self, id: ProgramId) {
-        let Some(bound) = self.programs.remove(&id) else { return };
+        let Some(bound) = self.programs.remove(id) else { return };
         for check in bound.checks.iter() {
             if let Some(users) = self.users.get_mut(check) {
                 users.remove(&id);
@@ -491,7 +570,7 @@ impl Engine {
             }
         }
         bound.release(&mut self.checks);
-        self.publication.dirty.remove(&id);
+        self.backlog.forget(id);
         self.sets.set(id.0, None);
     }
 
@@ -500,7 +579,7 @@ impl Engine {
             return ZoneView { apex: apex.clone(), serial: None, stale: false, programs: 0, broken: 0 };
         };
         let programs: BTreeSet<ProgramId> = zone.programs().collect();
-        let is_broken = |id: &&ProgramId| self.programs.get(id).is_some_and(|bound| bound.prepared.program().is_none());
+        let is_broken = |id: &&ProgramId| self.programs.get(**id).is_some_and(|bound| bound.prepared.program().is_none());
         let broken = programs.iter().filter(is_broken).count();
         ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, programs: programs.len(), broken }
     }
@@ -513,6 +592,7 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::path::Path;
 
     use super::*;
@@ -524,24 +604,28 @@ mod tests {
 
     const CODE: &str = "ifportup(80, {'192.0.2.1'})";
 
-    struct Text;
+    struct Text(String);
 
     impl zone::Source for Text {
         fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Ok(format!("@ 30 SOA n.x. h.x. 1 2 3 4 30\n NS n.x.\nw LUA A \"{CODE}\"\n").into_bytes())
+            Ok(self.0.clone().into_bytes())
         }
     }
 
-    fn load(options: &Arc<Options>) -> Load {
+    /// A zone of these programs, numbered in this order.
+    fn load(codes: &[String], options: &Arc<Options>, publish_interval: Duration) -> Load {
         let apex: Name = "z".parse().unwrap();
-        let contents = zone::load(&Text, Path::new("zone"), apex.as_ref()).contents.unwrap();
+        let mut text = "@ 30 SOA n.x. h.x. 1 2 3 4 30\n NS n.x.\n".to_owned();
+        codes.iter().enumerate().for_each(|(at, code)| text += &format!("p{at:05} LUA A \"{code}\"\n"));
+        let contents = zone::load(&Text(text), Path::new("zone"), apex.as_ref()).contents.unwrap();
         let mut added = Vec::new();
         let zone = Zone::build(contents, &mut |record| {
             let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
-            let program = compile(CODE, &settings).program;
-            let prepared = Arc::new(Prepared::new(record.rtype, record.ttl, CODE.into(), program));
-            added.push(NewProgram { id: ProgramId(0), prepared, replaces: Vec::new() });
-            ProgramId(0)
+            let code = &record.segments[0].text;
+            let prepared = Prepared::new(record.rtype, record.ttl, code.clone(), compile(code, &settings).program);
+            let id = ProgramId(added.len() as u32);
+            added.push(NewProgram { id, prepared: Arc::new(prepared), replaces: Vec::new() });
+            id
         });
         Load {
             id: LoadId(1),
@@ -551,7 +635,7 @@ mod tests {
             health: health::Config::default(),
             places: Arc::new(crate::geo::Places::empty()),
             options: Arc::clone(options),
-            publish_interval: Duration::ZERO,
+            publish_interval,
         }
     }
 
@@ -579,12 +663,166 @@ mod tests {
         let (health, options) = (health::Config::default(), Arc::new(Options::default()));
         let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
         let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), at(0));
-        engine.handle(Event::Loaded(Box::new(load(&options))), at(0));
+        engine.handle(Event::Loaded(Box::new(load(&[CODE.into()], &options, Duration::ZERO))), at(0));
         let weighs = |weight| Found::Pass { weight };
         settle(&mut engine, &weighs(3), at(0));
         assert_eq!(settle(&mut engine, &weighs(3), at(10)), (0, 0), "the same");
         assert_eq!(settle(&mut engine, &weighs(4), at(20)), (1, 0), "another");
         let refused = Found::Fail(target::Failure::Refused);
         assert_eq!(settle(&mut engine, &refused, at(30)), (1, 1), "down");
+    }
+
+    const INTERVAL: Duration = Duration::from_millis(10);
+    /// In every program of a [`Node`], and in every second.
+    const ALL: &str = "192.0.2.1:80";
+    const HALF: &str = "192.0.2.2:80";
+    const PROGRAMS: u32 = 2500;
+
+    /// An engine of many programs, every target up and under probe.
+    struct Node {
+        engine: Engine,
+        now: Moment,
+        running: HashMap<String, RunId>,
+        published: Vec<Arc<Snapshot>>,
+    }
+
+    impl Node {
+        fn start() -> Self {
+            let code = |program: u32| {
+                let half = if program % 2 == 0 { ", '192.0.2.2'" } else { "" };
+                format!("ifportup(80, {{'192.0.2.1'{half}, '10.0.0.{}'}}, {{selector='all'}})", program / 10)
+            };
+            let now = Moment::at(Duration::from_secs(1000));
+            let options = Arc::new(Options::default());
+            let health = health::Config::default();
+            let config = Config { health, options: Arc::clone(&options), publish_interval: INTERVAL, workers: 1 };
+            let engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
+            let mut node = Self { engine, now, running: HashMap::new(), published: Vec::new() };
+            let codes: Vec<String> = (0..PROGRAMS).map(code).collect();
+            node.engine.handle(Event::Loaded(Box::new(load(&codes, &options, INTERVAL))), now);
+            node.run_effects();
+            for target in node.running.keys().cloned().collect::<Vec<_>>() {
+                node.flip(&target, true);
+            }
+            node.pass(Duration::from_secs(6));
+            node.engine.handle_timeout(node.now);
+            node.run_effects();
+            node.published.clear();
+            node
+        }
+
+        fn pass(&mut self, span: Duration) {
+            self.now = self.now + span;
+        }
+
+        fn flip(&mut self, target: &str, up: bool) {
+            let run = self.running.remove(target).expect("under probe");
+            let outcome = if up { Found::PASS } else { Found::Fail(target::Failure::Refused) };
+            let result = Finished { outcome, started: self.now, elapsed: Duration::ZERO };
+            self.engine.handle(Event::Probed { run, result }, self.now);
+            self.run_effects();
+        }
+
+        fn run_effects(&mut self) {
+            while let Some(effect) = self.engine.poll_effect() {
+                match effect {
+                    Effect::Probe { run, spec } => drop(self.running.insert(spec.target().to_string(), run)),
+                    Effect::Publish { snapshot, .. } => self.published.push(snapshot),
+                    Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                }
+            }
+        }
+
+        fn is_due(&self) -> bool {
+            self.engine.next_timeout().is_some_and(|next| next <= self.now)
+        }
+
+        /// Does all that is due, and as much as it takes until everything is published.
+        fn settle(&mut self) {
+            for _ in 0..2 {
+                while self.is_due() {
+                    self.engine.handle_timeout(self.now);
+                    self.run_effects();
+                }
+                self.pass(INTERVAL);
+            }
+        }
+
+        /// The programs whose answer sets in the last snapshot are not what settling all of them now would make.
+        fn behind(&self) -> Vec<u32> {
+            let snapshot = self.published.last().expect("published");
+            let Engine { programs, statuses, places, .. } = &self.engine;
+            let fresh = |id: u32| {
+                let bound = programs.get(ProgramId(id)).expect("in service");
+                AnswerSet::settle(&bound.prepared, &bound.checks, statuses, places)
+            };
+            let is_behind = |&id: &u32| {
+                let set = snapshot.set(ProgramId(id)).expect("settled");
+                format!("{set:?}") != format!("{:?}", fresh(id))
+            };
+            (0..PROGRAMS).filter(is_behind).collect()
+        }
+    }
+
+    #[test]
+    fn a_small_flip_goes_before_the_rest_of_a_large_one() {
+        let mut node = Node::start();
+        node.flip(ALL, false);
+        assert!(node.published.is_empty() && node.is_due(), "the event itself settles nothing");
+        node.engine.handle_timeout(node.now);
+        node.run_effects();
+        assert_eq!(node.behind(), (1000..PROGRAMS).collect::<Vec<_>>(), "the first slice is published at once");
+        assert!(node.is_due(), "and the next is due");
+        node.flip("10.0.0.240:80", false);
+        let whole: Vec<u32> = (1000..2400).chain(2410..PROGRAMS).collect();
+        assert_eq!((node.published.len(), node.behind()), (2, whole), "no waiting, not even for the interval");
+        node.engine.handle_timeout(node.now);
+        node.run_effects();
+        assert_eq!(node.published.len(), 2, "the second slice waits for the interval");
+        node.flip("10.0.0.241:80", false);
+        assert_eq!(node.published.len(), 2, "as does a flip behind another");
+        node.settle();
+        assert_eq!((node.behind(), node.published.len()), (vec![], 3));
+    }
+
+    #[test]
+    fn a_load_is_whole_whatever_is_being_swept() {
+        let mut node = Node::start();
+        node.flip(ALL, false);
+        let mut load = load(&[], &Arc::new(Options::default()), INTERVAL);
+        load.kind = LoadKind::Reload { accept_regression: false };
+        load.zones.clear();
+        node.engine.handle(Event::Loaded(Box::new(load)), node.now);
+        node.run_effects();
+        assert_eq!((node.behind(), node.published.len()), (vec![], 1), "other places: all programs are settled");
+        assert!(!node.is_due(), "and nothing is left to sweep");
+    }
+
+    #[test]
+    fn nothing_is_lost() {
+        for seed in 0..8 {
+            let mut node = Node::start();
+            let mut random = fastrand::Rng::with_seed(seed);
+            for _ in 0..60 {
+                let mut targets: Vec<_> = node.running.keys().cloned().collect();
+                targets.sort();
+                let target = match random.u8(..4) {
+                    0 => random.choice([ALL, HALF]).map(str::to_owned),
+                    1 | 2 => random.choice(targets),
+                    _ => None,
+                };
+                if let Some(target) = target.filter(|target| node.running.contains_key(target)) {
+                    node.flip(&target, random.bool());
+                }
+                if random.bool() {
+                    node.engine.handle_timeout(node.now);
+                    node.run_effects();
+                }
+                node.pass(Duration::from_millis(*random.choice(&[0, 1, 10, 6000]).unwrap()));
+            }
+            node.settle();
+            assert_eq!(node.behind(), [0; 0], "seed {seed}");
+            assert!(!node.is_due());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A start or a reload: zones and programs compiled elsewhere, on trial until their checks have first results.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +123,32 @@ impl Bound {
     }
 }
 
+/// The programs in service, by their numbers, which are dense.
+#[derive(Debug, Default)]
+pub(super) struct Programs(Vec<Option<Bound>>);
+
+impl Programs {
+    pub(super) fn get(&self, id: ProgramId) -> Option<&Bound> {
+        self.0.get(id.0 as usize)?.as_ref()
+    }
+
+    pub(super) fn insert(&mut self, id: ProgramId, bound: Bound) {
+        let at = id.0 as usize;
+        if self.0.len() <= at {
+            self.0.resize_with(at + 1, || None);
+        }
+        self.0[at] = Some(bound);
+    }
+
+    pub(super) fn remove(&mut self, id: ProgramId) -> Option<Bound> {
+        self.0.get_mut(id.0 as usize)?.take()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = ProgramId> {
+        (0..).zip(&self.0).filter(|(_, bound)| bound.is_some()).map(|(id, _)| ProgramId(id))
+    }
+}
+
 /// A load whose new checks are being measured while the old state serves.
 #[derive(Debug)]
 pub(super) struct Trial {
@@ -144,7 +170,7 @@ struct Heir {
 
 impl Trial {
     /// Takes hold of the load's checks; `serving` are the programs in service.
-    pub(super) fn begin(load: Load, serving: &HashMap<ProgramId, Bound>, checks: &mut Checks, now: Moment) -> Self {
+    pub(super) fn begin(load: Load, serving: &Programs, checks: &mut Checks, now: Moment) -> Self {
         let deadline = now + load.health.startup_wait;
         let mut trial = Self { load, bound: BTreeMap::new(), heirs: BTreeSet::new(), waiting: BTreeSet::new(), deadline };
         let added = trial.load.zones.iter().flat_map(|zone| match zone {
@@ -152,7 +178,7 @@ impl Trial {
             ZoneLoad::Failed(_) => &[],
         });
         for program in added {
-            let before: Vec<&Bound> = program.replaces.iter().filter_map(|id| serving.get(id)).collect();
+            let before: Vec<&Bound> = program.replaces.iter().filter_map(|&id| serving.get(id)).collect();
             let requests = program.prepared.program().map_or(&[][..], |program| program.checks());
             let ids = requests.iter().map(|request| {
                 let old = predecessor(&before, request);

@@ -6,6 +6,7 @@
 //! event.
 //!
 //! - `engine`: events, timers, and the path from a probe's result to a published snapshot.
+//! - `backlog`: which programs are to be settled again, and which of them first.
 //! - `load`: what a start or a reload goes through: **on trial** until the new checks have their first results, then
 //!   adopted whole, or refused whole because it would take down targets that are up.
 //! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
@@ -17,6 +18,7 @@
 //! Never here: I/O, a clock, a thread. `now` and the random source are arguments.
 
 mod ad_hoc;
+mod backlog;
 mod engine;
 mod journal;
 mod load;
