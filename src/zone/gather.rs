@@ -1,7 +1,7 @@
 //! Records by name in canonical order, and by type within a name: what the checks look at and a zone is built from.
 //!
 //! Nothing is moved or copied. Owners are sorted by canonical key (RFC 4034 6.1), eight octets at a time, as numbers; the
-//! records then find their places by counting. A view of a name or of an RRset is two pointers and a number.
+//! records then find their places by counting. A view of a name or of an RRset is a pointer and a number.
 //!
 //! Never here: complaints (`check`), RDATA.
 
