@@ -56,7 +56,7 @@
 //! | `include` of statements | from records of any target type | from records of type LUA; others are run as the programs that they are |
 //! | `resolve` | blocks the worker | from a cache that is refreshed in the background; not there yet: SERVFAIL |
 //! | files, processes, modules, `debug`, `jit`, `ffi` | there | absent: see the table of `script::library` for what else of Lua 5.1 differs |
-//! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, in which natives pay for long texts and lists; for scripts `time_limit` and `memory_limit`; a text of 65,536 octets, an answer of 4096 values; a program that meets them ten times in a second rests for the next |
+//! | limits | `lua-records-exec-limit` | `step_limit` for both tiers, in which natives pay for long texts and lists; for scripts `time_limit` and `memory_limit`; a text of 65,536 octets, an answer of 4096 values; a program that meets them ten times in a second for one network of senders (/24, /56), or fifty times for all, rests for the next |
 //!
 //! # What leeward adds
 //!

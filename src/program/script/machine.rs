@@ -9,13 +9,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
 
 use super::library::{self, Host, Library};
 use super::object::{self, lua_of, value_of, values_of};
+use super::trips::{ForAll, Trips};
 use super::{Limits, Script, bytecode};
 use crate::program::RESERVED;
 use crate::program::body::{Run, Scratch, Visit};
@@ -43,10 +44,6 @@ const LOADED_MAX: usize = 4096;
 const HEAP_MAX: usize = 256 << 20;
 /// From this size on it collects all garbage after a run that finds it twice as large as the last collection left it.
 const HEAP_FULL: usize = 64 << 20;
-/// So often within a second may a program meet its limits.
-const TRIPS_MAX: u32 = 10;
-/// Milliseconds for which they are counted, and for which it is then left alone.
-const TRIPS_TIME: u64 = 1000;
 
 /// A Luau VM with PowerDNS's functions.
 pub(in crate::program) struct Machine {
@@ -60,6 +57,7 @@ pub(in crate::program) struct Machine {
     piece: Function,
     test: Function,
     loaded: HashMap<u64, Loaded>,
+    trips: Trips,
     /// What the last collection left in use.
     collected: usize,
 }
@@ -67,9 +65,7 @@ pub(in crate::program) struct Machine {
 /// A chunk in the VM.
 struct Loaded {
     chunk: Function,
-    trips: u32,
-    since: u64,
-    suspended_until: u64,
+    trips: ForAll,
 }
 
 /// What a run came to.
@@ -87,6 +83,9 @@ struct Desk {
     meter: Meter,
     memo: Memo,
     deadline: Cell<Option<Instant>>,
+    /// The thread's time when the deadline passed, and how much more of it a run may have then.
+    overdue: Cell<Option<Duration>>,
+    patience: Cell<Duration>,
     until_clock: Cell<u32>,
     running: RefCell<Option<Running>>,
 }
@@ -141,6 +140,8 @@ impl Machine {
             meter: Meter::new(),
             memo: Memo::default(),
             deadline: Cell::new(None),
+            overdue: Cell::new(None),
+            patience: Cell::new(Duration::ZERO),
             until_clock: Cell::new(0),
             running: RefCell::new(None),
         });
@@ -154,7 +155,18 @@ impl Machine {
         let (piece, test) = (frame_piece(&lua, &desk, 0)?, frame_test(&lua, &desk, 0)?);
         let watched = Rc::clone(&desk);
         lua.set_interrupt(move |_| watched.safepoint());
-        let mut machine = Self { limits, lua, desk, fallback, shared: None, piece, test, loaded: HashMap::new(), collected: 0 };
+        let mut machine = Self {
+            limits,
+            lua,
+            desk,
+            fallback,
+            shared: None,
+            piece,
+            test,
+            loaded: HashMap::new(),
+            trips: Trips::new(),
+            collected: 0,
+        };
         if limits.shared {
             machine.shared = Some(machine.environment()?);
         }
@@ -177,8 +189,9 @@ impl Machine {
     ) -> Ran {
         let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false };
         let Plan::Script(script) = &program.0.form else { return failed(Failure::raised("no script")) };
-        let (script, now) = (Arc::clone(script), facts.monotonic);
-        if self.loaded.get(&script.number).is_some_and(|loaded| now < loaded.suspended_until) {
+        let (script, sender, now) = (Arc::clone(script), facts.resolver.ip(), facts.monotonic);
+        let trips = self.loaded.get(&script.number).map(|loaded| &loaded.trips);
+        if self.trips.is_resting(script.number, trips, sender, now) {
             return failed(Failure::Limit(Limit::Suspended));
         }
         let running = Running {
@@ -204,7 +217,7 @@ impl Machine {
             Err(error) => Err(self.failure(&error)),
         };
         if let (Err(Failure::Limit(_)), Some(loaded)) = (&value, self.loaded.get_mut(&script.number)) {
-            loaded.trip(now);
+            self.trips.trip(script.number, &mut loaded.trips, sender, now);
         }
         self.tidy();
         Ran { value, reach: finished.reach, unknown: finished.unknown }
@@ -237,7 +250,7 @@ impl Machine {
             self.loaded.clear();
         }
         let chunk = load(&self.lua, &script.bytecode, "=program")?;
-        let loaded = Loaded { chunk: chunk.clone(), trips: 0, since: 0, suspended_until: 0 };
+        let loaded = Loaded { chunk: chunk.clone(), trips: ForAll::default() };
         self.loaded.insert(script.number, loaded);
         Ok(chunk)
     }
@@ -280,19 +293,6 @@ impl Machine {
             && let Ok(fresh) = Self::new(self.limits)
         {
             *self = fresh;
-        }
-    }
-}
-
-impl Loaded {
-    /// Counts a limit that was met.
-    fn trip(&mut self, now: u64) {
-        if now.saturating_sub(self.since) >= TRIPS_TIME {
-            (self.trips, self.since) = (0, now);
-        }
-        self.trips += 1;
-        if self.trips >= TRIPS_MAX {
-            (self.trips, self.suspended_until) = (0, now + TRIPS_TIME);
         }
     }
 }
@@ -416,7 +416,25 @@ impl Desk {
     fn begin(&self, limits: &Limits) {
         self.meter.begin(limits.steps.into());
         self.deadline.set(clock().checked_add(limits.time));
+        self.overdue.set(None);
+        self.patience.set(limits.time / 2);
         self.until_clock.set(CLOCK_EVERY);
+    }
+
+    /// Whether the run has had its time. Where the deadline passes, others may have had the processor meanwhile: from then
+    /// on it is the thread's own time that counts, half of `time_limit` of it. So a run of less than that is never stopped,
+    /// however busy the machine is, and none lasts longer than half as long again; and only a late one asks the system.
+    fn is_over(&self) -> bool {
+        let now = clock();
+        if self.deadline.get().is_none_or(|deadline| now < deadline) {
+            return false;
+        }
+        let (spent, patience) = (thread_time(), self.patience.get());
+        let since = self.overdue.get().unwrap_or(spent);
+        let left = (since + patience).saturating_sub(spent);
+        self.overdue.set(Some(since));
+        self.deadline.set(now.checked_add(left));
+        left.is_zero()
     }
 
     /// Each call, return and turn of a loop: counted, and now and then timed.
@@ -424,7 +442,7 @@ impl Desk {
         match self.until_clock.get() {
             0 => {
                 self.until_clock.set(CLOCK_EVERY);
-                if self.deadline.get().is_some_and(|deadline| clock() >= deadline) {
+                if self.is_over() {
                     self.meter.end(meter::Limit::Time);
                 }
             }
@@ -483,6 +501,12 @@ impl Desk {
 #[expect(clippy::disallowed_methods, reason = "a run is stopped by the clock; what it answers does not depend on it")]
 fn clock() -> Instant {
     Instant::now()
+}
+
+/// How long this thread has run.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 impl Running {

@@ -6,15 +6,17 @@
 //! tier, and nothing else: no file, process, environment variable, module or bytecode.
 //!
 //! A limit is met as an error that a program may catch but not outlive: everything it does afterwards fails again. It costs
-//! that query a SERVFAIL. A program that meets limits ten times within a second is left alone for the next second.
+//! that query a SERVFAIL. A program that meets limits ten times within a second for one network of senders, or fifty times
+//! for all, is left alone for the next second (`trips`).
 //!
-//! A run reads a clock, for its time limit: the one place below the shell that does.
+//! A run reads clocks, for its time limit: the one place below the shell that does.
 
 mod library;
 mod machine;
 mod object;
 mod pattern;
 mod random;
+mod trips;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
