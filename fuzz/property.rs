@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leeward::answers::{Cookies, Ctx, Now, Options, RateLimits, Response, Secret, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
+use leeward::geo::Places;
 use leeward::health::{self, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::{self, Limits};
@@ -77,6 +78,11 @@ fn settings() -> Settings {
 
 /// A published snapshot of the zone `prop.example` with this text, every target up.
 pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
+    snapshot_at(text, options, Arc::new(Places::empty()))
+}
+
+/// The same, where clients and targets are at these places.
+pub fn snapshot_at(text: &'static str, options: Options, places: Arc<Places>) -> Arc<Snapshot> {
     struct Text(&'static str);
     impl zone::Source for Text {
         fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
@@ -100,7 +106,7 @@ pub fn snapshot_of(text: &'static str, options: Options) -> Arc<Snapshot> {
         zones: vec![version.load],
         removed: Vec::new(),
         health,
-        places: Arc::clone(&empty.places),
+        places,
         options,
         publish_interval: Duration::ZERO,
     };

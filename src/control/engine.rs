@@ -689,7 +689,7 @@ mod tests {
     impl Node {
         fn start() -> Self {
             let code = |program: u32| {
-                let half = if program % 2 == 0 { ", '192.0.2.2'" } else { "" };
+                let half = if program.is_multiple_of(2) { ", '192.0.2.2'" } else { "" };
                 format!("ifportup(80, {{'192.0.2.1'{half}, '10.0.0.{}'}}, {{selector='all'}})", program / 10)
             };
             let now = Moment::at(Duration::from_secs(1000));

@@ -22,7 +22,7 @@ mod drive;
 mod listener;
 mod loader;
 mod notify;
-mod reaper;
+pub mod reaper;
 mod resolver;
 
 use std::io;

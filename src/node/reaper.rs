@@ -14,7 +14,7 @@ use crate::answers::Snapshot;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs until the engine has gone.
-pub(super) fn reap(retired: &Receiver<Arc<Snapshot>>) {
+pub fn reap(retired: &Receiver<Arc<Snapshot>>) {
     let mut waiting: Vec<Arc<Snapshot>> = Vec::new();
     loop {
         let next = if waiting.is_empty() {
