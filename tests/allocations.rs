@@ -8,11 +8,16 @@ mod property;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use leeward::answers::{Options, Response, Snapshot, Transport, Worker, respond};
+use leeward::answers::{Options, Published, Response, Snapshot, Transport, Worker, respond};
 use leeward::geo::{Database, Places};
 use leeward::program::Tier;
+use leeward::server::{Config, Context, Server, Sockets};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use mmdb::{Mmdb, Value};
 
@@ -22,10 +27,14 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Over all threads.
+static TOTAL: AtomicU64 = AtomicU64::new(0);
+
 // SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local cell that needs none.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        TOTAL.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -159,4 +168,51 @@ fn no_planned_program_allocates() {
         }
     }
     assert!(allocating.is_empty(), "{allocating:#?}");
+}
+
+/// The whole way: a real server, a connection, many queries in one write. Only what the first rounds warm up is allocated.
+#[test]
+fn no_query_over_tcp_allocates() {
+    let config = Config {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        listen_is_default: false,
+        freebind: false,
+        threads: 1,
+        pin: Vec::new(),
+        rcvbuf: 65_536,
+        sndbuf: None,
+        tcp_max: 8,
+        tcp_per_client: 8,
+        tcp_idle: Duration::from_secs(60),
+        tls: None,
+    };
+    let published = Published::new(property::snapshot_at(PLANNED, Options::default(), places()));
+    let context = Context { published, proxies: Arc::new([]), certificates: None, counters: Arc::default() };
+    let sockets = Sockets::bind(&config).expect("a port");
+    let server = Server::start(&config, sockets, context, &mut fastrand::Rng::with_seed(1)).expect("it starts");
+    let (_, address) = server.addresses()[0];
+    let mut asked = Vec::new();
+    let names = ["ns1", "all", "up-random", "if-country", "closest", "x.wild", "nothing"];
+    for name in names {
+        let name: Name = format!("{name}.prop.example").parse().expect("a name");
+        let query = QueryBuilder::new(&name, RecordType::A, Class::IN).build();
+        asked.extend_from_slice(&(query.len() as u16).to_be_bytes());
+        asked.extend_from_slice(&query);
+    }
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("an option");
+    let mut reply = vec![0; 65_535];
+    let mut round = || {
+        stream.write_all(&asked).expect("sent");
+        for _ in names {
+            let mut len = [0; 2];
+            stream.read_exact(&mut len).expect("a reply");
+            stream.read_exact(&mut reply[..usize::from(u16::from_be_bytes(len))]).expect("a whole reply");
+        }
+    };
+    (0..20).for_each(|_| round());
+    let before = TOTAL.load(Ordering::Relaxed);
+    (0..200).for_each(|_| round());
+    assert_eq!(TOTAL.load(Ordering::Relaxed) - before, 0, "allocations for {} queries", 200 * names.len());
+    server.stop();
 }

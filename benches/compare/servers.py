@@ -62,6 +62,11 @@ class Server:
                     pass
         return spent / 1e9
 
+    def cpu_with_ended(self):
+        """The same of the process itself, in hundredths, with the threads that have ended: gdnsd loads its zones in one."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def resident(self):
         """Octets of memory, what processes share counted once (PSS)."""
         total = 0

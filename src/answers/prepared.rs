@@ -197,7 +197,7 @@ impl AnswerSet {
             return Self { prepared, checks, settled: Arc::new([]), every: None };
         };
         let status = |at: usize| checks.get(at).map_or(Status::NEVER, |&id| statuses.get(id));
-        let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places }).into();
+        let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places });
         let every = match &*settled {
             [Settled { choice: Choice::Every(members), .. }] if program.is_closed() => concatenate(&prepared.records, members),
             _ => None,
@@ -311,15 +311,17 @@ fn presentable(text: &[u8]) -> Cow<'_, str> {
 
 /// The records of `members` in a row, each once (the spec's 1.4: identical records are merged).
 fn concatenate(records: &[Option<Box<[u8]>>], members: &[u16]) -> Option<(Box<[u8]>, u16)> {
-    let mut taken: Vec<&[u8]> = Vec::with_capacity(members.len());
-    for &member in members {
-        let record = records.get(usize::from(member))?.as_deref()?;
-        if !taken.contains(&record) {
-            taken.push(record);
+    let record = |member: &u16| records.get(usize::from(*member))?.as_deref();
+    let octets: usize = members.iter().map(|member| record(member).map(<[u8]>::len)).sum::<Option<usize>>()?;
+    let (mut row, mut count) = (Vec::with_capacity(octets), 0);
+    for (at, member) in members.iter().enumerate() {
+        let record_here = record(member)?;
+        if !members[..at].iter().any(|earlier| record(earlier) == Some(record_here)) {
+            row.extend_from_slice(record_here);
+            count += 1;
         }
     }
-    let count = taken.len() as u16;
-    Some((taken.concat().into(), count))
+    Some((row.into(), count))
 }
 
 /// The RDATA of the first of prepared records.

@@ -136,7 +136,7 @@ pub struct Settled {
 impl Program {
     /// The pieces, in their order.
     #[must_use]
-    pub fn settle(&self, under: &Under<'_>) -> Box<[Settled]> {
+    pub fn settle(&self, under: &Under<'_>) -> Arc<[Settled]> {
         self.pieces.iter().map(|piece| settle(&piece.plan, &self.members, under, None)).collect()
     }
 
@@ -251,9 +251,8 @@ impl Walk<'_> {
     fn checked(&mut self, checked: &Checked) -> Choice {
         let mut pending = true;
         for (group, targets) in checked.groups.iter().enumerate() {
-            let seen = self.group(checked.function, group, targets);
-            pending &= seen.iter().all(|seen| seen.status.value == Value::Unknown);
-            let up: Vec<Target> = available(targets, &seen).collect();
+            pending &= targets.iter().all(|target| self.status(target).value == Value::Unknown);
+            let up = self.group(checked.function, group, targets);
             if !up.is_empty() {
                 let (function, selector) = (checked.function, checked.selector);
                 self.note(|| Step::Selected { function, group, selector, members: members(&up) });
@@ -267,18 +266,25 @@ impl Walk<'_> {
         }
     }
 
-    /// What is believed about the targets of a group.
-    fn group(&mut self, function: Function, group: usize, targets: &[Target]) -> Box<[Consulted]> {
-        let seen: Box<[Consulted]> = targets.iter().map(|target| self.consult(target)).collect();
-        self.unknown |= seen.iter().any(|seen| seen.status.value == Value::Unknown);
-        let up = seen.iter().filter(|seen| seen.status.is_available()).count();
-        self.note(|| Step::Group { function, group, up, targets: seen.clone() });
-        seen
+    /// Those of a group that are available.
+    fn group(&mut self, function: Function, group: usize, targets: &[Target]) -> Vec<Target> {
+        let mut up = Vec::with_capacity(targets.len());
+        for target in targets {
+            let status = self.status(target);
+            self.unknown |= status.value == Value::Unknown;
+            if status.is_available() {
+                up.push(*target);
+            }
+        }
+        let (status, count) = (self.under.status, up.len());
+        let consult =
+            |&Target { address, member, check, .. }: &Target| Consulted { member, address, check, status: status(check) };
+        self.note(|| Step::Group { function, group, up: count, targets: targets.iter().map(consult).collect() });
+        up
     }
 
-    fn consult(&self, target: &Target) -> Consulted {
-        let &Target { address, member, check, .. } = target;
-        Consulted { member, address, check, status: (self.under.status)(check) }
+    fn status(&self, target: &Target) -> Status {
+        (self.under.status)(target.check)
     }
 
     fn fall_back(&mut self, checked: &Checked, group: usize, targets: &[Target]) -> Choice {
@@ -291,7 +297,7 @@ impl Walk<'_> {
 
     /// Those whom a fallback may name.
     fn allowed(&self, targets: &[Target]) -> Vec<Target> {
-        targets.iter().filter(|target| !(self.under.status)(target.check).is_excluded()).copied().collect()
+        targets.iter().filter(|target| !self.status(target).is_excluded()).copied().collect()
     }
 
     /// By the weights that the targets report; where none is up, at random among all (which PowerDNS means to do, and
@@ -301,15 +307,13 @@ impl Walk<'_> {
         if targets.is_empty() {
             return self.fail(function, FailReason::NoTargets);
         }
-        let seen = self.group(function, 0, targets);
+        let up = self.group(function, 0, targets);
         let mut sum = 0u32;
-        let up = targets.iter().zip(&seen).filter(|(_, seen)| seen.status.is_available());
-        let sums: Box<[(u32, u16)]> = up
-            .map(|(target, seen)| {
-                sum = sum.saturating_add(seen.status.reported.max(1));
-                (sum, target.member)
-            })
-            .collect();
+        let add = |target: &Target| {
+            sum = sum.saturating_add(self.status(target).reported.max(1));
+            (sum, target.member)
+        };
+        let sums: Box<[(u32, u16)]> = up.iter().map(add).collect();
         if !sums.is_empty() {
             self.note(|| Step::Weighed { function, draw: Draw::Client, members: sums.clone() });
             return Choice::Weighted { draw: Draw::Client, members: sums };
@@ -359,10 +363,6 @@ impl Walk<'_> {
 
 fn members(targets: &[Target]) -> Box<[u16]> {
     targets.iter().map(|target| target.member).collect()
-}
-
-fn available<'t>(targets: &'t [Target], seen: &'t [Consulted]) -> impl Iterator<Item = Target> + 't {
-    targets.iter().zip(seen).filter(|(_, seen)| seen.status.is_available()).map(|(target, _)| *target)
 }
 
 /// Running sums of the weights, in the order in which the weighted pickers walk a list. Loading saw to it that they fit.

@@ -95,7 +95,7 @@ const SETTINGS: Settings = Settings {
 fn run(program: Program, world: &Arc<Made>, facts: &Facts<'_>, seed: u64, runner: &mut Runner) -> Outcome {
     let program = Arc::new(program);
     let status = |at: usize| program.checks().get(at).map_or(Status::NEVER, |check| world.status(check));
-    let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places: &world.places }).into();
+    let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places: &world.places });
     runner.random = fastrand::Rng::with_seed(seed);
     let answer = runner.answer((&program, &settled), facts, world, &LIMITS);
     let (reach, unknown) = (answer.reach, answer.unknown);

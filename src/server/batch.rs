@@ -102,6 +102,9 @@ struct Exchange {
 pub(super) struct Batch {
     exchanges: Box<[Exchange]>,
     received: usize,
+    /// Datagrams that the next receive has room for: twice what the last one found, so that a thread that wakes for one does
+    /// not go over the memory of sixteen first.
+    room: usize,
     headers: [libc::mmsghdr; WIDTH],
     vectors: [libc::iovec; WIDTH],
 }
@@ -122,6 +125,7 @@ impl Batch {
         Self {
             exchanges: (0..WIDTH).map(|_| exchange()).collect(),
             received: 0,
+            room: WIDTH,
             // SAFETY: integers and pointers; null pointers with zero lengths are valid values.
             headers: unsafe { zeroed() },
             // SAFETY: as above.
@@ -129,10 +133,11 @@ impl Batch {
         }
     }
 
-    /// Receives up to [`WIDTH`] datagrams; 0 after the socket's time-out.
+    /// Receives as many datagrams as there is room for, at most [`WIDTH`]; 0 after the socket's time-out.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
         self.received = 0;
-        for ((exchange, header), vector) in self.exchanges.iter_mut().zip(&mut self.headers).zip(&mut self.vectors) {
+        let slots = self.exchanges.iter_mut().zip(&mut self.headers).zip(&mut self.vectors);
+        for ((exchange, header), vector) in slots.take(self.room) {
             *vector = libc::iovec { iov_base: exchange.request.as_mut_ptr().cast(), iov_len: REQUEST_MAX };
             header.msg_hdr.msg_name = (&raw mut exchange.peer).cast();
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -146,11 +151,10 @@ impl Batch {
             Wait::ForOne => libc::MSG_WAITFORONE,
             Wait::No => libc::MSG_DONTWAIT,
         };
-        // SAFETY: the WIDTH headers were just pointed at buffers in `self`, of the lengths given, which nothing else
+        let room = self.room.min(WIDTH) as libc::c_uint;
+        // SAFETY: `room` headers were just pointed at buffers in `self`, of the lengths given, which nothing else
         // touches during the call; the descriptor is open for as long as `socket` is borrowed; no time-out is passed.
-        let count = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), WIDTH as libc::c_uint, flags, std::ptr::null_mut())
-        };
+        let count = unsafe { libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), room, flags, std::ptr::null_mut()) };
         let Ok(count) = usize::try_from(count) else { return nothing_yet(io::Error::last_os_error()) };
         for (exchange, header) in self.exchanges.iter_mut().zip(&self.headers).take(count) {
             let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
@@ -159,6 +163,7 @@ impl Batch {
             exchange.control_len = header.msg_hdr.msg_controllen.min(CONTROL_MAX);
         }
         self.received = count;
+        self.room = (2 * count).clamp(2, WIDTH);
         Ok(count)
     }
 

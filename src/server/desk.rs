@@ -17,6 +17,10 @@ use crate::answers::{Ctx, Published, Response, Snapshot, Transport, Worker, resp
 
 /// Octets read at a time: hundreds of queries, and no more than a connection may hold in vain.
 const READ_MAX: usize = 16 * 1024;
+/// Buffers that are kept for whichever connection is next to need one, and the largest that is: what busy streams take turns
+/// with, and at most two megabytes a thread.
+const SPARE: usize = 32;
+const SPARE_OCTETS: usize = 64 * 1024;
 
 /// Who asks, of which address of ours, over what.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,7 @@ pub(super) struct Desk {
     published: Published,
     reply: RefCell<Box<[u8]>>,
     scratch: RefCell<Box<[u8]>>,
+    spare: RefCell<Vec<Vec<u8>>>,
     pub(super) connections: Arc<Connections>,
 }
 
@@ -42,6 +47,7 @@ impl Desk {
             published: shared.published.clone(),
             reply: RefCell::new(vec![0; usize::from(u16::MAX)].into()),
             scratch: RefCell::new(vec![0; READ_MAX].into()),
+            spare: RefCell::new(Vec::with_capacity(SPARE)),
             connections: Arc::clone(&shared.connections),
         }
     }
@@ -49,6 +55,20 @@ impl Desk {
     /// The snapshot of this moment.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.published.load()
+    }
+
+    /// An empty buffer, which may have been another connection's.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back that is not needed any more.
+    pub(super) fn done_with(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && (1..=SPARE_OCTETS).contains(&buffer.capacity()) {
+            buffer.clear();
+            spare.push(buffer);
+        }
     }
 
     /// Calls `take` with the reply to `request`; `None` where it gets none.
@@ -75,6 +95,9 @@ impl Desk {
             let scratch = &mut *self.scratch.borrow_mut();
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            if input.capacity() == 0 {
+                *input = self.buffer();
+            }
             input.extend_from_slice(buffer.filled());
             Ok(buffer.filled().len()).into()
         })

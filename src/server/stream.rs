@@ -4,7 +4,7 @@
 //! order of the queries, which RFC 7766 6.2.1.1 allows. Nothing rests on that order: a reply is framed as it is made,
 //! and one that comes later would be appended to a later write of the same loop.
 //!
-//! An idle connection holds no buffers. A client has at most one message and one read waiting in our memory, and one
+//! An idle connection holds no buffers: they go back to the desk, for whoever is next. A client has at most one message and one read waiting in our memory, and one
 //! write. A write that waits for a slow reader holds no snapshot: that of a big zone must not outlive a reload by the time
 //! that one client may take.
 
@@ -55,7 +55,7 @@ async fn answer_all(
     let mut done = 0;
     let mut sound = true;
     while sound && message_len(&input[done..]).is_some() {
-        let mut output = Vec::new();
+        let mut output = desk.buffer();
         let snapshot = desk.snapshot();
         while let Some(len) = message_len(&input[done..]).filter(|_| sound && output.len() <= WRITE_SOON) {
             sound = answer(desk, &snapshot, asker, &input[done + 2..done + 2 + len], &mut output);
@@ -66,9 +66,14 @@ async fn answer_all(
         let _busy = connection.busy();
         stream.write_all(&output).await?;
         stream.flush().await?;
+        desk.done_with(output);
     }
     input.drain(..done);
-    input.shrink_to_fit(); // to nothing, mostly
+    if input.is_empty() {
+        desk.done_with(std::mem::take(input));
+    } else {
+        input.shrink_to_fit();
+    }
     if sound { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 

@@ -1,8 +1,9 @@
 //! Settling under every kind of statuses, picks against PowerDNS's own, and properties.
 
-use proptest::prelude::*;
-
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use proptest::prelude::*;
 
 use super::super::{
     Choice, Closest, Compiled, Contender, Defaults, Draw, Facts, FailReason, Metric, Program, Selector, Settings, Settled, Step,
@@ -38,7 +39,7 @@ fn settle(code: &str, statuses: &[Status]) -> Settled {
 }
 
 /// All pieces, where nothing is known of any place.
-fn pieces(program: &Program, status: &dyn Fn(usize) -> Status) -> Box<[Settled]> {
+fn pieces(program: &Program, status: &dyn Fn(usize) -> Status) -> Arc<[Settled]> {
     let settled = program.settle(&Under { status, places: &Places::empty() });
     settled.iter().for_each(|settled| assert_settled(program, settled));
     settled
