@@ -335,8 +335,11 @@ impl Run<'_> {
             }
             item => self.value_of(item),
         };
-        let Value::Table(entries) = table else {
-            return Err(Failure::raised(format!("attempt to index {}", table.kind())));
+        let entries = match (&table, key.as_text()) {
+            (Value::Table(entries), _) => entries,
+            (Value::Text(_), _) => return Ok(Value::Nil), // Lua finds the functions of `string`, and loading refuses those
+            (Value::Object(object), Some(key)) => return Ok(object.field(&key).unwrap_or(Value::Nil)),
+            _ => return Err(Failure::raised(format!("attempt to index {}", table.kind()))),
         };
         if let Some((known, value)) = entries.get(at)
             && known.is_same(&key)

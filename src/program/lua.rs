@@ -2,6 +2,8 @@
 //!
 //! What they do is what `script/library` does; the property of `tiers` compares them.
 
+use std::borrow::Cow;
+
 use super::failure::Failure;
 use super::native::Function;
 use super::number;
@@ -18,21 +20,68 @@ const GLOBALS: &[Function] = &[
 ];
 
 /// Functions of `string`, which strings have as methods.
-const METHODS: &[Function] = &[
+const STRING: &[Function] = &[
+    Function { name: "char", depends: NONE, call: |_, values| char(values) },
     Function { name: "len", depends: NONE, call: |_, values| length(values) },
     Function { name: "lower", depends: NONE, call: |_, values| each(values, "lower", u8::to_ascii_lowercase) },
-    Function { name: "upper", depends: NONE, call: |_, values| each(values, "upper", u8::to_ascii_uppercase) },
+    Function {
+        name: "rep",
+        depends: NONE,
+        call: |native, values| {
+            let [text, times, separator] = first("rep", values, 2)?;
+            let (text, times) = (text.text()?, usize::try_from(times.place()?).unwrap_or(0));
+            let separator = separator.given().map_or(Ok(Cow::default()), Argument::text)?;
+            let size = (text.len() + separator.len()).saturating_mul(times).saturating_sub(separator.len());
+            native.meter.check_string(size)?;
+            let mut all = [&*text, &*separator].concat().repeat(times);
+            all.truncate(size);
+            Ok(Value::text(all))
+        },
+    },
+    Function { name: "reverse", depends: NONE, call: |_, values| reverse(values) },
     Function { name: "sub", depends: NONE, call: |_, values| sub(values) },
+    Function { name: "upper", depends: NONE, call: |_, values| each(values, "upper", u8::to_ascii_uppercase) },
+];
+
+/// Functions of `math`.
+const MATH: &[Function] = &[
+    Function { name: "abs", depends: NONE, call: |_, values| of_number(values, "abs", f64::abs) },
+    Function { name: "ceil", depends: NONE, call: |_, values| of_number(values, "ceil", f64::ceil) },
+    Function { name: "floor", depends: NONE, call: |_, values| of_number(values, "floor", f64::floor) },
+    Function { name: "max", depends: NONE, call: |_, values| most(values, "max", |known, number| number > known) },
+    Function { name: "min", depends: NONE, call: |_, values| most(values, "min", |known, number| number < known) },
 ];
 
 /// The global function of that name.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
-    GLOBALS.iter().find(|function| function.name == name)
+    of(GLOBALS, name)
 }
 
-/// The function of `string` of that name.
+/// The function of `string` of that name, which is a method of strings.
 pub(super) fn method(name: &str) -> Option<&'static Function> {
-    METHODS.iter().find(|function| function.name == name)
+    of(STRING, name)
+}
+
+/// The function of that name in a table of the library.
+pub(super) fn member(table: &str, name: &str) -> Option<&'static Function> {
+    match table {
+        "string" => method(name),
+        "math" => of(MATH, name),
+        _ => None,
+    }
+}
+
+/// The number of that name in a table of the library.
+pub(super) fn constant(table: &str, name: &str) -> Option<f64> {
+    match (table, name) {
+        ("math", "huge") => Some(f64::INFINITY),
+        ("math", "pi") => Some(std::f64::consts::PI),
+        _ => None,
+    }
+}
+
+fn of(functions: &'static [Function], name: &str) -> Option<&'static Function> {
+    functions.iter().find(|function| function.name == name)
 }
 
 /// Surplus arguments are nothing to Lua's own functions.
@@ -42,10 +91,14 @@ fn first<'a>(function: &'static str, values: &'a [Value], needed: usize) -> Resu
 
 fn to_number(values: &[Value]) -> Result<Value, Failure> {
     let [value, base, _] = first("tonumber", values, 1)?;
-    if base.given().is_some() {
-        return Err(Failure::raised("tonumber with a base is not for plans"));
-    }
-    Ok(value.value().as_number().map_or(Value::Nil, Value::Number))
+    let base = base.given().map_or(Ok(10), Argument::place)?;
+    let number = if base == 10 {
+        value.value().as_number()
+    } else {
+        let base = number::base(base).ok_or_else(|| Failure::raised("tonumber takes a base of 2 to 36"))?;
+        number::in_base(&value.text()?, base)
+    };
+    Ok(number.map_or(Value::Nil, Value::Number))
 }
 
 fn to_string(values: &[Value]) -> Result<Value, Failure> {
@@ -56,7 +109,7 @@ fn to_string(values: &[Value]) -> Result<Value, Failure> {
         Value::Number(number) => Value::text(number::to_text(*number)),
         text @ Value::Text(_) => text.clone(),
         Value::Object(object) => Value::text(object.to_text().unwrap_or_else(|| object.kind().into())),
-        Value::Table(_) => return Err(Failure::raised("tostring of a table")),
+        Value::Table(_) => Value::text("table"),
     })
 }
 
@@ -92,4 +145,31 @@ fn sub(values: &[Value]) -> Result<Value, Failure> {
     let to = place(to.given().map_or(Ok(-1), Argument::place)?).min(length);
     let range = usize::try_from(from - 1).unwrap_or(0)..usize::try_from(to).unwrap_or(0);
     Ok(Value::text(text.get(range).unwrap_or_default()))
+}
+
+fn reverse(values: &[Value]) -> Result<Value, Failure> {
+    let [text, ..] = first("reverse", values, 1)?;
+    Ok(Value::text(text.text()?.iter().rev().copied().collect::<Vec<u8>>()))
+}
+
+fn char(values: &[Value]) -> Result<Value, Failure> {
+    let octet = |value: &Value| {
+        let number = value.as_number().ok_or_else(|| Failure::raised("char takes numbers"))?;
+        u8::try_from(number as i64).map_err(|_| Failure::raised("char takes numbers from 0 to 255"))
+    };
+    Ok(Value::text(values.iter().map(octet).collect::<Result<Vec<u8>, _>>()?))
+}
+
+fn of_number(values: &[Value], function: &'static str, change: fn(f64) -> f64) -> Result<Value, Failure> {
+    let [number, ..] = first(function, values, 1)?;
+    Ok(Value::Number(change(number.number()?)))
+}
+
+/// The one of several numbers that is beyond all others.
+fn most(values: &[Value], function: &'static str, beyond: fn(f64, f64) -> bool) -> Result<Value, Failure> {
+    let number = |value: &Value| value.as_number().ok_or_else(|| Failure::raised(format!("{function} takes numbers")));
+    let mut numbers = values.iter().map(number);
+    let first = numbers.next().ok_or_else(|| Failure::raised(format!("{function} needs a number")))??;
+    let last = numbers.try_fold(first, |known, number| number.map(|number| if beyond(known, number) { number } else { known }));
+    last.map(Value::Number)
 }

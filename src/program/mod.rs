@@ -7,7 +7,7 @@
 //! | tier | what lands there | what a query pays |
 //! | --- | --- | --- |
 //! | [`Tier::Plan`] | expressions; `local`, `if`, `return`, operators, calls, read-only methods and tables | one call of constants: a hash or a random number and an index, no allocation; else native evaluation of the tree |
-//! | [`Tier::Script`] | the rest of Lua: loops, functions, Lua's own library, globals and tables that change, `include` | Luau, under limits of steps, time and memory |
+//! | [`Tier::Script`] | the rest of Lua: loops, functions, most of Lua's own library, tables that change, `include` | Luau, under limits of steps, time and memory |
 //!
 //! Both ask the same pieces and natives, so a function means one thing; a property test compares them over random
 //! programs. [`Program::why_script`] says what made a program a script. In both, calls with constant arguments are known at

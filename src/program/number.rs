@@ -78,6 +78,31 @@ fn trim_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
+/// A base that `tonumber` takes.
+pub(super) fn base(base: i64) -> Option<u32> {
+    u32::try_from(base).ok().filter(|base| (2..=36).contains(base))
+}
+
+/// The integer that all of `text` is in `base`, as LuaJIT's `tonumber` reads it: by C's `strtoul`, after a sign and between
+/// blanks, and with or without `0x` in base 16. What 64 bits do not hold is the most that they do.
+pub(super) fn in_base(text: &[u8], base: u32) -> Option<f64> {
+    let text = text.split(|octet| *octet == 0).next()?;
+    let text = str::from_utf8(text).ok()?.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let prefixed = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")).filter(|_| base == 16);
+    let digits = prefixed.unwrap_or(digits);
+    if digits.is_empty() {
+        return None;
+    }
+    let size = digits
+        .chars()
+        .try_fold(0u64, |size, digit| Some(size.saturating_mul(base.into()).saturating_add(digit.to_digit(base)?.into())))?;
+    Some(if negative { -(size as f64) } else { size as f64 })
+}
+
 /// An integer at the front of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Prefix {
@@ -149,6 +174,33 @@ mod tests {
         {
             assert_eq!(general(number, 6), text);
         }
+    }
+
+    #[test]
+    fn numbers_have_bases_as_in_luajit() {
+        let cases: &[(&str, u32, Option<f64>)] = &[
+            ("z", 36, Some(35.0)),
+            ("-ff", 16, Some(-255.0)),
+            (" 0x1F ", 16, Some(31.0)),
+            ("FF", 16, Some(255.0)),
+            ("+7", 8, Some(7.0)),
+            ("7\0", 16, Some(7.0)),
+            ("99999999999999999999999", 11, Some(u64::MAX as f64)),
+            ("12", 2, None),
+            ("", 16, None),
+            (" ", 16, None),
+            ("-", 16, None),
+            ("12.5", 16, None),
+            ("7 8", 16, None),
+            ("- 7", 16, None),
+            ("0x", 16, None),
+            ("0xg", 16, None),
+            ("0x7", 36, Some(1195.0)),
+        ];
+        for &(text, base, wanted) in cases {
+            assert_eq!(in_base(text.as_bytes(), base), wanted, "{text} in base {base}");
+        }
+        assert_eq!((base(1), base(2), base(36), base(37), base(-3)), (None, Some(2), Some(36), None, None));
     }
 
     #[test]

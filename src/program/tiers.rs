@@ -128,7 +128,8 @@ impl Author {
             return self.answer(3);
         }
         let statements = self.block(3);
-        format!(";{statements} return {}", self.answer(3))
+        let more = if self.random.u8(..8) == 0 { format!(", {}", self.value(2)) } else { String::new() };
+        format!(";{statements} return {}{more}", self.answer(3))
     }
 
     fn block(&mut self, depth: usize) -> String {
@@ -145,6 +146,7 @@ impl Author {
                 self.locals.push(name.clone());
                 format!("local {name} = {value}")
             }
+            4 if self.random.u8(..4) == 0 => format!("{} = {}", self.pick(&["g1", "g2"]), self.value(depth)),
             4 if !self.locals.is_empty() => {
                 let at = self.random.usize(..self.locals.len());
                 let value = self.value(depth);
@@ -193,7 +195,15 @@ impl Author {
             2 => self.number(depth),
             3 => self.piece(depth),
             4 => format!("{{{}, {}}}", self.text(depth), self.text(depth)),
-            5 => self.pick(&["nil", "true", "false", "{}", "pdns.AAAA", "GeoIPQueryAttribute.City"]).into(),
+            5 => self.pick(&["nil", "true", "false", "{}", "pdns.AAAA", "GeoIPQueryAttribute.City", "g1", "g1", "g2"]).into(),
+            6 if self.random.u8(..4) == 0 => {
+                let record = "newDR(newDN('a.example'), 'A', 60, '192.0.2.1', 1)";
+                format!(
+                    "({})[{}]",
+                    self.pick(&[record, "who", "'abc'", "{a='b'}"]),
+                    self.pick(&["'ttl'", "'name'", "'a'", "1", "nil"])
+                )
+            }
             6 => format!("{} and {} or {}", self.condition(depth), self.text(depth), self.text(depth)),
             _ => self.text(depth),
         }
@@ -207,11 +217,16 @@ impl Author {
             return self.pick(&choices).into();
         }
         let (left, right) = (self.number(depth - 1), self.number(depth - 1));
-        match self.random.u8(..4) {
+        match self.random.u8(..6) {
             // the length of a table with holes is any border
             0 => format!("#{}", self.pick(&["'abc'", "{'a', 'b'}", "{}", "countryCode()", "dblookup('ns1.example.', pdns.A)"])),
             1 => format!("({left} * {right})"),
             2 => format!("-({left})"),
+            3 if self.random.bool() => {
+                let functions = ["math.abs", "math.ceil", "math.floor", "math.max", "math.min", "tonumber"];
+                format!("{}({left}, {})", self.pick(&functions), self.pick(&["math.huge", "math.pi", &right]))
+            }
+            4 => format!("tonumber({}, {})", self.text(depth - 1), self.pick(&["2", "10", "16", "36", "'8'", "1", "nil"])),
             _ => format!("({left} {} {right})", self.pick(&["+", "-", "/", "%", "^"])),
         }
     }
@@ -256,8 +271,13 @@ impl Author {
             8 => format!("{}[{}]", self.indexable(inner), self.pick(&["1", "2", "3"])),
             9 => format!("pick{}({})", self.pick(&["wrandom", "whashed", "namehashed", "chashed"]), self.weighted(inner)),
             10 if self.random.bool() => {
-                let (function, text) = (self.pick(&["tostring", "type", "string.lower", "string.upper"]), self.value(inner));
-                if function == "tostring" && text.contains(['{', '(']) { "type(1)".into() } else { format!("{function}({text})") }
+                let functions =
+                    ["tostring", "type", "string.lower", "string.upper", "string.reverse", "string.len", "string.char"];
+                format!("{}({})", self.pick(&functions), self.value(inner))
+            }
+            10 if self.random.bool() => {
+                let times = ["0", "1", "2", "-1", "'3'", "2.9", "2, '-'", "0, '-'"];
+                format!("string.rep({}, {})", self.text(inner), self.pick(&times))
             }
             10 => {
                 self.pick(&["pdnsrandom(5)", "zoneid", "ednsPKTSize", "dh:getID()", "tonumber(' inf ')", "tonumber('0x')"]).into()

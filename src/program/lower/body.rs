@@ -66,16 +66,18 @@ enum Binding {
     Slot(u16),
 }
 
-/// The locals that are in scope, the innermost last.
+/// The locals that are in scope, the innermost last, and the globals that the program sets.
 #[derive(Default)]
 struct Scope {
     locals: Vec<(String, Binding)>,
+    globals: Vec<(String, Binding)>,
     allowance: Allowance,
 }
 
 impl Scope {
     fn find(&self, name: &str) -> Option<&Binding> {
-        self.locals.iter().rev().find(|(known, _)| known == name).map(|(_, binding)| binding)
+        let all = self.locals.iter().rev().chain(&self.globals);
+        all.into_iter().find(|(known, _)| known == name).map(|(_, binding)| binding)
     }
 }
 
@@ -179,7 +181,16 @@ impl<'a> Natively<'a> {
             Action::Return(values) => match values.as_slice() {
                 [] => steps.push(Step::Return(None)),
                 [value] => steps.push(Step::Return(Some(self.expression(value, Use::Answer)?))),
-                [_, second, ..] => return Outside::new(second.offset, "several returned values"),
+                [answer, rest @ ..] => {
+                    // the first is the answer; the others are evaluated, and may fail
+                    let answer = self.expression(answer, Use::Answer)?;
+                    let slot = self.slot(offset)?;
+                    steps.push(Step::Set([(slot, answer)].into()));
+                    for value in rest {
+                        steps.push(Step::Call(self.expression(value, Use::Value)?));
+                    }
+                    steps.push(Step::Return(Some(Node::Local(slot))));
+                }
             },
             Action::While { .. } | Action::Repeat { .. } | Action::For { .. } | Action::ForIn { .. } | Action::Break => {
                 return Outside::new(offset, "a loop");
@@ -236,6 +247,17 @@ impl<'a> Natively<'a> {
         }
         self.slots.push(Slot::default());
         Ok((self.slots.len() - 1) as u16)
+    }
+
+    /// A global that the program sets: a local of the whole program, where nobody else can see it.
+    fn global(&mut self, offset: usize, name: &str) -> Natural<u16> {
+        let taken = names::is_lua(name) || names::is_function(name) || Variable::find(name).is_some();
+        if taken || self.shared {
+            return Outside::new(offset, format!("the global `{name}`, which is set"));
+        }
+        let slot = self.slot(offset)?;
+        self.scope.globals.push((name.to_owned(), Binding::Slot(slot)));
+        Ok(slot)
     }
 
     /// Notes what a slot is set to. Tables of tables of tables are for Luau: whatever walks a value here recurses.
@@ -300,8 +322,9 @@ impl<'a> Natively<'a> {
         let mut set = Vec::new();
         for (target, value) in targets.iter().zip(values) {
             let Kind::Variable(name) = &target.kind else { return Outside::new(target.offset, "a table that changes") };
-            let Some(&Binding::Slot(slot)) = self.scope.find(name) else {
-                return Outside::new(target.offset, format!("the global `{name}`, which is set"));
+            let slot = match self.scope.find(name) {
+                Some(&Binding::Slot(slot)) => slot,
+                _ => self.global(target.offset, name)?,
             };
             let node = self.expression(value, Use::Kept)?;
             self.fill(offset, slot, &node)?;
@@ -328,8 +351,16 @@ impl<'a> Natively<'a> {
             Kind::Call { .. } => self.call(expression, purpose),
             Kind::Method { object, name, arguments } => self.method(offset, object, name, arguments),
             Kind::Index { object, key } => {
-                if matches!(key.kind, Kind::Text(_)) {
-                    return Outside::new(offset, "a field of a table or an object");
+                if let Some((table, name)) = self.member(object, key) {
+                    return match lua::constant(table, name) {
+                        Some(number) => Ok(Node::Constant(Value::Number(number))),
+                        None => Outside::new(offset, format!("`{table}.{name}` as a value")),
+                    };
+                }
+                if let Kind::Text(name) = &key.kind
+                    && (object::is_method(name) || str::from_utf8(name).is_ok_and(names::is_text_function))
+                {
+                    return Outside::new(offset, "a method as a value");
                 }
                 let (object, key) = (self.expression(object, Use::Value)?, self.expression(key, Use::Value)?);
                 Ok(Node::Index(Box::new(object), Box::new(key)))
@@ -404,7 +435,7 @@ impl<'a> Natively<'a> {
             return Outside::new(offset, format!("`{name}` as a value"));
         }
         if self.assigned.contains(name) {
-            return Outside::new(offset, format!("the global `{name}`, which is set"));
+            return Ok(Node::Local(self.global(offset, name)?));
         }
         if self.shared {
             return Outside::new(offset, format!("the global `{name}`, which another program may set"));
@@ -448,7 +479,7 @@ impl<'a> Natively<'a> {
             self.lowering.functions.insert(constructor.name);
             return Ok(Node::Construct(constructor, self.arguments(arguments, Use::Value)?));
         }
-        if let Some(function) = lua::find(name).filter(|_| arguments.len() == 1) {
+        if let Some(function) = lua::find(name).filter(|_| !arguments.is_empty()) {
             return Ok(Node::Native(function, self.arguments(arguments, Use::Value)?));
         }
         if names::is_lua(name) || name == "include" {
@@ -465,19 +496,18 @@ impl<'a> Natively<'a> {
     /// A call such as `string.lower(x)`.
     fn library_call(&mut self, expression: &Expr) -> Natural<Node> {
         let Kind::Call { callee, arguments } = &expression.kind else { return Outside::new(expression.offset, "this call") };
-        let function = match &callee.kind {
-            Kind::Index { object, key } => match (&object.kind, &key.kind) {
-                (Kind::Variable(table), Kind::Text(name)) if table == "string" && self.scope.is_free(table) => {
-                    str::from_utf8(name).ok().and_then(lua::method)
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        match function {
+        let member = if let Kind::Index { object, key } = &callee.kind { self.member(object, key) } else { None };
+        match member.and_then(|(table, name)| lua::member(table, name)) {
             Some(function) => Ok(Node::Native(function, self.arguments(arguments, Use::Value)?)),
             None => Outside::new(expression.offset, "a call of a value"),
         }
+    }
+
+    /// What `object[key]` names in Lua's own library.
+    fn member<'e>(&self, object: &'e Expr, key: &'e Expr) -> Option<(&'e str, &'e str)> {
+        let (Kind::Variable(table), Kind::Text(name)) = (&object.kind, &key.kind) else { return None };
+        let is_library = self.scope.is_free(table) && !self.assigned.contains(table) && names::is_lua(table);
+        Some((table.as_str(), str::from_utf8(name).ok()?)).filter(|_| is_library)
     }
 
     fn arguments(&mut self, arguments: &[Expr], purpose: Use) -> Natural<Box<[Node]>> {

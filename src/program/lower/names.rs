@@ -53,6 +53,13 @@ pub(super) fn is_lua(name: &str) -> bool {
     LUA.contains(&name)
 }
 
+/// Whether scripts see a function of `string` by that name.
+pub(super) fn is_text_function(name: &str) -> bool {
+    let functions =
+        ["byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub", "upper"];
+    functions.contains(&name)
+}
+
 /// Whether it is a function of record programs.
 pub(super) fn is_function(name: &str) -> bool {
     functions().any(|known| known == name)

@@ -208,6 +208,10 @@ fn tiers_follow_from_the_constructs() {
         "string.lower(countryCode())",
         "qname:toString():upper()",
         ";return",
+        ";return 'a', 'b'",
+        ";if x then return x end x = 'a' return x",
+        "newDR(qname, 'A', 60, '192.0.2.1', 1).place",
+        "math.floor(math.pi) .. tonumber('z', 36) .. ('x'):rep(3)",
         ";if tcp then return nil end",
     ];
     for code in plans {
@@ -220,20 +224,20 @@ fn tiers_follow_from_the_constructs() {
         (";repeat until true return 'a'", "a loop"),
         (";local function f() return 'a' end return f()", "a function of its own"),
         ("(function() return 'a' end)()", "a call of a value"),
-        (";return 'a', 'b'", "several returned values"),
         (";local a, b = 1, 2, 3 return a", "more values than locals"),
-        (";x = 'a' return x", "the global `x`, which is set"),
+        (";qname = 'a' return qname", "the global `qname`, which is set"),
         (";local t = {} t[1] = 'a' return t", "a table that changes"),
-        (";function f() return 'a' end return f()", "the global `f`, which is set"),
-        ("tonumber('ff', 16)", "a call of `tonumber`"),
+        (";function f() return 'a' end return f()", "a function of its own"),
+        ("next({'a'})", "a call of `next`"),
         ("unpack({'a'})", "a call of `unpack`"),
         ("string.format('%d', 1)", "a call of a value"),
         ("os.time()", "a call of a value"),
-        ("('x'):rep(3)", "the method `rep`"),
+        ("('x'):byte(3)", "the method `byte`"),
         (";include('lib') return f()", "a call of `include`"),
         (";local f = pickrandom return f({'a'})", "`pickrandom` as a value"),
         (";local pickrandom = 1 return pickrandom({'a'})", "a call of `pickrandom`, which the program sets"),
-        ("newDR(qname, 'A', 60, '192.0.2.1', 1).name", "a field of a table or an object"),
+        ("qname.toString", "a method as a value"),
+        ("math.sqrt", "`math.sqrt` as a value"),
     ] {
         let program = program(code);
         assert_eq!((program.tier(), program.why_script()), (Tier::Script, Some(why)), "{code}");

@@ -264,6 +264,11 @@ pub(super) fn reads(name: &[u8]) -> bool {
     named.peek().is_some() && named.all(|method| matches!(method.call, Call::Reads(_)))
 }
 
+/// Whether it is a method of some kind of object.
+pub(super) fn is_method(name: &[u8]) -> bool {
+    METHODS.iter().flat_map(|(_, methods)| methods.iter()).any(|method| method.name.as_bytes() == name)
+}
+
 /// All constructors.
 pub static CONSTRUCTORS: &[Constructor] = &[
     Constructor { name: "newDN", call: name::construct },

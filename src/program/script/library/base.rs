@@ -16,6 +16,27 @@ pub(super) fn text(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(value.clone())
 }
 
+/// Whether `tostring` of a table is not the table's own.
+pub(super) fn unnamed(call: &Call<'_>) -> Result<bool, Fault> {
+    let Some(metatable) = call.table(0)?.metatable() else { return Ok(true) };
+    Ok(metatable.raw_get::<Value>("__tostring")?.is_nil())
+}
+
+/// `tonumber`, which reads what programs may write: Luau's own reads less.
+pub(super) fn tonumber(call: &Call<'_>) -> Result<Option<f64>, Fault> {
+    if call.count() == 0 {
+        return Err(call.expected(0, "value"));
+    }
+    let base = call.integer_or(1, 10)?;
+    if base == 10 {
+        let value = call.value(0);
+        let spelt = || number::from_text(&value.as_string()?.to_str().ok()?);
+        return Ok(as_number(value).or_else(spelt));
+    }
+    let base = number::base(base).ok_or_else(|| Fault::Argument { index: 1, problem: "base out of range".into() })?;
+    Ok(number::in_base(&call.text(0)?, base))
+}
+
 /// Raises the prelude's own errors, with the program's place.
 pub(super) fn refuse(call: &Call<'_>) -> Result<(), Fault> {
     Err(Fault::Other(String::from_utf8_lossy(&call.text(0)?).into_owned()))

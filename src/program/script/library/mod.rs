@@ -29,8 +29,7 @@
 //! | order of `next` and `pairs` past the array part | another | `ipairs`, or sort the keys |
 //! | `for i = 1, 2, 0` | no turn (LuaJIT: endless) | a step |
 //! | `tonumber('0b11')` | `nil`, as in PUC Lua | `tonumber('11', 2)` |
-//! | `tonumber('-ff', 16)` | modulo 2^64, as in PUC Lua | `-tonumber('ff', 16)` |
-//! | `tonumber('1\0')` | 1, as in PUC Lua | — |
+//! | `tostring` of a table, function or thread | the name of its type, not an address in memory | `__tostring` |
 //! | `%.0f` and the like of exact halves | to even, as C does (LuaJIT: away from zero) | `math.floor(x + 0.5)` |
 //! | `%a`, `%p` of `string.format` | absent | `%e`; `tostring` |
 //! | local time | is UTC | — |
@@ -124,7 +123,6 @@ const BASE: &[&str] = &[
     "rawset",
     "select",
     "setmetatable",
-    "tonumber",
     "type",
 ];
 /// As [`BASE`], for each table.
@@ -184,6 +182,7 @@ impl Builder<'_> {
         self.add(&self.globals, "getfenv", base::getfenv)?;
         self.add(&self.globals, "setfenv", base::setfenv)?;
         self.add(&self.globals, "loadstring", base::loadstring)?;
+        self.add(&self.globals, "tonumber", base::tonumber)?;
         self.add(&self.table("table")?, "concat", base::concat)
     }
 
@@ -273,6 +272,7 @@ impl Builder<'_> {
         self.add_as(&natives, "scan", "gsub", text::scan)?;
         self.add_as(&natives, "take", "gmatch", text::take)?;
         self.add_as(&natives, "text", "__text", base::text)?;
+        self.add_as(&natives, "unnamed", "tostring", base::unnamed)?;
         let compiler = Compiler::new().set_debug_level(0);
         self.lua.load(PRELUDE).set_name("=prelude").set_compiler(compiler).call::<()>((&self.globals, &natives))?;
         natives.raw_get("text")

@@ -240,7 +240,6 @@ const AGREED: &[(&str, &str)] = &[
     ("return tostring(0/0 ~= 0/0), tostring(nil), tostring(true), tostring('x')", "true | nil | true | x"),
     ("return tostring(setmetatable({}, {__tostring = function() return 'me' end}))", "me"),
     ("return (pcall(tostring))", "false"),
-    ("return type(tostring({})), tostring(print):sub(1, 9)", "string | function:"),
     (
         "return tonumber('0x10'), tonumber('10', 2), tonumber(' 1 '), tonumber('1e1'), tonumber('.5'), tonumber('5.')",
         "16 | 2 | 1 | 10 | 0.5 | 5",
@@ -250,6 +249,7 @@ const AGREED: &[(&str, &str)] = &[
         "255 | 1295 | nil | nil | 10 | 7",
     ),
     ("return tonumber(nil), tonumber(true), tonumber({}), tonumber(5)", "nil | nil | nil | 5"),
+    (r"return tonumber('1\0')", "nil"),
     ("return tonumber('inf'), tonumber('nan') ~= tonumber('nan'), tonumber('infinity')", "inf | true | inf"),
     (
         "return tonumber('0x1p4'), tonumber('-0x10'), tonumber('+5'), tonumber('- 5'), tonumber('1_000')",
@@ -257,7 +257,12 @@ const AGREED: &[(&str, &str)] = &[
     ),
     ("return (pcall(tonumber, '1', 1))", "false"),
     ("return (pcall(tonumber, '1', 37))", "false"),
-    ("return tonumber('ffffffffffffffff', 16), tonumber('1e1', 16)", "1.844674407371e+19 | 481"),
+    ("return tonumber('ffffffffffffffff', 16), tonumber('1e1', 16), tonumber('-ff', 16)", "1.844674407371e+19 | 481 | -255"),
+    (
+        "return tostring({}), tostring(print), tostring(coroutine.create(print)), ('%s'):format({})",
+        "table | function | thread | table",
+    ),
+    ("return tostring(setmetatable({}, {__tostring = function() return 'own' end, __metatable = 'x'}))", "own"),
     ("return 10 + '5', '0x10' + 0, ' 5 ' * '2', 10 .. ''", "15 | 16 | 10 | 10"),
     ("return (pcall(function() return 'a' + 1 end))", "false"),
     (r#"return 1 < 2, 'a' < 'b', 'Z' < 'a', 'a' < 'aa', '' < 'a', 'a\0b' < 'a\0c'"#, "true | true | true | true | true | true"),
@@ -608,8 +613,8 @@ b" == 'a\nb'"#,
 
 /// Program, what LuaJIT gives, and what it gives here: the table at the top of the library, line by line.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    ("return tonumber('0b11'), tonumber('-ff', 16)", "3 | -255", "nil | 1.844674407371e+19"),
-    (r#"return tonumber('1\0')"#, "nil", "1"),
+    ("return tonumber('0b11')", "3", "nil"),
+    ("return tostring({}):sub(1, 8), tostring(print):sub(1, 9)", "table: 0 | function:", "table | function"),
     ("return #setmetatable({1, 2}, {__len = function() return 9 end})", "2", "9"),
     ("return string.format('%.0f %.0f', 0.5, 2.5)", "1 3", "0 2"),
     ("for i = 1, 2, 0 do return i end return 'none'", "1", "none"),
