@@ -431,8 +431,8 @@ impl Story {
     /// Has the checks made up that the programs of the last queries want.
     fn grant_wishes(&mut self) {
         while let Ok(notice) = self.told.try_recv() {
-            if let Notice::WantsCheck(request) = notice {
-                self.engine.handle(Event::Wanted(request), self.now);
+            if let Notice::WantsCheck(wish) = notice {
+                self.engine.handle(Event::Wanted(wish), self.now);
             }
         }
         self.run_effects();

@@ -62,6 +62,12 @@ impl AdHocChecks {
 }
 
 impl AdHocCheck {
+    /// Whether it was consulted since [`AdHocCheck::take_consulted`].
+    #[must_use]
+    pub fn is_consulted(&self) -> bool {
+        self.consulted.load(Ordering::Relaxed)
+    }
+
     /// Whether it was consulted since this was last asked.
     #[must_use]
     pub fn take_consulted(&self) -> bool {

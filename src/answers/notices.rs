@@ -44,8 +44,8 @@ pub enum Notice {
         /// What.
         message: Box<str>,
     },
-    /// A program consulted a check that nobody has.
-    WantsCheck(Box<CheckRequest>),
+    /// A program of the zone with this apex consulted a check that nobody has.
+    WantsCheck(Box<(CheckRequest, Name)>),
     /// A program asked what others say of a name, and nobody knows.
     WantsAnswer(Name, RecordType),
 }

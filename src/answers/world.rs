@@ -29,11 +29,11 @@ impl World for Snapshot {
         &self.places
     }
 
-    fn status(&self, check: &CheckRequest) -> Status {
+    fn status(&self, check: &CheckRequest, zone: NameRef<'_>) -> Status {
         match self.ad_hoc.consult(check) {
             Some(id) => self.statuses.get(id),
             None => {
-                self.notices.send(|| Notice::WantsCheck(Box::new(check.clone())));
+                self.notices.send(|| Notice::WantsCheck(Box::new((check.clone(), zone.to_name()))));
                 Status::NEVER
             }
         }

@@ -221,6 +221,9 @@ pub struct CheckForm {
     pub fall: u16,
     /// Passes in a row that bring it up.
     pub rise: u16,
+    /// Whether only running programs ask for it; it is let go an hour after the last did, or sooner for another.
+    #[serde(default)]
+    pub ad_hoc: bool,
 }
 
 /// The request of a check over HTTP. What headers and body hold is not shown: it may be secret.
@@ -298,6 +301,7 @@ impl CheckForm {
             timeout_seconds: seconds(check.spec.timeout),
             fall: check.judgement.fall,
             rise: check.judgement.rise,
+            ad_hoc: check.ad_hoc,
         }
     }
 }

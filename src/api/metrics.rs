@@ -293,10 +293,11 @@ struct Probe {
     last_run: Option<SystemTime>,
 }
 
-/// Checks by their probe: of several judgements the worst value, the lowest weight, and all transitions.
+/// Checks by their probe: of several judgements the worst value, the lowest weight, and all transitions. Not those that only
+/// running programs ask for: a series for whatever a client makes them ask for would be the client's to make.
 fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
     let mut probes = BTreeMap::new();
-    for check in checks {
+    for check in checks.iter().filter(|check| !check.ad_hoc) {
         let last_run = check.last.as_ref().map(|last| clock.wall_at(last.at));
         let target = || check.spec.target();
         let weighs = matches!(&check.spec.kind, CheckKind::Http(http) if http.weighs);

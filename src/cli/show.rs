@@ -192,6 +192,7 @@ mod tests {
             elapsed_seconds: 0.01,
         };
         CheckForm {
+            ad_hoc: false,
             key: "00".into(),
             target: target.into(),
             source: None,

@@ -48,8 +48,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
-    /// A program consulted a check that there is not.
-    Wanted(Box<CheckRequest>),
+    /// A program of the zone with this apex consulted a check that there is not.
+    Wanted(Box<(CheckRequest, Name)>),
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
@@ -249,7 +249,10 @@ impl Engine {
                 let changes = self.checks.result(run, result, &mut self.random, now);
                 self.take_in(&changes, Some(&outcome), now);
             }
-            Event::Wanted(request) => self.want(*request, now),
+            Event::Wanted(wish) => {
+                let (request, zone) = *wish;
+                self.want(request, zone, now);
+            }
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
@@ -308,7 +311,8 @@ impl Engine {
 
     /// Every check.
     pub fn checks(&self) -> impl Iterator<Item = CheckView> {
-        self.checks.views()
+        let known = |id| self.users.contains_key(&id) || !self.ad_hoc.holds(id);
+        self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), ..view })
     }
 
     /// The last happenings, oldest first.
@@ -333,7 +337,8 @@ impl Engine {
                 None => self.publication.first_signs.extend(first_sign),
             }
             self.publication.ad_hoc |= ad_hoc;
-            if !change.is_transition() {
+            // What queries make up is as much as their clients like, and would wash everything else out of the journal.
+            if !change.is_transition() || users.is_none() {
                 continue;
             }
             if let Some(view) = self.checks.view(change.check) {
@@ -343,8 +348,8 @@ impl Engine {
         }
     }
 
-    fn want(&mut self, request: CheckRequest, now: Moment) {
-        match self.ad_hoc.want(request, &mut self.checks, now) {
+    fn want(&mut self, request: CheckRequest, zone: Name, now: Moment) {
+        match self.ad_hoc.want(request, zone, &mut self.checks, now) {
             Granted::New(id) => {
                 self.statuses.set(id, self.checks.status(id));
                 self.publication.ad_hoc = true;

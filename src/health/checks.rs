@@ -146,6 +146,8 @@ pub struct CheckView {
     pub last: Option<LastResult>,
     /// When the next probe is due; `None` while one runs.
     pub next: Option<Moment>,
+    /// Whether only running programs ask for it, for `control` to say.
+    pub ad_hoc: bool,
 }
 
 impl Checks {
@@ -403,6 +405,7 @@ impl Checks {
             transitions: check.transitions,
             last: probe.last.clone(),
             next,
+            ad_hoc: false,
         })
     }
 

@@ -17,6 +17,7 @@ use crate::control::Event;
 use crate::geo::Net;
 use crate::health::Moment;
 use crate::target::CheckRequest;
+use crate::wire::Name;
 
 /// Lines in a second, of all programs together.
 const LINES_MAX: u32 = 5;
@@ -55,7 +56,7 @@ impl Listener {
 
     fn take_in(&mut self, notice: Notice) {
         match notice {
-            Notice::WantsCheck(request) => self.wants_check(request),
+            Notice::WantsCheck(wish) => self.wants_check(wish),
             Notice::WantsAnswer(name, rtype) => self.resolver.want(name, rtype),
             Notice::Failed { name, rtype, zone, why } => {
                 if self.lines.admit(clock::now()) {
@@ -70,12 +71,13 @@ impl Listener {
         }
     }
 
-    fn wants_check(&mut self, request: Box<CheckRequest>) {
+    fn wants_check(&mut self, wish: Box<(CheckRequest, Name)>) {
+        let (request, zone) = &*wish;
         let denied = request.spec.named_address().filter(|&address| self.deny.iter().any(|net| net.contains(address)));
         match denied {
-            None => drop(self.engine.send(Message::Event(Event::Wanted(request)))),
+            None => drop(self.engine.send(Message::Event(Event::Wanted(wish)))),
             Some(address) if self.lines.admit(clock::now()) => {
-                tracing::warn!("a record program wants {} probed, and `[prober] deny` holds {address}", request.spec);
+                tracing::warn!(%zone, "a record program wants {} probed, and `[prober] deny` holds {address}", request.spec);
             }
             Some(_) => {}
         }

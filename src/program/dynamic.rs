@@ -31,8 +31,8 @@ pub(super) fn call(function: Function, arguments: &[Value], native: &mut Native<
             Ok(Value::Boolean(holds))
         }
         Lowered::Piece { piece, members, checks } => {
-            let world = native.world;
-            let status = |at: usize| checks.get(at).map_or(Status::NEVER, |check| world.status(check));
+            let (world, zone) = (native.world, native.facts.zone);
+            let status = |at: usize| checks.get(at).map_or(Status::NEVER, |check| world.status(check, zone));
             let settled = settle(&piece.plan, members, &Under { status: &status, places: world.places() }, None);
             let mut picks = Vec::new();
             let (picked, reach) = settled.choice.pick(native.facts, native.random, &mut picks);

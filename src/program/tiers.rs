@@ -32,7 +32,7 @@ impl World for Made {
         &self.places
     }
 
-    fn status(&self, check: &CheckRequest) -> Status {
+    fn status(&self, check: &CheckRequest, _: NameRef<'_>) -> Status {
         let mut random = fastrand::Rng::with_seed(self.seed ^ check.spec.key().0 as u64);
         let value = random.choice([Value::Up, Value::Up, Value::Down, Value::Unknown]).unwrap_or(Value::Up);
         let basis = if value == Value::Unknown { Basis::Never } else { Basis::Measured };
@@ -94,7 +94,7 @@ const SETTINGS: Settings = Settings {
 
 fn run(program: Program, world: &Arc<Made>, facts: &Facts<'_>, seed: u64, runner: &mut Runner) -> Outcome {
     let program = Arc::new(program);
-    let status = |at: usize| program.checks().get(at).map_or(Status::NEVER, |check| world.status(check));
+    let status = |at: usize| program.checks().get(at).map_or(Status::NEVER, |check| world.status(check, facts.zone));
     let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places: &world.places });
     runner.random = fastrand::Rng::with_seed(seed);
     let answer = runner.answer((&program, &settled), facts, world, &LIMITS);

@@ -43,8 +43,8 @@ pub trait World: Send + Sync {
     /// Where addresses are.
     fn places(&self) -> &Places;
 
-    /// What is believed about a check that a run made up. One that nobody knows is unknown, and will be measured.
-    fn status(&self, check: &CheckRequest) -> Status;
+    /// What is believed about a check that a run in `zone` made up. One that nobody knows is unknown, and will be measured.
+    fn status(&self, check: &CheckRequest, zone: NameRef<'_>) -> Status;
 
     /// The stored records of a type at a name of the zones that are served, in presentation form (spec 4.9). Nothing is
     /// followed, nothing expanded, no program run.
