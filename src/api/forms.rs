@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
-use crate::health::{CheckView, LastResult, Moment};
+use crate::health::{CheckView, LastResult, Moment, Override};
 use crate::target::{CheckKind, CheckSpec, Outcome, Scheme, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
@@ -68,8 +68,93 @@ pub struct StatusForm {
     pub late_seconds: f64,
     /// Zones by state.
     pub zones: ZoneCounts,
-    /// Checks by status.
+    /// Checks by what was measured.
     pub checks: CheckCounts,
+    /// How many overrides are in force.
+    #[serde(default)]
+    pub overrides: usize,
+    /// Whether nothing that is measured changes an answer.
+    #[serde(default)]
+    pub frozen: bool,
+}
+
+/// What operators have said.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OverridesForm {
+    /// The published generation.
+    pub generation: u64,
+    /// What is in force.
+    pub overrides: Vec<OverrideForm>,
+}
+
+/// An operator's word.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OverrideForm {
+    /// What it is about: `check`, `target` or `node`.
+    pub kind: String,
+    /// Which one.
+    pub name: String,
+    /// `down`, `up`, `drain` or `frozen`.
+    pub state: String,
+    /// When it was said, in RFC 3339.
+    pub since: String,
+    /// When it ends; absent: when it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Who said it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Its number, for `If-Match`.
+    pub version: u64,
+}
+
+impl From<&Override> for OverrideForm {
+    fn from(word: &Override) -> Self {
+        let Override { subject, state, expires, since, by, reason, version, .. } = word;
+        Self {
+            kind: subject.kind().to_owned(),
+            name: subject.name(),
+            state: state.to_string(),
+            since: wall_text(*since),
+            expires: expires.map(wall_text),
+            by: by.to_string(),
+            reason: reason.to_string(),
+            version: *version,
+        }
+    }
+}
+
+/// A time in milliseconds since 1970, in RFC 3339; one that cannot be written is the beginning.
+fn wall_text(milliseconds: u64) -> String {
+    const LAST: u64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// What an order did, or would do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OrderForm {
+    /// The generation that serves it, or by which it was judged.
+    pub generation: u64,
+    /// `applied` or `rehearsed`.
+    pub outcome: String,
+    /// Whether it outlives the process.
+    pub durable: bool,
+    /// What was in force before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<OverrideForm>,
+    /// What is in force now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<OverrideForm>,
+    /// Checks that count as something else.
+    pub checks: usize,
+    /// Record programs whose answers may be others.
+    pub programs: usize,
+    /// Where they stand: names and types, a hundred at most.
+    pub names: Vec<String>,
+    /// Those of them that are left without a target that may be given.
+    pub would_empty: Vec<String>,
 }
 
 /// How many zones are in which state.
@@ -194,8 +279,14 @@ pub struct CheckForm {
     /// What is asked for over HTTP, and what is expected.
     #[serde(default, flatten)]
     pub request: RequestForm,
-    /// `up`, `down` or `unknown`.
+    /// What counts: `up`, `down` or `unknown`.
     pub status: String,
+    /// Whether its target gets no new clients.
+    #[serde(default)]
+    pub drain: bool,
+    /// What was measured, whatever operators say.
+    #[serde(default)]
+    pub measured: String,
     /// What that rests on: `never`, `restored`, `inherited`, `held`, `measured` or `forced`.
     pub basis: String,
     /// The weight that the target gives itself while it is up; absent: it is not asked.
@@ -289,8 +380,10 @@ impl CheckForm {
             source: check.spec.source.map(|source| source.to_string()),
             kind: kind(&check.spec.kind).to_owned(),
             request: RequestForm::new(&check.spec),
-            status: check.status.value.to_string(),
-            basis: check.status.basis.to_string(),
+            status: check.counts.value.to_string(),
+            drain: check.counts.drain,
+            measured: check.status.value.to_string(),
+            basis: check.counts.basis.to_string(),
             reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
             since: clock.text(check.since),
             transitions: check.transitions,
@@ -395,6 +488,9 @@ pub struct EventForm {
     /// The reason of the result that did it, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of an override that came in force or ended: what it is about, as `kind/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 impl EventForm {
@@ -422,6 +518,10 @@ impl EventForm {
                 reason: cause.as_ref().and_then(|outcome| outcome_words(outcome).1).map(str::to_owned),
                 ..self
             },
+            Happening::Overridden { word } => {
+                Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
+            }
+            Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),

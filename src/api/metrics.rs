@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::Overview;
-use crate::health::CheckView;
+use crate::health::{CheckView, Override};
 use crate::target::{CheckKey, CheckKind, Inconclusive, Outcome, Value};
 use crate::wire::Rcode;
 
@@ -178,6 +178,7 @@ pub(super) struct Scrape<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) overview: &'a Overview,
     pub(super) checks: &'a [CheckView],
+    pub(super) overrides: &'a [Override],
     pub(super) ready: bool,
     pub(super) clock: &'a Clock,
 }
@@ -192,6 +193,7 @@ impl Scrape<'_> {
             self.connections();
             self.zones();
             self.checks();
+            self.overrides();
             self.databases();
             self.programs();
         });
@@ -282,6 +284,17 @@ impl Scrape<'_> {
     }
 }
 
+impl Scrape<'_> {
+    fn overrides(&self) {
+        for Override { subject, state, expires, .. } in self.overrides {
+            let (kind, name) = (("kind", subject.kind().to_owned()), ("name", subject.name()));
+            let expiry = expires.map_or(f64::INFINITY, |expires| expires as f64 / 1e3);
+            gauge!("leeward_override_expiry_timestamp_seconds", &[kind.clone(), name.clone()]).set(expiry);
+            gauge!("leeward_override", &[kind, name, ("state", state.to_string())]).set(1.0);
+        }
+    }
+}
+
 /// What is shown of the checks that share a probe, and so its labels.
 struct Probe {
     target: String,
@@ -365,7 +378,15 @@ fn describe_state() {
     describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");
     describe_counter!("leeward_rate_limited_total", "Replies that rate limiting held back or sent empty with TC.");
-    describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");
+    describe_gauge!(
+        "leeward_check_status",
+        "1 for the status that was measured of the check, 0 for the others; leeward_override has what operators say."
+    );
+    describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
+    describe_gauge!(
+        "leeward_override_expiry_timestamp_seconds",
+        "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back."
+    );
     describe_gauge!("leeward_check_reported_weight", "The weight that a target gives itself; 0: it is not up.");
     describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
     describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");
@@ -389,8 +410,8 @@ mod tests {
         meters.failover(Duration::from_millis(40));
         meters.store_error();
         meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
-        let (snapshot, overview, checks) = (&*fake.snapshot, &fake.overview, &fake.checks);
-        Scrape { meters, snapshot, overview, checks, ready: true, clock: &clock }.render()
+        let (snapshot, overview, checks, overrides) = (&*fake.snapshot, &fake.overview, &fake.checks, &fake.overrides);
+        Scrape { meters, snapshot, overview, checks, overrides, ready: true, clock: &clock }.render()
     }
 
     #[test]

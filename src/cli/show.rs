@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::api::forms::{
-    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm,
-    ZonesForm,
+    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, OrderForm, OverridesForm, ProblemForm, ReloadForm, StatusForm,
+    StepForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -39,7 +39,13 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
         vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
         vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
     ];
-    let mut text = table(&rows);
+    let said = match (status.overrides, status.frozen) {
+        (0, _) => None,
+        (count, false) => Some(format!("{count} in force")),
+        (count, true) => Some(format!("{count} in force; FROZEN: nothing that is measured changes an answer")),
+    };
+    let said = said.map(|said| vec!["overrides".to_owned(), said]);
+    let mut text = table(&rows.into_iter().chain(said).collect::<Vec<_>>());
     if !zones.zones.is_empty() {
         text.push('\n');
         let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "BROKEN", "QUERIES"]);
@@ -66,11 +72,12 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
     let rows = checks.into_iter().map(|check| {
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
+        let drain = if check.drain { " drained" } else { "" };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
         let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
         let last = check.last.as_ref();
         vec![
-            format!("{}{weight}{basis}{pending}", check.status),
+            format!("{}{drain}{weight}{basis}{pending}", check.status),
             check.target.clone(),
             check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
@@ -106,6 +113,42 @@ pub(super) fn events(form: &EventsForm) -> String {
     let rows: Vec<_> =
         form.events.iter().map(|event| vec![event.at.clone(), format!("#{}", event.number), event.text.clone()]).collect();
     text + &table(&rows)
+}
+
+/// `leeward overrides`
+pub(super) fn overrides(form: &OverridesForm) -> String {
+    let head = row(["SUBJECT", "STATE", "UNTIL", "BY", "VERSION", "REASON"]);
+    let rows = form.overrides.iter().map(|word| {
+        let until = word.expires.as_deref().map_or_else(|| "forever".to_owned(), without_fraction);
+        let subject = format!("{}/{}", word.kind, word.name);
+        vec![subject, word.state.clone(), until, word.by.clone(), word.version.to_string(), word.reason.clone()]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    if rows.len() == 1 { "no overrides\n".to_owned() } else { table(&rows) }
+}
+
+/// `leeward drain`, `force`, `freeze` and `release`
+pub(super) fn order(form: &OrderForm) -> String {
+    let rehearsed = form.outcome == "rehearsed";
+    let what = if rehearsed { "would be applied; nothing was changed" } else { "applied" };
+    let mut text = format!("{what}, generation {}\n", form.generation);
+    if !rehearsed && !form.durable {
+        text += "it is not on disk, and ends with the server's process\n";
+    }
+    if let Some(after) = &form.after {
+        let until = after.expires.as_deref().map_or_else(|| "it is released".to_owned(), without_fraction);
+        let _ = writeln!(text, "{}/{} {} until {until}", after.kind, after.name, after.state);
+    }
+    let _ =
+        writeln!(text, "{} checks count as something else; record programs with other answers: {}", form.checks, form.programs);
+    form.names.iter().for_each(|name| text += &format!("  {name}\n"));
+    if form.names.len() < form.programs {
+        let _ = writeln!(text, "  and {} more", form.programs - form.names.len());
+    }
+    for name in &form.would_empty {
+        let _ = writeln!(text, "left without a target that may be given: {name}");
+    }
+    text
 }
 
 /// `leeward reload`
@@ -199,6 +242,8 @@ mod tests {
             kind: "tcp".into(),
             request: RequestForm::default(),
             status: status.into(),
+            drain: false,
+            measured: status.into(),
             basis: "measured".into(),
             reported_weight: None,
             since: "2026-01-02T03:04:05.678Z".into(),
@@ -242,6 +287,8 @@ mod tests {
             late_seconds: 0.0,
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
             checks: CheckCounts { up: 1, down: 1, unknown: 0 },
+            overrides: 0,
+            frozen: false,
         };
         let zone = ZoneForm {
             zone: "gslb.example.".into(),

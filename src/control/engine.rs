@@ -10,15 +10,20 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
-use crate::target::{self, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, RunId};
+use crate::target::{self, CheckId, CheckRequest, CheckSpec, ChunkTable, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
 
 use super::ad_hoc::{AdHoc, Granted};
 use super::backlog::{Backlog, Slice, Users};
+use super::beliefs::{Beliefs, Turn};
+use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+use orders::Orders;
+
+mod orders;
 
 /// Programs whose memory is fetched together: what belongs to them fits into the nearest caches.
 const WARMED: usize = 32;
@@ -50,6 +55,15 @@ pub enum Event {
     },
     /// A program of the zone with this apex consulted a check that there is not.
     Wanted(Box<(CheckRequest, Name)>),
+    /// An operator orders something; [`Effect::Reply`] says how it ended.
+    Ordered(CommandId, Box<Command>),
+    /// [`Effect::Record`] is done for that order, or could not be, and why.
+    Recorded {
+        /// Which.
+        command: CommandId,
+        /// How it went.
+        result: Result<(), String>,
+    },
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
@@ -77,6 +91,20 @@ pub enum Effect {
     Open,
     /// Keep this version as its zone's last-good copy.
     Keep(Zone),
+    /// Write down an operator's word, or that it is taken back; for an order, report it as [`Event::Recorded`].
+    Record {
+        /// Which order; `None`: a word's time is over.
+        command: Option<CommandId>,
+        /// What to write.
+        record: Record,
+    },
+    /// An order has come to its end.
+    Reply {
+        /// Which.
+        command: CommandId,
+        /// How.
+        reply: Box<Reply>,
+    },
     /// A load was decided.
     Decided {
         /// Which.
@@ -128,7 +156,8 @@ pub struct Engine {
     config: Config,
     random: fastrand::Rng,
     checks: Checks,
-    statuses: StatusTable,
+    beliefs: Beliefs,
+    orders: Orders,
     places: Arc<Places>,
     sets: ChunkTable<Option<Arc<AnswerSet>>>,
     zones: BTreeMap<Name, ZoneEntry>,
@@ -212,7 +241,8 @@ impl Engine {
         Self {
             random,
             checks: Checks::new(config.health.hold),
-            statuses: StatusTable::new(),
+            beliefs: Beliefs::default(),
+            orders: Orders::default(),
             places: Arc::new(Places::empty()),
             sets: ChunkTable::new(None),
             zones: BTreeMap::new(),
@@ -240,6 +270,12 @@ impl Engine {
         Self { notices, resolved, ..self }
     }
 
+    /// The same engine, with words in force that were said before; `version` is the highest that was ever given.
+    #[must_use]
+    pub fn under(self, overrides: Overrides, version: u64) -> Self {
+        Self { beliefs: Beliefs::under(overrides), orders: Orders::after(version), ..self }
+    }
+
     /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
@@ -253,6 +289,8 @@ impl Engine {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
             }
+            Event::Ordered(id, command) => self.order(id, *command, now),
+            Event::Recorded { command, result } => self.recorded(command, result, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
@@ -264,11 +302,13 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Moment) {
         self.attend(now);
         self.sweep(now);
+        self.acknowledge();
     }
 
     fn attend(&mut self, now: Moment) {
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
+        self.end_words(now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
             && let Some(trial) = self.trial.take()
@@ -279,6 +319,7 @@ impl Engine {
         for due in self.checks.start_due(now) {
             self.effects.push_back(Effect::Probe { run: due.run, spec: due.spec });
         }
+        self.acknowledge();
     }
 
     /// When [`Engine::handle_timeout`] next has something to do.
@@ -289,7 +330,9 @@ impl Engine {
         let publish = self.is_change_due().then_some(not_before);
         let swept = (ahead == Ahead::Swept).then_some(sweeps_not_before);
         let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
-        [self.checks.next_timeout(), self.ad_hoc.next_timeout(), trial, publish, swept, sweep].into_iter().flatten().min()
+        let (checks, ad_hoc, words) =
+            (self.checks.next_timeout(), self.ad_hoc.next_timeout(), self.beliefs.overrides().next_timeout());
+        [checks, ad_hoc, words, trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -312,7 +355,13 @@ impl Engine {
     /// Every check.
     pub fn checks(&self) -> impl Iterator<Item = CheckView> {
         let known = |id| self.users.contains_key(&id) || !self.ad_hoc.holds(id);
-        self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), ..view })
+        let counts = |id| self.beliefs.table().get(id);
+        self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
+    }
+
+    /// The operators' words that are in force.
+    pub fn overrides(&self) -> impl Iterator<Item = &Override> {
+        self.beliefs.overrides().iter()
     }
 
     /// The last happenings, oldest first.
@@ -324,21 +373,11 @@ impl Engine {
 
     fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
         for change in changes {
-            self.statuses.set(change.check, change.to);
-            let (users, ad_hoc) = (self.users.get(&change.check), self.ad_hoc.holds(change.check));
-            // A check that is only on trial is nobody's news yet.
-            if !change.concerns_answers() || (users.is_none() && !ad_hoc) {
-                continue;
-            }
             let taken_out = change.is_transition() && change.to.value == Value::Down;
-            let first_sign = taken_out.then_some(change.first_sign);
-            match users {
-                Some(users) => self.backlog.add(change.check, users, first_sign),
-                None => self.publication.first_signs.extend(first_sign),
-            }
-            self.publication.ad_hoc |= ad_hoc;
-            // What queries make up is as much as their clients like, and would wash everything else out of the journal.
-            if !change.is_transition() || users.is_none() {
+            self.follow(change.check, taken_out.then_some(change.first_sign));
+            // A check that is only on trial is nobody's news yet; and what queries make up is as much as their clients like, and
+            // would wash everything else out of the journal.
+            if !change.is_transition() || !self.users.contains_key(&change.check) {
                 continue;
             }
             if let Some(view) = self.checks.view(change.check) {
@@ -348,10 +387,23 @@ impl Engine {
         }
     }
 
+    /// Has the answers follow what counts of a check now; `first_sign`: it has gone down, and that was first seen then.
+    fn follow(&mut self, check: CheckId, first_sign: Option<Moment>) {
+        let Some(turn) = self.beliefs.refresh(&self.checks, check).filter(Turn::concerns_answers) else { return };
+        let first_sign = first_sign.filter(|_| turn.to.value == Value::Down);
+        let ad_hoc = self.ad_hoc.holds(check);
+        match self.users.get(&check) {
+            Some(users) => self.backlog.add(check, users, first_sign),
+            None if ad_hoc => self.publication.first_signs.extend(first_sign),
+            None => {}
+        }
+        self.publication.ad_hoc |= ad_hoc;
+    }
+
     fn want(&mut self, request: CheckRequest, zone: Name, now: Moment) {
         match self.ad_hoc.want(request, zone, &mut self.checks, now) {
             Granted::New(id) => {
-                self.statuses.set(id, self.checks.status(id));
+                self.beliefs.refresh(&self.checks, id);
                 self.publication.ad_hoc = true;
             }
             Granted::Refused { first: true } => self.log(Happening::CheckRefused { kept: self.ad_hoc.published().len() }, now),
@@ -399,7 +451,7 @@ impl Engine {
                 let set = self
                     .programs
                     .get(id)
-                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
+                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, self.beliefs.table(), &self.places));
                 self.sets.set(id.0, set.map(Arc::new));
             }
         }
@@ -429,7 +481,7 @@ impl Engine {
             generation: publication.generation,
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
-            statuses: self.statuses.clone(),
+            statuses: self.beliefs.table().clone(),
             ad_hoc: self.ad_hoc.published().clone(),
             resolved: self.resolved.clone(),
             places: Arc::clone(&self.places),
@@ -479,7 +531,9 @@ impl Engine {
     }
 
     fn adopt(&mut self, trial: Trial, now: Moment) {
-        trial.enter_statuses(&self.checks, &mut self.statuses);
+        for check in trial.checks() {
+            self.beliefs.refresh(&self.checks, check);
+        }
         let unknown = trial.unknown(&self.checks);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
@@ -618,7 +672,7 @@ mod tests {
     }
 
     /// A zone of these programs, numbered in this order.
-    fn load(codes: &[String], options: &Arc<Options>, publish_interval: Duration) -> Load {
+    pub(super) fn load(codes: &[String], options: &Arc<Options>, publish_interval: Duration) -> Load {
         let apex: Name = "z".parse().unwrap();
         let mut text = "@ 30 SOA n.x. h.x. 1 2 3 4 30\n NS n.x.\n".to_owned();
         codes.iter().enumerate().for_each(|(at, code)| text += &format!("p{at:05} LUA A \"{code}\"\n"));
@@ -656,7 +710,12 @@ mod tests {
                 }
                 Effect::Publish { .. } => published += 1,
                 Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
-                Effect::Open | Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open
+                | Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
         (published, transitions)
@@ -733,7 +792,12 @@ mod tests {
                 match effect {
                     Effect::Probe { run, spec } => drop(self.running.insert(spec.target().to_string(), run)),
                     Effect::Publish { snapshot, .. } => self.published.push(snapshot),
-                    Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                    Effect::Open
+                    | Effect::Keep(_)
+                    | Effect::Record { .. }
+                    | Effect::Reply { .. }
+                    | Effect::Decided { .. }
+                    | Effect::Log(_) => {}
                 }
             }
         }
@@ -756,10 +820,10 @@ mod tests {
         /// The programs whose answer sets in the last snapshot are not what settling all of them now would make.
         fn behind(&self) -> Vec<u32> {
             let snapshot = self.published.last().expect("published");
-            let Engine { programs, statuses, places, .. } = &self.engine;
+            let Engine { programs, beliefs, places, .. } = &self.engine;
             let fresh = |id: u32| {
                 let bound = programs.get(ProgramId(id)).expect("in service");
-                AnswerSet::settle(&bound.prepared, &bound.checks, statuses, places)
+                AnswerSet::settle(&bound.prepared, &bound.checks, beliefs.table(), places)
             };
             let is_behind = |&id: &u32| {
                 let set = snapshot.set(ProgramId(id)).expect("settled");

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::answers::Generation;
-use crate::health::Moment;
+use crate::health::{Moment, Override};
 use crate::target::{CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
@@ -42,6 +43,16 @@ pub enum Happening {
         to: Status,
         /// The result that did it; `None`: its evidence grew too old.
         cause: Option<Outcome>,
+    },
+    /// An operator's word came in force.
+    Overridden {
+        /// The word.
+        word: Box<Override>,
+    },
+    /// It was taken back, or its time was over.
+    Released {
+        /// The word.
+        word: Box<Override>,
     },
     /// The start gate opened.
     Serving {
@@ -96,6 +107,16 @@ impl fmt::Display for Happening {
                     None => f.write_str(" (no evidence for too long)"),
                 }
             }
+            Self::Overridden { word } => {
+                let Override { subject, state, expires, by, reason, .. } = &**word;
+                write!(f, "{subject}: {state}, by {by}, ")?;
+                match expires {
+                    Some(expires) => write!(f, "until {}", humantime::format_rfc3339_seconds(wall(*expires)))?,
+                    None => f.write_str("for ever")?,
+                }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::Released { word } => write!(f, "{}: no longer {}; what is measured counts", word.subject, word.state),
             Self::Serving { unknown: 0, down: 0 } => f.write_str("serving; every target is up"),
             Self::Serving { unknown, down } => write!(f, "serving; targets down: {down}, not known yet: {unknown}"),
             Self::ZoneAdopted { zone, serial, stale: false } => write!(f, "zone {zone} serial {serial} is served"),
@@ -115,6 +136,11 @@ impl fmt::Display for Happening {
             }
         }
     }
+}
+
+/// The time so many milliseconds after the beginning of 1970; one that no clock shows is the beginning.
+fn wall(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The last happenings.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::answers::{Generation, Options, Prepared};
 use crate::geo::Places;
 use crate::health::{self, Checks, Moment};
-use crate::target::{CheckId, CheckRequest, StatusTable, Value};
+use crate::target::{CheckId, CheckRequest, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
 
@@ -236,11 +236,9 @@ impl Trial {
         self.load
     }
 
-    /// Copies what is believed about the load's checks to `statuses`.
-    pub(super) fn enter_statuses(&self, checks: &Checks, statuses: &mut StatusTable) {
-        for &id in self.bound.values().flat_map(|bound| bound.checks.iter()) {
-            statuses.set(id, checks.status(id));
-        }
+    /// The load's checks.
+    pub(super) fn checks(&self) -> impl Iterator<Item = CheckId> {
+        self.bound.values().flat_map(|bound| bound.checks.iter().copied())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
 
 use super::moment::Moment;
+use super::overrides::Subject;
 use super::verdict::Verdict;
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
@@ -113,12 +114,6 @@ impl Change {
     pub fn is_transition(&self) -> bool {
         self.from.value != self.to.value
     }
-
-    /// Whether the change can change an answer: a transition, or another reported weight.
-    #[must_use]
-    pub fn concerns_answers(&self) -> bool {
-        self.is_transition() || self.from.reported != self.to.reported
-    }
 }
 
 /// All there is to say about one check.
@@ -134,8 +129,10 @@ pub struct CheckView {
     pub judgement: Judgement,
     /// From the start of one probe to the next.
     pub interval: Duration,
-    /// What is believed.
+    /// What was measured.
     pub status: Status,
+    /// What counts: that, under what operators say; for `control` to say.
+    pub counts: Status,
     /// When the value last changed.
     pub since: Moment,
     /// Results in a row that contradict the value.
@@ -393,13 +390,15 @@ impl Checks {
             Turn::Waiting { due } => Some(due),
             Turn::Running { .. } => None,
         };
+        let status = check.verdict.status(check.judgement, probe.shortest_interval());
         Some(CheckView {
             id,
             key: check.key,
             spec: Arc::clone(&probe.spec),
             judgement: check.judgement,
             interval: probe.shortest_interval(),
-            status: check.verdict.status(check.judgement, probe.shortest_interval()),
+            status,
+            counts: status,
             since: check.verdict.since(),
             against: check.verdict.against(),
             transitions: check.transitions,
@@ -412,6 +411,19 @@ impl Checks {
     /// Everything about every check, by number.
     pub fn views(&self) -> impl Iterator<Item = CheckView> {
         self.checks.keys().filter_map(|&id| self.view(id))
+    }
+
+    /// The probe that a check judges: its identity, and what it is.
+    #[must_use]
+    pub fn probe_of(&self, id: CheckId) -> Option<(CheckKey, &CheckSpec)> {
+        let key = self.checks.get(&id)?.key;
+        Some((key, &*self.probes.get(&key)?.spec))
+    }
+
+    /// The checks that a word about `subject` is about.
+    pub fn covered_by(&self, subject: Subject) -> impl Iterator<Item = CheckId> {
+        let covered = self.probes.iter().filter(move |(key, probe)| subject.covers(**key, &probe.spec));
+        covered.flat_map(|(_, probe)| probe.judged_by.iter().copied())
     }
 
     /// How many checks there are.
@@ -493,7 +505,7 @@ mod tests {
         assert_eq!(run(&mut checks, &Outcome::Pass { weight: 3 }, at(2.0)), []);
         let changes = run(&mut checks, &Outcome::Pass { weight: 4 }, at(4.0));
         assert_eq!(changes.iter().map(|change| change.to.reported).collect::<Vec<_>>(), [4]);
-        assert!(changes[0].concerns_answers() && !changes[0].is_transition());
+        assert!(changes[0].from.reported != changes[0].to.reported && !changes[0].is_transition());
         assert_eq!(checks.view(id).map(|view| view.transitions), Some(1));
     }
 

@@ -3,6 +3,7 @@
 //! - [`verdict`](Verdict): the hysteresis of one check, a state machine with its table in the doc comment.
 //! - [`Checks`]: which checks exist, who probes for them and when. Checks are counted references, so programs may
 //!   come and go at run time; two checks that ask the same question of the same target share one probe.
+//! - [`Overrides`]: an operator's word over what was measured.
 //!
 //! Time is a [`Moment`] that the caller passes in. Nothing here asks a clock, draws a random number of its own,
 //! or does I/O, so every rule is tested with made-up time.
@@ -14,9 +15,11 @@
 mod checks;
 mod config;
 mod moment;
+mod overrides;
 mod verdict;
 
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
+pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
 pub use verdict::Verdict;

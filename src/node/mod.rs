@@ -9,6 +9,7 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
+//! | `ledger` | writes down what operators say | the disk |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
 //!
@@ -28,8 +29,8 @@ mod resolver;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,13 +39,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
-use crate::control::{self, Engine, Event};
+use crate::control::{self, CommandId, Engine, Event, Record};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
-use crate::store::{Keeper, LastGood};
+use crate::store::{Keeper, Kept, LastGood, Ledger};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
-use drive::{Beats, Message, Outlets, drive};
+use drive::{Beats, Message, Orders, Outlets, drive};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -163,6 +164,7 @@ impl Node {
         let (open, opened) = mpsc::unbounded_channel();
         let (jobs, jobs_rx) = sync_channel(RELOADS_WAITING);
         let (ask, asks) = mpsc::channel(ASKS_WAITING);
+        let (records, recorded) = std::sync::mpsc::channel();
 
         let dns = dns_context(&config, &published);
         let counters = Arc::clone(&dns.counters);
@@ -173,7 +175,10 @@ impl Node {
         let (notices, told) = Notices::channel();
         let resolved = Resolved::default();
         let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
+        let mut ledger = Ledger::under(&config.node.state_dir);
+        let kept = kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
+        let engine = engine.under(kept.overrides, kept.version);
         let (deny, lines) = (config.deny.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };
         spawn("listener", move || listener.run(told))?;
@@ -188,8 +193,12 @@ impl Node {
             open,
             meters: Arc::clone(&meters),
             beats: Arc::clone(&beats),
+            ledger: records,
+            orders: Orders::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
+        let inbox = engine_tx.clone();
+        spawn("ledger", move || write_down(ledger, &recorded, &inbox))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let loader = Loader {
             config_file,
@@ -321,6 +330,33 @@ impl Node {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+/// What operators said to the processes before this one. A ledger that cannot be read is no reason not to answer.
+fn kept(ledger: &mut Ledger) -> Kept {
+    let (now, wall) = clock::now_and_wall();
+    let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let kept = ledger.read(now, u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)).unwrap_or_else(|error| {
+        tracing::error!("what operators have said cannot be read, and none of it is in force: {error}");
+        Kept::default()
+    });
+    for key in &kept.unreadable {
+        tracing::error!("the override of {key} cannot be read, and is not in force; say it again, or release it");
+    }
+    kept
+}
+
+/// Writes down what operators say, and tells the engine of each order how that went.
+fn write_down(mut ledger: Ledger, records: &Receiver<(Option<CommandId>, Record)>, engine: &Sender<Message>) {
+    for (command, Record { subject, word, version }) in records {
+        let result = ledger.write(subject, word.as_ref(), version).map_err(|error| error.to_string());
+        match (command, result) {
+            (Some(command), result) => drop(engine.send(Message::Event(Event::Recorded { command, result }))),
+            (None, Ok(())) => {}
+            // Whoever reads it finds that its time is over.
+            (None, Err(error)) => tracing::warn!("the end of the override of {subject} cannot be written down: {error}"),
+        }
+    }
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
