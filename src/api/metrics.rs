@@ -349,17 +349,20 @@ fn flag(set: bool) -> f64 {
 fn describe_state() {
     describe_gauge!("leeward_build_info", "The program's version; always 1.");
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");
-    describe_gauge!("leeward_generation", "The published generation.");
+    describe_gauge!("leeward_generation", "The published generation; it begins anew with each start.");
     describe_counter!("leeward_publishes_total", "Snapshots published.");
     describe_counter!("leeward_program_failures_total", "Runs of record programs that ended in SERVFAIL, by reason.");
     describe_counter!(
         "leeward_program_notices_dropped_total",
         "What programs had to tell (failures, log lines, wishes) while nobody had time for it."
     );
-    describe_gauge!("leeward_config_last_reload_successful", "Whether the last start or reload was taken in.");
+    describe_gauge!(
+        "leeward_config_last_reload_successful",
+        "Whether the last start or reload was without an error; what has errors keeps its old state."
+    );
     describe_gauge!(
         "leeward_config_last_reload_success_timestamp_seconds",
-        "When a configuration was last taken in, in seconds since 1970; 0: never."
+        "When that was last so, in seconds since 1970; 0: never."
     );
     describe_gauge!("leeward_connections", "DNS connections that are open.");
     describe_counter!("leeward_connections_accepted_total", "DNS connections that were taken in.");
@@ -375,12 +378,19 @@ fn describe_state() {
         "When the database of places that is in use was made, in seconds since 1970."
     );
     describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
-    describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
+    describe_counter!(
+        "leeward_queries_total",
+        "Replies; zone=\"\" are those that belong to no zone. Rcodes without a series of their own count as SERVFAIL."
+    );
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");
-    describe_counter!("leeward_rate_limited_total", "Replies that rate limiting held back or sent empty with TC.");
+    describe_counter!(
+        "leeward_rate_limited_total",
+        "Replies that rate limiting held back or sent empty with TC; zone=\"\" are those that belong to no zone."
+    );
     describe_gauge!(
         "leeward_check_status",
-        "1 for the status that was measured of the check, 0 for the others; leeward_override has what operators say."
+        "1 for the status that was measured of the check (the worst, where several judge it), 0 for the others; leeward_override has \
+         what operators say."
     );
     describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
     describe_gauge!(
@@ -388,8 +398,14 @@ fn describe_state() {
         "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back."
     );
     describe_gauge!("leeward_check_reported_weight", "The weight that a target gives itself; 0: it is not up.");
-    describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
-    describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");
+    describe_counter!(
+        "leeward_check_transitions_total",
+        "How often the check's status has changed, by all that judge it; its first result counts."
+    );
+    describe_gauge!(
+        "leeward_check_last_run_timestamp_seconds",
+        "When the check's last probe finished, conclusive or not, in seconds since 1970."
+    );
 }
 
 #[cfg(test)]
