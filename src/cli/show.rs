@@ -67,7 +67,7 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     let rows = checks.into_iter().map(|check| {
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
-        let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
+        let pending = if check.against > 0 { format!(" [{} against, {} more]", check.against, check.needed) } else { String::new() };
         let last = check.last.as_ref();
         vec![
             format!("{}{weight}{basis}{pending}", check.status),
@@ -203,12 +203,15 @@ mod tests {
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,
+            needed: 1,
             last: Some(last),
             next: None,
             interval_seconds: 5.0,
             timeout_seconds: 2.0,
             fall: 1,
             rise: 1,
+            forget: 1,
+            retry_interval_seconds: None,
         }
     }
 

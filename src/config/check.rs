@@ -28,7 +28,7 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
+    pub(super) const HEALTH: &[&str] = &["restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
 
@@ -173,6 +173,7 @@ fn octets(text: &str) -> Option<usize> {
 }
 
 fn health(mut section: Section<'_>) -> health::Config {
+    const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
     let (timeout_at, timeout) = section.duration("timeout", default.timeout, MILLISECOND..=HOUR);
@@ -183,8 +184,28 @@ fn health(mut section: Section<'_>) -> health::Config {
     }
     let startup_wait = section.duration("startup_wait", default.startup_wait, Duration::ZERO..=HOUR).1;
     let hold = section.duration("hold", default.hold, SECOND..=YEAR).1;
+    let fall = results(&mut section, "fall", default.fall);
+    let rise = results(&mut section, "rise", default.rise);
+    let forget = results(&mut section, "forget", default.forget);
+    let (retry_at, retry_interval) = section.duration("retry_interval", default.retry_interval, 50 * MILLISECOND..=DAY);
+    if let Some(at) = retry_at.filter(|_| retry_interval > interval) {
+        let [retry, interval] = [retry_interval, interval].map(humantime::format_duration);
+        let message = format!("`[health] retry_interval` ({retry}) is longer than `[health] interval` ({interval})");
+        section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
+    }
+    let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
     section.finish(later::HEALTH);
-    health::Config { interval, timeout, startup_wait, hold }
+    health::Config { interval, timeout, startup_wait, hold, fall, rise, forget, retry_interval, jitter }
+}
+
+/// A number of results of probes.
+fn results(section: &mut Section<'_>, key: &'static str, default: u16) -> u16 {
+    u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(default)
+}
+
+fn percent(text: &str) -> Result<u8, &'static str> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.filter(|number| (0..=50).contains(number)).ok_or("no such share")
 }
 
 fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {

@@ -121,6 +121,11 @@ fn every_key() {
         timeout = "1s"
         startup_wait = "0s"
         hold = "1h"
+        fall = 2
+        rise = 4
+        forget = 5
+        retry_interval = "500ms"
+        jitter = "25%"
         [prober]
         max_in_flight = 7
         deny = ["169.0.0.0/8", "2001:db8::1"]
@@ -172,7 +177,10 @@ fn every_key() {
     assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
-    assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
+    let retry_interval = Duration::from_millis(500);
+    let health =
+        health::Config { interval, timeout, startup_wait, hold, fall: 2, rise: 4, forget: 5, retry_interval, jitter: 25 };
+    assert_eq!(config.health, health);
     assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
     assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
@@ -203,13 +211,13 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\nrestore_max_age = 1\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:8:1: error: `[health] jitter` is not in this release; remove it, or use a release that has it
+        leeward.toml:8:1: error: `[health] restore_max_age` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );

@@ -209,9 +209,11 @@ impl Engine {
             ad_hoc: false,
             first_signs: Vec::new(),
         };
+        let mut checks = Checks::new(config.health.hold);
+        checks.configure(&config.health);
         Self {
             random,
-            checks: Checks::new(config.health.hold),
+            checks,
             statuses: StatusTable::new(),
             places: Arc::new(Places::empty()),
             sets: ChunkTable::new(None),
@@ -481,7 +483,7 @@ impl Engine {
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
-        self.checks.set_hold(self.config.health.hold);
+        self.checks.configure(&self.config.health);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
             for &check in bound.checks.iter() {

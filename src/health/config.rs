@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::target::Judgement;
+
 /// The checked form of `[health]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -13,6 +15,24 @@ pub struct Config {
     pub startup_wait: Duration,
     /// How long a verdict outlives its evidence.
     pub hold: Duration,
+    /// Of named checks that do not say: [`Judgement::fall`].
+    pub fall: u16,
+    /// Likewise: [`Judgement::rise`].
+    pub rise: u16,
+    /// Likewise: [`Judgement::forget`].
+    pub forget: u16,
+    /// Likewise: [`Judgement::retry`].
+    pub retry_interval: Duration,
+    /// By how much of itself a wait from probe to probe may be shortened, in percent. Of every probe.
+    pub jitter: u8,
+}
+
+impl Config {
+    /// How a named check that says nothing else is judged. Those that programs name inline are [`Judgement::AT_ONCE`].
+    #[must_use]
+    pub const fn judgement(&self) -> Judgement {
+        Judgement { fall: self.fall, rise: self.rise, forget: self.forget, retry: Some(self.retry_interval) }
+    }
 }
 
 impl Default for Config {
@@ -22,6 +42,11 @@ impl Default for Config {
             timeout: Duration::from_secs(2),
             startup_wait: Duration::from_secs(5),
             hold: Duration::from_secs(24 * 3600),
+            fall: 3,
+            rise: 3,
+            forget: 1,
+            retry_interval: Duration::from_secs(1),
+            jitter: 10,
         }
     }
 }

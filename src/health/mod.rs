@@ -20,3 +20,6 @@ pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
 pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

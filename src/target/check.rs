@@ -363,13 +363,26 @@ impl fmt::Debug for CheckKey {
     }
 }
 
-/// How results become a verdict: results in a row that it takes to change a known one. At least 1 each.
+/// How results become a verdict, and how soon a surprise is looked into. The counts are at least 1.
+///
+/// Part of what a check is, so that two that judge alike are one; not of what its probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Judgement {
-    /// Failures in a row, up → down.
+    /// Failures that take an up target down.
     pub fall: u16,
-    /// Passes in a row, down → up.
+    /// Passes in a row that bring a down target up.
     pub rise: u16,
+    /// Passes in a row after which the earlier failures of an up target no longer count. With 1, failures count in a row;
+    /// with more, a target that fails now and then, and never passes so often in a row, goes down too.
+    pub forget: u16,
+    /// From the end of a probe that contradicts the verdict to the start of the next, where that is sooner than the
+    /// interval would have it. `None`: surprises keep to the interval.
+    pub retry: Option<Duration>,
+}
+
+impl Judgement {
+    /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
+    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None };
 }
 
 /// A check that a program asks for.

@@ -6,6 +6,8 @@
 //! | --- | --- | --- |
 //! | `timeout`, `interval` | seconds with a fraction | PowerDNS reads the whole seconds only, and 0.5 as 0 |
 //! | `minimumSuccesses` | 1 and up, default 1 | passes in a row, down → up |
+//! | `forgetAfter` | 1 and up, default 1 | passes in a row after which an up target's failures no longer count |
+//! | `retryInterval` | seconds with a fraction | from a surprise to the next probe; not given: the interval, as PowerDNS |
 //! | `tlsVerify` | `'true'` | the certificate must be valid for the URL's host by the system's trust store |
 //! | `method` | `'GET'`, `'HEAD'`, `'POST'`, ... | the request's method, default `'GET'` |
 //! | `body` | a text | the request's body; its Content-Type is for `headers` to say |
@@ -37,6 +39,9 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::
 /// Shortest and longest `interval`.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
+/// Shortest and longest `retryInterval`.
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(86_400);
+
 /// Longest text of an option, octets.
 const TEXT_MAX: usize = 1024;
 /// Most `headers`.
@@ -64,6 +69,8 @@ pub(super) enum Name {
     Interval,
     MinimumFailures,
     MinimumSuccesses,
+    ForgetAfter,
+    RetryInterval,
     Source,
     StringMatch,
     RegexMatch,
@@ -77,11 +84,13 @@ pub(super) enum Name {
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 14] = [
+pub(super) const NAMES: [(&str, Name); 16] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
     ("minimumSuccesses", Name::MinimumSuccesses),
+    ("forgetAfter", Name::ForgetAfter),
+    ("retryInterval", Name::RetryInterval),
     ("source", Name::Source),
     ("stringmatch", Name::StringMatch),
     ("regexmatch", Name::RegexMatch),
@@ -102,7 +111,11 @@ impl Name {
 
     /// Whether only checks of URLs have it.
     const fn of_urls(self) -> bool {
-        !matches!(self, Self::Timeout | Self::Interval | Self::MinimumFailures | Self::MinimumSuccesses | Self::Source)
+        match self {
+            Self::Timeout | Self::Interval | Self::Source => false,
+            Self::MinimumFailures | Self::MinimumSuccesses | Self::ForgetAfter | Self::RetryInterval => false,
+            _ => true,
+        }
     }
 }
 
@@ -127,7 +140,7 @@ impl Probing {
         Self {
             timeout: defaults.timeout,
             interval: defaults.interval,
-            judgement: Judgement { fall: 1, rise: 1 },
+            judgement: Judgement::AT_ONCE,
             source: None,
             http: HttpCheck::get(Scheme::Http, "", "/"),
         }
@@ -185,6 +198,8 @@ impl Lowering<'_> {
             Name::Interval => probing.interval = self.seconds(given, INTERVAL)?,
             Name::MinimumFailures => probing.judgement.fall = self.in_a_row(given)?,
             Name::MinimumSuccesses => probing.judgement.rise = self.in_a_row(given)?,
+            Name::ForgetAfter => probing.judgement.forget = self.in_a_row(given)?,
+            Name::RetryInterval => probing.judgement.retry = Some(self.seconds(given, RETRY)?),
             Name::Source => probing.source = Some((self.source(given)?, given.offset)),
             Name::StringMatch => http.body = Some(self.short(given)?).filter(|text| !text.is_empty()),
             Name::RegexMatch => http.pattern = Some(self.pattern(given)?),
@@ -457,8 +472,11 @@ mod tests {
     #[test]
     fn thresholds_of_both_ways() {
         let judgement = |options| asked(options)[0].judgement;
-        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2 });
-        assert_eq!(judgement("{minimumSuccesses=0}"), Judgement { fall: 1, rise: 1 });
+        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE });
+        assert_eq!(judgement("{minimumSuccesses=0, forgetAfter=0}"), Judgement::AT_ONCE);
+        let retry = Some(Duration::from_millis(250));
+        assert_eq!(judgement("{forgetAfter=10, retryInterval=0.25}"), Judgement { forget: 10, retry, ..Judgement::AT_ONCE });
+        assert_eq!(findings("{retryInterval=0.01}"), ["W 15 the retryInterval of 0.01 seconds counts as 0.05"]);
     }
 
     #[test]
