@@ -210,6 +210,12 @@ pub struct CheckForm {
     /// How many more of them would change it.
     #[serde(default)]
     pub needed: u16,
+    /// What its flaps have added up to, as of the last probe; absent: it is not damped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<u32>,
+    /// Until when it is held back by them, if it passes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_until: Option<String>,
     /// The last finished probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<ResultForm>,
@@ -302,6 +308,8 @@ impl CheckForm {
             transitions: check.transitions,
             against: check.against,
             needed: check.needed,
+            penalty: check.judgement.damping.map(|_| check.penalty),
+            held_back_until: check.held_back_until.map(|until| clock.text(until)),
             last: check.last.as_ref().map(|last| ResultForm::new(last, clock)),
             next: check.next.map(|next| clock.text(next)),
             interval_seconds: seconds(check.interval),

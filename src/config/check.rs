@@ -80,7 +80,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let health = health(root.section("health"));
-    let checks = Defaults { interval: health.interval, timeout: health.timeout };
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped() };
     let answering = Options { programs, checks, ..answering };
     let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));
@@ -194,8 +194,50 @@ fn health(mut section: Section<'_>) -> health::Config {
         section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
     }
     let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let damped = section.flag("damped", default.damped);
+    let (damping, damped_rise) = damping(section.section("damping"));
     section.finish(later::HEALTH);
-    health::Config { interval, timeout, startup_wait, hold, fall, rise, forget, retry_interval, jitter }
+    health::Config {
+        interval,
+        timeout,
+        startup_wait,
+        hold,
+        fall,
+        rise,
+        forget,
+        retry_interval,
+        jitter,
+        damped,
+        damping,
+        damped_rise,
+    }
+}
+
+/// `[health.damping]`, and the passes in a row that it asks for.
+fn damping(mut section: Section<'_>) -> (health::Damping, u16) {
+    const POINTS: RangeInclusive<usize> = 1..=1_000_000;
+    const LONGER: &str = "allow a longer time, or more half-lives in it";
+    let default = health::Damping::default();
+    let at = ["suppress", "reuse", "longest", "half_life"].iter().find_map(|key| section.place(key));
+    let mut points = |key, default: u32| u32::try_from(section.number(key, default as usize, POINTS)).unwrap_or(default);
+    let [penalty, suppress, reuse] =
+        [("penalty", default.penalty), ("suppress", default.suppress), ("reuse", default.reuse)]
+            .map(|(key, default)| points(key, default));
+    let half_life = section.duration("half_life", default.half_life, SECOND..=HOUR).1;
+    let longest = section.duration("longest", default.longest, SECOND..=DAY).1;
+    let damping = health::Damping { penalty, suppress, reuse, half_life, longest };
+    let ceiling = damping.ceiling();
+    if let Some(at) = at.as_ref().filter(|_| reuse >= suppress) {
+        let message = format!("`[health.damping] reuse` ({reuse}) is not below `suppress` ({suppress})");
+        section.findings.error(at, message, "a target is held back from `suppress` on, until it is below `reuse`");
+    } else if let Some(at) = at.as_ref().filter(|_| ceiling < suppress) {
+        let longest = humantime::format_duration(longest);
+        let message = format!("`[health.damping] suppress` ({suppress}) is above {ceiling}, from where `longest` ({longest}) leads");
+        section.findings.error(at, message, LONGER);
+    }
+    let rise = results(&mut section, "rise", health::Config::default().damped_rise);
+    section.finish(&[]);
+    (damping, rise)
 }
 
 /// A number of results of probes.

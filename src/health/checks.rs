@@ -152,6 +152,10 @@ pub struct CheckView {
     pub needed: u16,
     /// How often the value has changed.
     pub transitions: u64,
+    /// What its flaps have added up to, as of the last result; 0 without damping.
+    pub penalty: u32,
+    /// Until when it is held back by them, if it passes from now on; `None` where it was not at the last result.
+    pub held_back_until: Option<Moment>,
     /// The last finished probe.
     pub last: Option<LastResult>,
     /// When the next probe is due; `None` while one runs.
@@ -423,6 +427,8 @@ impl Checks {
             against: check.verdict.against(),
             needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,
+            penalty: check.verdict.penalty(check.judgement),
+            held_back_until: check.verdict.held_back(check.judgement),
             last: probe.last.clone(),
             next,
         })

@@ -13,12 +13,15 @@
 
 mod checks;
 mod config;
+mod damping;
 mod moment;
 mod verdict;
 
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
+/// As `[health.damping]` says it.
+pub use crate::target::Damping;
 pub use verdict::Verdict;
 
 #[cfg(test)]

@@ -232,6 +232,27 @@ mod counter_of_three_thresholds {
     }
 }
 
+/// How often a target that fails one probe in three changes the answer in an hour, and in what it ends.
+fn flaps(judgement: Judgement, seed: u64) -> (usize, Value) {
+    let mut world = World::new(&Config::default(), seed);
+    let id = world.checks.acquire(&request([192, 0, 2, 1], judgement, 5 * SECOND), None, at(0.0));
+    world.run(at(10.0), |_, _, _| Does::Answer);
+    let hour = world.run(at(3610.0), |_, _, random| if random.u8(..3) == 0 { Does::Refuse } else { Does::Answer });
+    (transitions(&hour).len(), world.status(id).value)
+}
+
+/// Issue 6, "No flap".
+#[test]
+fn what_fails_now_and_then_does_not_flap() {
+    const SEEDS: u64 = 100;
+    let damped = Config::default().damped();
+    let (ours, powerdns) = (flaps(damped, 1), flaps(Judgement::AT_ONCE, 1));
+    println!("an hour of one failure in three: damped {} changes, PowerDNS's rule {}", ours.0, powerdns.0);
+    assert!(ours.0 <= 2 && powerdns.0 >= 200);
+    let most = (0..SEEDS).map(|seed| flaps(damped, seed).0).max();
+    assert!(most <= Some(2), "of {SEEDS} such hours, the worst: {most:?}");
+}
+
 proptest! {
     /// `fall` 3 with a retry interval of a second: a death is seen within an interval, two waits and three time limits,
     /// however it dies and whenever.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::target::{Basis, Judgement, Outcome, Status, Value};
 
+use super::damping::Penalty;
 use super::moment::Moment;
 
 /// What one check's own results say of its target.
@@ -26,6 +27,18 @@ use super::moment::Moment;
 /// ([`Verdict::doubt`]): the probe is asked again soon. An inconclusive run raises no doubt: our own troubles do not go away
 /// by asking more.
 ///
+/// With damping a target that keeps failing is held back. A **flap** is what a check that judges at once would call going
+/// down: a failure right after a pass, whatever `fall` makes of it, so that going up and down beneath the thresholds counts
+/// too. Each adds to a penalty that decays (`Penalty`'s table):
+///
+/// | value | result | undamped | held back |
+/// | ----- | ------ | -------- | --------- |
+/// | up    | Fail   | down at `fall`, else up | the same: no penalty delays a death, and none takes an up target down |
+/// | up    | Pass   | up | the same |
+/// | down  | Fail   | down; passes gone | the same |
+/// | down  | Pass   | up at `rise` in a row | down; passes go on being counted, so that it comes up with the first Pass after the penalty has decayed, if `rise` is reached then |
+/// | unknown, inherited, restored | any | the first result decides | there is no penalty yet |
+///
 /// The weight that a target reports is that of its last Pass, for as long as it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -43,6 +56,7 @@ pub struct Verdict {
     since: Moment,
     /// When the evidence for `value` was last seen.
     evidence: Moment,
+    penalty: Penalty,
 }
 
 impl Verdict {
@@ -58,6 +72,7 @@ impl Verdict {
             against_since: now,
             since: now,
             evidence: now,
+            penalty: Penalty::none(now),
         }
     }
 
@@ -66,7 +81,10 @@ impl Verdict {
     pub fn inherited(from: &Self, now: Moment) -> Self {
         match from.value {
             Value::Unknown => Self::never(now),
-            Value::Up | Value::Down => Self { basis: Basis::Inherited, against: 0, agreeing: 0, evidence: now, ..*from },
+            Value::Up | Value::Down => {
+                let (basis, penalty) = (Basis::Inherited, Penalty::none(now));
+                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, ..*from }
+            }
         }
     }
 
@@ -86,6 +104,12 @@ impl Verdict {
             Outcome::Fail(_) => Value::Down,
             Outcome::Inconclusive(_) => return self.hold(),
         };
+        if let Some(damping) = &judgement.damping
+            && seen == Value::Down
+            && self.passed_last()
+        {
+            self.penalty.flap(damping, now);
+        }
         let firm = matches!(self.basis, Basis::Measured | Basis::Held);
         self.basis = Basis::Measured;
         self.evidence = now;
@@ -96,7 +120,8 @@ impl Verdict {
             self.against_since = started;
         }
         (self.against, self.agreeing) = (self.against.saturating_add(1), 0);
-        if !firm || self.against >= self.threshold(judgement) {
+        let held_back = seen == Value::Up && self.held_back(judgement).is_some();
+        if !firm || (self.against >= self.threshold(judgement) && !held_back) {
             (self.value, self.against, self.since) = (seen, 0, now);
         }
     }
@@ -122,6 +147,27 @@ impl Verdict {
     #[must_use]
     pub fn doubt(&self, judgement: Judgement) -> Option<Duration> {
         judgement.retry.filter(|_| self.is_contradicted() && self.against < self.threshold(judgement))
+    }
+
+    /// Whether the last result was a Pass, as far as the value and what contradicts it tell.
+    const fn passed_last(&self) -> bool {
+        match self.value {
+            Value::Up => !self.is_contradicted(),
+            Value::Down => self.is_contradicted(),
+            Value::Unknown => false,
+        }
+    }
+
+    /// Until when the target may not come up because it kept going down; `None` where it might have at the last result.
+    #[must_use]
+    pub fn held_back(&self, judgement: Judgement) -> Option<Moment> {
+        self.penalty.held_back_until(&judgement.damping?).filter(|&until| self.evidence < until)
+    }
+
+    /// What its flaps have added up to, and what was left of that at the last result; 0 without damping.
+    #[must_use]
+    pub fn penalty(&self, judgement: Judgement) -> u32 {
+        judgement.damping.map_or(0, |damping| self.penalty.level(&damping, self.evidence))
     }
 
     const fn is_contradicted(&self) -> bool {
@@ -151,7 +197,13 @@ impl Verdict {
     #[must_use]
     pub fn status(&self, judgement: Judgement, interval: Duration) -> Status {
         let wait = judgement.retry.map_or(interval, |retry| retry.min(interval));
-        let earliest = wait.saturating_mul(u32::from(self.needed(judgement)) - 1).as_secs();
+        let mut earliest = wait.saturating_mul(u32::from(self.needed(judgement)) - 1);
+        if self.value == Value::Down
+            && let Some(until) = self.held_back(judgement)
+        {
+            earliest = earliest.max(until.since(self.evidence));
+        }
+        let earliest = earliest.as_secs();
         Status {
             value: self.value,
             basis: self.basis,
@@ -275,6 +327,46 @@ mod tests {
         for (results, value, against) in rows {
             assert_eq!(end(results), (value, against), "{results}");
         }
+    }
+
+    #[test]
+    fn the_table_of_damping_holds() {
+        use Value::{Down, Up};
+        let damped = Judgement { damping: Some(crate::target::Damping::default()), ..JUDGE };
+        // A letter is a result, the number before it the seconds since the last one (5 if there is none).
+        let end = |script: &str, judgement| {
+            let (mut verdict, mut second) = (Verdict::never(at(0)), 0);
+            for word in script.split(' ') {
+                let (wait, letter) = word.split_at(word.len() - 1);
+                second += wait.parse().unwrap_or(5);
+                verdict.result(&outcome(letter.chars().next().expect("one")), judgement, at(second), at(second));
+            }
+            verdict.value
+        };
+        let flapping = "0+ 0- 0+ 0- 0+ 0-";
+        let rows = [
+            // up
+            ("- -", JUDGE, Down),
+            ("-", damped, Up),
+            ("- -", damped, Down),
+            ("+ +", damped, Up),
+            // down: held back until the penalty of 3000 has decayed to 750, which takes four minutes
+            ("- - + +", JUDGE, Up),
+            ("- - + +", damped, Down),
+            ("- - 220+ +", damped, Down),
+            ("- - 220+ + 20+", damped, Up),
+            ("- - 260+", damped, Down),
+            ("- - 260+ +", damped, Up),
+            ("- - 260+ - + +", damped, Up),
+            ("- - 120+ - 120+ +", damped, Down),
+            ("- - 120+ - 210+ +", damped, Up),
+            ("- - 600-", damped, Down),
+            ("- - 600?", damped, Down),
+        ];
+        for (script, judgement, wanted) in rows {
+            assert_eq!(end(&format!("{flapping} {script}"), judgement), wanted, "{script}");
+        }
+        assert_eq!(end("0+ - - - + +", damped), Up, "one death is no flapping");
     }
 
     #[test]

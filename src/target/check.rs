@@ -17,6 +17,8 @@ use http::{HeaderName, HeaderValue, Method};
 use regex::bytes::{Regex, RegexBuilder};
 use sha2::{Digest, Sha256};
 
+use super::judgement::Judgement;
+
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
 /// never given to another check. One per (probe, [`Judgement`]) pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -361,28 +363,6 @@ impl fmt::Debug for CheckKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// How results become a verdict, and how soon a surprise is looked into. The counts are at least 1.
-///
-/// Part of what a check is, so that two that judge alike are one; not of what its probe is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Judgement {
-    /// Failures that take an up target down.
-    pub fall: u16,
-    /// Passes in a row that bring a down target up.
-    pub rise: u16,
-    /// Passes in a row after which the earlier failures of an up target no longer count. With 1, failures count in a row;
-    /// with more, a target that fails now and then, and never passes so often in a row, goes down too.
-    pub forget: u16,
-    /// From the end of a probe that contradicts the verdict to the start of the next, where that is sooner than the
-    /// interval would have it. `None`: surprises keep to the interval.
-    pub retry: Option<Duration>,
-}
-
-impl Judgement {
-    /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
-    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None };
 }
 
 /// A check that a program asks for.
