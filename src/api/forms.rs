@@ -267,7 +267,7 @@ pub struct ChecksForm {
 /// One check.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CheckForm {
-    /// The identity of its probe; checks that differ only in `fall` and `rise` share one.
+    /// The identity of its probe; checks that differ only in how they judge share one.
     pub key: String,
     /// `address:port`; `host:port` where the host is looked up at each probe.
     pub target: String,
@@ -296,8 +296,17 @@ pub struct CheckForm {
     pub since: String,
     /// How often it has changed.
     pub transitions: u64,
-    /// Results in a row that contradict it.
+    /// Results that count against it.
     pub against: u16,
+    /// How many more of them would change it.
+    #[serde(default)]
+    pub needed: u16,
+    /// What its flaps have added up to, as of the last probe; absent: it is not damped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<u32>,
+    /// Until when it is held back by them, if it passes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_until: Option<String>,
     /// The last finished probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<ResultForm>,
@@ -308,10 +317,16 @@ pub struct CheckForm {
     pub interval_seconds: f64,
     /// The time limit of a probe.
     pub timeout_seconds: f64,
-    /// Failures in a row that take it down.
+    /// Failures that take it down.
     pub fall: u16,
     /// Passes in a row that bring it up.
     pub rise: u16,
+    /// Passes in a row after which failures no longer count.
+    #[serde(default)]
+    pub forget: u16,
+    /// From a surprise to the next probe; absent: the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval_seconds: Option<f64>,
     /// Whether only running programs ask for it; it is let go an hour after the last did, or sooner for another.
     #[serde(default)]
     pub ad_hoc: bool,
@@ -388,12 +403,17 @@ impl CheckForm {
             since: clock.text(check.since),
             transitions: check.transitions,
             against: check.against,
+            needed: check.needed,
+            penalty: check.judgement.damping.map(|_| check.penalty),
+            held_back_until: check.held_back_until.map(|until| clock.text(until)),
             last: check.last.as_ref().map(|last| ResultForm::new(last, clock)),
             next: check.next.map(|next| clock.text(next)),
             interval_seconds: seconds(check.interval),
             timeout_seconds: seconds(check.spec.timeout),
             fall: check.judgement.fall,
             rise: check.judgement.rise,
+            forget: check.judgement.forget,
+            retry_interval_seconds: check.judgement.retry.map(seconds),
             ad_hoc: check.ad_hoc,
         }
     }

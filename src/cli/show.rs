@@ -74,10 +74,16 @@ pub(super) fn checks(form: &ChecksForm) -> String {
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
         let drain = if check.drain { " drained" } else { "" };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
-        let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
+        let pending =
+            if check.against > 0 { format!(" [{} against, {} more]", check.against, check.needed) } else { String::new() };
+        let held_back = check
+            .held_back_until
+            .as_ref()
+            .map(|until| format!(" held back until {}", without_fraction(until)))
+            .unwrap_or_default();
         let last = check.last.as_ref();
         vec![
-            format!("{}{drain}{weight}{basis}{pending}", check.status),
+            format!("{}{drain}{weight}{basis}{pending}{held_back}", check.status),
             check.target.clone(),
             check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
@@ -249,12 +255,17 @@ mod tests {
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,
+            needed: 1,
+            penalty: None,
+            held_back_until: None,
             last: Some(last),
             next: None,
             interval_seconds: 5.0,
             timeout_seconds: 2.0,
             fall: 1,
             rise: 1,
+            forget: 1,
+            retry_interval_seconds: None,
         }
     }
 

@@ -28,7 +28,7 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
+    pub(super) const HEALTH: &[&str] = &["restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
 
@@ -80,7 +80,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let health = health(root.section("health"));
-    let checks = Defaults { interval: health.interval, timeout: health.timeout };
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped() };
     let answering = Options { programs, checks, ..answering };
     let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));
@@ -173,6 +173,7 @@ fn octets(text: &str) -> Option<usize> {
 }
 
 fn health(mut section: Section<'_>) -> health::Config {
+    const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
     let (timeout_at, timeout) = section.duration("timeout", default.timeout, MILLISECOND..=HOUR);
@@ -183,8 +184,70 @@ fn health(mut section: Section<'_>) -> health::Config {
     }
     let startup_wait = section.duration("startup_wait", default.startup_wait, Duration::ZERO..=HOUR).1;
     let hold = section.duration("hold", default.hold, SECOND..=YEAR).1;
+    let fall = results(&mut section, "fall", default.fall);
+    let rise = results(&mut section, "rise", default.rise);
+    let forget = results(&mut section, "forget", default.forget);
+    let (retry_at, retry_interval) = section.duration("retry_interval", default.retry_interval, 50 * MILLISECOND..=DAY);
+    if let Some(at) = retry_at.filter(|_| retry_interval > interval) {
+        let [retry, interval] = [retry_interval, interval].map(humantime::format_duration);
+        let message = format!("`[health] retry_interval` ({retry}) is longer than `[health] interval` ({interval})");
+        section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
+    }
+    let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let damped = section.flag("damped", default.damped);
+    let (damping, damped_rise) = damping(section.section("damping"));
     section.finish(later::HEALTH);
-    health::Config { interval, timeout, startup_wait, hold }
+    health::Config {
+        interval,
+        timeout,
+        startup_wait,
+        hold,
+        fall,
+        rise,
+        forget,
+        retry_interval,
+        jitter,
+        damped,
+        damping,
+        damped_rise,
+    }
+}
+
+/// `[health.damping]`, and the passes in a row that it asks for.
+fn damping(mut section: Section<'_>) -> (health::Damping, u16) {
+    const POINTS: RangeInclusive<usize> = 1..=1_000_000;
+    const LONGER: &str = "allow a longer time, or more half-lives in it";
+    let default = health::Damping::default();
+    let at = ["suppress", "reuse", "longest", "half_life"].iter().find_map(|key| section.place(key));
+    let mut points = |key, default: u32| u32::try_from(section.number(key, default as usize, POINTS)).unwrap_or(default);
+    let [penalty, suppress, reuse] = [("penalty", default.penalty), ("suppress", default.suppress), ("reuse", default.reuse)]
+        .map(|(key, default)| points(key, default));
+    let half_life = section.duration("half_life", default.half_life, SECOND..=HOUR).1;
+    let longest = section.duration("longest", default.longest, SECOND..=DAY).1;
+    let damping = health::Damping { penalty, suppress, reuse, half_life, longest };
+    let ceiling = damping.ceiling();
+    if let Some(at) = at.as_ref().filter(|_| reuse >= suppress) {
+        let message = format!("`[health.damping] reuse` ({reuse}) is not below `suppress` ({suppress})");
+        section.findings.error(at, message, "a target is held back from `suppress` on, until it is below `reuse`");
+    } else if let Some(at) = at.as_ref().filter(|_| ceiling < suppress) {
+        let longest = humantime::format_duration(longest);
+        let message =
+            format!("`[health.damping] suppress` ({suppress}) is above {ceiling}, from where `longest` ({longest}) leads");
+        section.findings.error(at, message, LONGER);
+    }
+    let rise = results(&mut section, "rise", health::Config::default().damped_rise);
+    section.finish(&[]);
+    (damping, rise)
+}
+
+/// A number of results of probes.
+fn results(section: &mut Section<'_>, key: &'static str, default: u16) -> u16 {
+    u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(default)
+}
+
+fn percent(text: &str) -> Result<u8, &'static str> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.filter(|number| (0..=50).contains(number)).ok_or("no such share")
 }
 
 fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {

@@ -121,6 +121,19 @@ fn every_key() {
         timeout = "1s"
         startup_wait = "0s"
         hold = "1h"
+        fall = 2
+        rise = 4
+        forget = 5
+        retry_interval = "500ms"
+        jitter = "25%"
+        damped = true
+        [health.damping]
+        penalty = 500
+        suppress = 2000
+        reuse = 100
+        half_life = "1m"
+        longest = "5m"
+        rise = 7
         [prober]
         max_in_flight = 7
         deny = ["169.0.0.0/8", "2001:db8::1"]
@@ -165,14 +178,32 @@ fn every_key() {
     assert_eq!(config.server, server);
     assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
     let programs = Limits { steps: 5000, time: Duration::from_millis(2), memory: 2 << 20, shared: true };
-    let checks = Defaults { interval: Duration::from_secs(90), timeout: Duration::from_secs(1) };
+    let [half_life, longest] = [1, 5].map(|minutes| Duration::from_secs(60 * minutes));
+    let damping = health::Damping { penalty: 500, suppress: 2000, reuse: 100, half_life, longest };
+    let health = health::Config {
+        interval: Duration::from_secs(90),
+        timeout: Duration::from_secs(1),
+        startup_wait: Duration::ZERO,
+        hold: Duration::from_secs(3600),
+        fall: 2,
+        rise: 4,
+        forget: 5,
+        retry_interval: Duration::from_millis(500),
+        jitter: 25,
+        damped: true,
+        damping,
+        damped_rise: 7,
+    };
+    let damped = health.judgement();
+    assert_eq!((damped, damped.rise, damped.damping), (health.damped(), 7, Some(damping)));
+    assert_eq!(health::Config { damped: false, ..health.clone() }.judgement().rise, 4);
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped };
     let answering = answers::Options { ecs: false, tcp_idle, programs, checks, ..answers::Options::default() };
     assert_eq!(config.answering, answering);
     assert!(config.insert_whitespace);
     assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
-    let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
-    assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
+    assert_eq!(config.health, health);
     assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
     assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
@@ -203,13 +234,13 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\nrestore_max_age = 1\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:8:1: error: `[health] jitter` is not in this release; remove it, or use a release that has it
+        leeward.toml:8:1: error: `[health] restore_max_age` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );
@@ -348,6 +379,40 @@ max_per_second = 99999999999999999999"#,
     finds(
         "[server]\nlisten = []",
         r#"leeward.toml:2:10: error: `[server] listen` has no address; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]"#,
+    );
+}
+
+#[test]
+fn bad_thresholds() {
+    let damping = |keys: &str, finding: &str| {
+        finds(&format!("[health.damping]\n{keys}"), finding);
+    };
+    finds(
+        r#"[health]
+fall = 0
+rise = "3"
+forget = 1001
+retry_interval = "10s"
+jitter = "60%"
+damped = 1"#,
+        r#"
+        leeward.toml:2:8: error: `[health] fall` is 0, which is out of range; write a number from 1 to 1000
+        leeward.toml:3:8: error: `[health] rise` is a string, not an integer; write a number from 1 to 1000
+        leeward.toml:4:10: error: `[health] forget` is 1001, which is out of range; write a number from 1 to 1000
+        leeward.toml:5:18: warning: `[health] retry_interval` (10s) is longer than `[health] interval` (5s); nothing is asked again later than at the interval: shorten it
+        leeward.toml:6:10: error: `[health] jitter` is "60%": no such share; write a share of the interval such as "10%", from 0% to 50%
+        leeward.toml:7:10: error: `[health] damped` is an integer, not a boolean; write true or false
+        "#,
+    );
+    damping(
+        "reuse = 3000",
+        "leeward.toml:2:9: error: `[health.damping] reuse` (3000) is not below `suppress` (3000); a target is held back from \
+         `suppress` on, until it is below `reuse`",
+    );
+    damping(
+        "longest = \"2min\"",
+        "leeward.toml:2:11: error: `[health.damping] suppress` (3000) is above 1500, from where `longest` (2m) leads; allow a \
+         longer time, or more half-lives in it",
     );
 }
 

@@ -238,9 +238,11 @@ impl Engine {
             ad_hoc: false,
             first_signs: Vec::new(),
         };
+        let mut checks = Checks::new(config.health.hold);
+        checks.configure(&config.health);
         Self {
             random,
-            checks: Checks::new(config.health.hold),
+            checks,
             beliefs: Beliefs::default(),
             orders: Orders::default(),
             places: Arc::new(Places::empty()),
@@ -540,7 +542,7 @@ impl Engine {
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
-        self.checks.set_hold(self.config.health.hold);
+        self.checks.configure(&self.config.health);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
             for &check in bound.checks.iter() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
 
+use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
 use super::verdict::Verdict;
@@ -20,11 +21,18 @@ pub struct RunId(u64);
 /// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
 /// programs consult: one per (probe, [`Judgement`]), counted by reference. The first run of a new probe is due at once
 /// (measure before you serve); the second falls at a point of the interval that the key decides, so that thousands of
-/// probes that begin together are spread; from then on each interval is shortened by up to a tenth, never lengthened,
+/// probes that begin together are spread; from then on each wait is shortened by up to `[health] jitter`, never lengthened,
 /// so that nodes that began together drift apart and nothing is ever late by design.
+///
+/// A result that contradicts what any of the probe's checks says, and that does not change it yet, is a **surprise**: the
+/// next run follows after that check's retry interval, if that is sooner, and so on until no check is in doubt. So `fall = 3`
+/// costs one interval and two short waits, and a probe that several judge re-asks as soon as the most impatient of those
+/// in doubt would have it.
 #[derive(Debug)]
 pub struct Checks {
     hold: Duration,
+    /// [`Config::jitter`].
+    jitter: u8,
     probes: HashMap<CheckKey, Probe>,
     checks: BTreeMap<CheckId, Check>,
     ids: HashMap<(CheckKey, Judgement), CheckId>,
@@ -135,10 +143,16 @@ pub struct CheckView {
     pub counts: Status,
     /// When the value last changed.
     pub since: Moment,
-    /// Results in a row that contradict the value.
+    /// Results that count against the value.
     pub against: u16,
+    /// How many more of them would change it.
+    pub needed: u16,
     /// How often the value has changed.
     pub transitions: u64,
+    /// What its flaps have added up to, as of the last result; 0 without damping.
+    pub penalty: u32,
+    /// Until when it is held back by them, if it passes from now on; `None` where it was not at the last result.
+    pub held_back_until: Option<Moment>,
     /// The last finished probe.
     pub last: Option<LastResult>,
     /// When the next probe is due; `None` while one runs.
@@ -153,6 +167,7 @@ impl Checks {
     pub fn new(hold: Duration) -> Self {
         Self {
             hold,
+            jitter: Config::default().jitter,
             probes: HashMap::new(),
             checks: BTreeMap::new(),
             ids: HashMap::new(),
@@ -164,9 +179,9 @@ impl Checks {
         }
     }
 
-    /// Changes how long verdicts outlive their evidence; each check follows with its next result.
-    pub fn set_hold(&mut self, hold: Duration) {
-        self.hold = hold;
+    /// Takes over the rules that are the same for all checks; each check follows with its next result.
+    pub fn configure(&mut self, config: &Config) {
+        (self.hold, self.jitter) = (config.hold, config.jitter);
     }
 
     /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
@@ -293,16 +308,26 @@ impl Checks {
         let Some(key) = self.running.remove(&run) else { return Vec::new() };
         let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
         probe.runs += 1;
-        let due = (started + next_wait(key, probe.shortest_interval(), probe.runs, random)).max(now);
-        probe.turn = Turn::Waiting { due };
-        self.due.insert((due, key));
         let interval = probe.shortest_interval();
         let judged_by = probe.judged_by.clone();
-        let changes = judged_by.into_iter().filter_map(|id| self.judge(id, &outcome, interval, started, now)).collect();
+        let changes = judged_by.iter().filter_map(|&id| self.judge(id, &outcome, interval, started, now)).collect();
+        let surprise = matches!(outcome, Outcome::Pass { .. } | Outcome::Fail(_)).then(|| self.retry_of(&judged_by)).flatten();
         if let Some(probe) = self.probes.get_mut(&key) {
+            let mut due = started + next_wait(key, interval, probe.runs, self.jitter, random);
+            if let Some(retry) = surprise {
+                due = due.min(now + shortened(retry, self.jitter, random));
+            }
+            let due = due.max(now);
+            probe.turn = Turn::Waiting { due };
+            self.due.insert((due, key));
             probe.last = Some(LastResult { outcome, at: now, elapsed });
         }
         changes
+    }
+
+    /// How soon the most impatient of those checks that are in doubt wants its next result.
+    fn retry_of(&self, checks: &[CheckId]) -> Option<Duration> {
+        checks.iter().filter_map(|id| self.checks.get(id)).filter_map(|check| check.verdict.doubt(check.judgement)).min()
     }
 
     fn judge(&mut self, id: CheckId, outcome: &Outcome, interval: Duration, started: Moment, now: Moment) -> Option<Change> {
@@ -401,7 +426,10 @@ impl Checks {
             counts: status,
             since: check.verdict.since(),
             against: check.verdict.against(),
+            needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,
+            penalty: check.verdict.penalty(check.judgement),
+            held_back_until: check.verdict.held_back(check.judgement),
             last: probe.last.clone(),
             next,
             ad_hoc: false,
@@ -446,12 +474,17 @@ impl Probe {
 }
 
 /// From the start of run number `run` (from 1) to the start of the next.
-fn next_wait(key: CheckKey, interval: Duration, run: u64, random: &mut fastrand::Rng) -> Duration {
+fn next_wait(key: CheckKey, interval: Duration, run: u64, jitter: u8, random: &mut fastrand::Rng) -> Duration {
     if run == 1 {
         let share = (key.0 >> 64) as u32;
         return interval.mul_f64(f64::from(share) / f64::from(u32::MAX));
     }
-    interval.mul_f64(1.0 - 0.1 * random.f64())
+    shortened(interval, jitter, random)
+}
+
+/// A wait that may be shorter by so many percent.
+fn shortened(wait: Duration, jitter: u8, random: &mut fastrand::Rng) -> Duration {
+    wait.mul_f64(1.0 - f64::from(jitter) / 100.0 * random.f64())
 }
 
 #[cfg(test)]
@@ -468,7 +501,7 @@ mod tests {
     fn request(host: u8, fall: u16, interval: u64) -> CheckRequest {
         let spec =
             CheckSpec { address: Some([192, 0, 2, host].into()), port: 80, source: None, kind: CheckKind::Tcp, timeout: SECOND };
-        CheckRequest { spec, judgement: Judgement { fall, rise: 1 }, interval: Duration::from_secs(interval) }
+        CheckRequest { spec, judgement: Judgement { fall, ..Judgement::AT_ONCE }, interval: Duration::from_secs(interval) }
     }
 
     fn finished(outcome: &Outcome, started: Moment) -> Finished {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::target::{Damping, Judgement};
+
 /// The checked form of `[health]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -13,6 +15,42 @@ pub struct Config {
     pub startup_wait: Duration,
     /// How long a verdict outlives its evidence.
     pub hold: Duration,
+    /// Of named checks that do not say: [`Judgement::fall`].
+    pub fall: u16,
+    /// Likewise: [`Judgement::rise`].
+    pub rise: u16,
+    /// Likewise: [`Judgement::forget`].
+    pub forget: u16,
+    /// Likewise: [`Judgement::retry`].
+    pub retry_interval: Duration,
+    /// Whether named checks that do not say are damped.
+    pub damped: bool,
+    /// How: the preset `damped`.
+    pub damping: Damping,
+    /// [`Judgement::rise`] of the preset: what keeps failing has more to prove. Of thousands of hours of one failure in three,
+    /// none has more than two changes with 20, one in 75 with 10 (a target may go down before its penalty is high).
+    pub damped_rise: u16,
+    /// By how much of itself a wait from probe to probe may be shortened, in percent. Of every probe.
+    pub jitter: u8,
+}
+
+impl Config {
+    /// How a named check that says nothing else is judged. Those that programs name inline are [`Judgement::AT_ONCE`].
+    #[must_use]
+    pub const fn judgement(&self) -> Judgement {
+        if self.damped {
+            return self.damped();
+        }
+        let (retry, damping) = (Some(self.retry_interval), None);
+        Judgement { fall: self.fall, rise: self.rise, forget: self.forget, retry, damping }
+    }
+
+    /// The preset `damped`: how a check is judged that says so and nothing else.
+    #[must_use]
+    pub const fn damped(&self) -> Judgement {
+        let (retry, damping) = (Some(self.retry_interval), Some(self.damping));
+        Judgement { fall: self.fall, rise: self.damped_rise, forget: self.forget, retry, damping }
+    }
 }
 
 impl Default for Config {
@@ -22,6 +60,14 @@ impl Default for Config {
             timeout: Duration::from_secs(2),
             startup_wait: Duration::from_secs(5),
             hold: Duration::from_secs(24 * 3600),
+            fall: 3,
+            rise: 3,
+            forget: 1,
+            retry_interval: Duration::from_secs(1),
+            damped: false,
+            damping: Damping::default(),
+            damped_rise: 20,
+            jitter: 10,
         }
     }
 }

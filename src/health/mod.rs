@@ -14,12 +14,18 @@
 
 mod checks;
 mod config;
+mod damping;
 mod moment;
 mod overrides;
 mod verdict;
 
+/// As `[health.damping]` says it.
+pub use crate::target::Damping;
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
 pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
 pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

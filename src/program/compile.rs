@@ -7,6 +7,7 @@ use super::finding::{Finding, Severity};
 use super::lower::{Settings, lower, lower_snippet};
 use super::parser::{Form, parse};
 use super::plan::Program;
+use crate::target::{Damping, Judgement};
 
 /// What holds for checks where a program does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +16,23 @@ pub struct Defaults {
     pub interval: Duration,
     /// The time limit of a probe.
     pub timeout: Duration,
+    /// How results are judged where `damped='true'` is said and nothing else. Where not even that is, they are judged
+    /// [`Judgement::AT_ONCE`], as PowerDNS does.
+    pub damped: Judgement,
+}
+
+impl Defaults {
+    /// As PowerDNS: 5 s and 2 s; and damping as `[health]` has it.
+    pub const USUAL: Self = Self {
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        damped: Judgement { fall: 3, rise: 20, forget: 1, retry: Some(Duration::from_secs(1)), damping: Some(Damping::USUAL) },
+    };
 }
 
 impl Default for Defaults {
-    /// As PowerDNS: 5 s and 2 s.
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2) }
+        Self::USUAL
     }
 }
 

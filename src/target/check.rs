@@ -17,6 +17,8 @@ use http::{HeaderName, HeaderValue, Method};
 use regex::bytes::{Regex, RegexBuilder};
 use sha2::{Digest, Sha256};
 
+use super::judgement::Judgement;
+
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
 /// never given to another check. One per (probe, [`Judgement`]) pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -361,15 +363,6 @@ impl fmt::Debug for CheckKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// How results become a verdict: results in a row that it takes to change a known one. At least 1 each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Judgement {
-    /// Failures in a row, up → down.
-    pub fall: u16,
-    /// Passes in a row, down → up.
-    pub rise: u16,
 }
 
 /// A check that a program asks for.

@@ -9,11 +9,13 @@
 //! Never here: time, thresholds at work, I/O.
 
 mod check;
+mod judgement;
 mod outcome;
 mod status;
 mod table;
 
-pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Content, HttpCheck, Judgement, Pattern, Scheme};
+pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Content, HttpCheck, Pattern, Scheme};
+pub use judgement::{Damping, Judgement};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

@@ -6,6 +6,9 @@
 //! | --- | --- | --- |
 //! | `timeout`, `interval` | seconds with a fraction | PowerDNS reads the whole seconds only, and 0.5 as 0 |
 //! | `minimumSuccesses` | 1 and up, default 1 | passes in a row, down → up |
+//! | `forgetAfter` | 1 and up, default 1 | passes in a row after which an up target's failures no longer count |
+//! | `retryInterval` | seconds with a fraction | from a surprise to the next probe; not given: the interval, as PowerDNS |
+//! | `damped` | `'true'` | `[health]`'s preset `damped`, where the four before say nothing else; and flap damping |
 //! | `tlsVerify` | `'true'` | the certificate must be valid for the URL's host by the system's trust store |
 //! | `method` | `'GET'`, `'HEAD'`, `'POST'`, ... | the request's method, default `'GET'` |
 //! | `body` | a text | the request's body; its Content-Type is for `headers` to say |
@@ -37,6 +40,9 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::
 /// Shortest and longest `interval`.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
+/// Shortest and longest `retryInterval`.
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(86_400);
+
 /// Longest text of an option, octets.
 const TEXT_MAX: usize = 1024;
 /// Most `headers`.
@@ -50,11 +56,35 @@ const METHODS: [Method; 7] =
 pub(super) struct Probing {
     timeout: Duration,
     interval: Duration,
-    judgement: Judgement,
+    judging: Judging,
     /// Where probes come from, and the place where that is said.
     source: Option<(IpAddr, usize)>,
     /// The request and what is expected, for a URL that is filled in later.
     http: HttpCheck,
+}
+
+/// What the options say of how results are judged.
+struct Judging {
+    fall: Option<u16>,
+    rise: Option<u16>,
+    forget: Option<u16>,
+    retry: Option<Duration>,
+    damped: bool,
+    /// What stands for what is not said, if it is to be damped.
+    preset: Judgement,
+}
+
+impl Judging {
+    fn judgement(&self) -> Judgement {
+        let base = if self.damped { self.preset } else { Judgement::AT_ONCE };
+        Judgement {
+            fall: self.fall.unwrap_or(base.fall),
+            rise: self.rise.unwrap_or(base.rise),
+            forget: self.forget.unwrap_or(base.forget),
+            retry: self.retry.or(base.retry),
+            ..base
+        }
+    }
 }
 
 /// An option of the probe.
@@ -64,6 +94,9 @@ pub(super) enum Name {
     Interval,
     MinimumFailures,
     MinimumSuccesses,
+    ForgetAfter,
+    RetryInterval,
+    Damped,
     Source,
     StringMatch,
     RegexMatch,
@@ -77,11 +110,14 @@ pub(super) enum Name {
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 14] = [
+pub(super) const NAMES: [(&str, Name); 17] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
     ("minimumSuccesses", Name::MinimumSuccesses),
+    ("forgetAfter", Name::ForgetAfter),
+    ("retryInterval", Name::RetryInterval),
+    ("damped", Name::Damped),
     ("source", Name::Source),
     ("stringmatch", Name::StringMatch),
     ("regexmatch", Name::RegexMatch),
@@ -102,7 +138,11 @@ impl Name {
 
     /// Whether only checks of URLs have it.
     const fn of_urls(self) -> bool {
-        !matches!(self, Self::Timeout | Self::Interval | Self::MinimumFailures | Self::MinimumSuccesses | Self::Source)
+        match self {
+            Self::Timeout | Self::Interval | Self::Source => false,
+            Self::MinimumFailures | Self::MinimumSuccesses | Self::ForgetAfter | Self::RetryInterval | Self::Damped => false,
+            _ => true,
+        }
     }
 }
 
@@ -127,7 +167,7 @@ impl Probing {
         Self {
             timeout: defaults.timeout,
             interval: defaults.interval,
-            judgement: Judgement { fall: 1, rise: 1 },
+            judging: Judging { fall: None, rise: None, forget: None, retry: None, damped: false, preset: defaults.damped },
             source: None,
             http: HttpCheck::get(Scheme::Http, "", "/"),
         }
@@ -151,7 +191,7 @@ impl Lowering<'_> {
         }
         let source = probing.source.map(|(source, _)| source);
         let spec = CheckSpec { address, port, source, kind, timeout: probing.timeout };
-        Some(self.checks.number((spec, probing.judgement, probing.interval)))
+        Some(self.checks.number((spec, probing.judging.judgement(), probing.interval)))
     }
 
     /// Takes in the option `known`, which is spelled `name` at `offset`.
@@ -183,8 +223,11 @@ impl Lowering<'_> {
         match known {
             Name::Timeout => probing.timeout = self.seconds(given, TIMEOUT)?,
             Name::Interval => probing.interval = self.seconds(given, INTERVAL)?,
-            Name::MinimumFailures => probing.judgement.fall = self.in_a_row(given)?,
-            Name::MinimumSuccesses => probing.judgement.rise = self.in_a_row(given)?,
+            Name::MinimumFailures => probing.judging.fall = Some(self.in_a_row(given)?),
+            Name::MinimumSuccesses => probing.judging.rise = Some(self.in_a_row(given)?),
+            Name::ForgetAfter => probing.judging.forget = Some(self.in_a_row(given)?),
+            Name::RetryInterval => probing.judging.retry = Some(self.seconds(given, RETRY)?),
+            Name::Damped => probing.judging.damped = self.flag(given)?,
             Name::Source => probing.source = Some((self.source(given)?, given.offset)),
             Name::StringMatch => http.body = Some(self.short(given)?).filter(|text| !text.is_empty()),
             Name::RegexMatch => http.pattern = Some(self.pattern(given)?),
@@ -457,8 +500,16 @@ mod tests {
     #[test]
     fn thresholds_of_both_ways() {
         let judgement = |options| asked(options)[0].judgement;
-        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2 });
-        assert_eq!(judgement("{minimumSuccesses=0}"), Judgement { fall: 1, rise: 1 });
+        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE });
+        assert_eq!(judgement("{minimumSuccesses=0, forgetAfter=0}"), Judgement::AT_ONCE);
+        let retry = Some(Duration::from_millis(250));
+        assert_eq!(judgement("{forgetAfter=10, retryInterval=0.25}"), Judgement { forget: 10, retry, ..Judgement::AT_ONCE });
+        assert_eq!(judgement("{damped='false'}"), Judgement::AT_ONCE);
+        let damped = Defaults::default().damped;
+        assert_eq!(judgement("{damped='true'}"), damped);
+        assert_eq!(judgement("{minimumSuccesses=4, damped='true'}"), Judgement { rise: 4, ..damped });
+        assert_eq!(findings("{damped='yes'}"), ["E 8 the option `damped` is `yes`, neither 'true' nor 'false'"]);
+        assert_eq!(findings("{retryInterval=0.01}"), ["W 15 the retryInterval of 0.01 seconds counts as 0.05"]);
     }
 
     #[test]

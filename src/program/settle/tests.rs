@@ -19,11 +19,7 @@ const UNKNOWN: Status = Status::NEVER;
 const DRAINED: Status = Status { drain: true, ..Status::SOUND };
 const FORCED_DOWN: Status = Status { value: Value::Down, ..Status::SOUND };
 
-const SETTINGS: Settings = Settings {
-    defaults: Defaults { interval: std::time::Duration::from_secs(5), timeout: std::time::Duration::from_secs(2) },
-    step_limit: 1000,
-    shared: false,
-};
+const SETTINGS: Settings = Settings { defaults: Defaults::USUAL, step_limit: 1000, shared: false };
 
 fn program(code: &str) -> Program {
     let Compiled { program, findings } = compile(code, &SETTINGS);
