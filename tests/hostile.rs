@@ -20,7 +20,11 @@ use rustix::time::{ClockId, clock_gettime};
 /// What one run may cost.
 const RUN_MAX: Duration = Duration::from_millis(10);
 const SETTINGS: Settings = Settings {
-    defaults: Defaults { interval: Duration::from_secs(5), timeout: Duration::from_secs(2) },
+    defaults: Defaults {
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        named: leeward::target::Definitions::NONE,
+    },
     step_limit: 1000,
     shared: false,
 };

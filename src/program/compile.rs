@@ -7,20 +7,23 @@ use super::finding::{Finding, Severity};
 use super::lower::{Settings, lower, lower_snippet};
 use super::parser::{Form, parse};
 use super::plan::Program;
+use crate::target::Definitions;
 
 /// What holds for checks where a program does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// From probe to probe.
     pub interval: Duration,
     /// The time limit of a probe.
     pub timeout: Duration,
+    /// The checks that the configuration names, for the option `check`.
+    pub named: Definitions,
 }
 
 impl Default for Defaults {
     /// As PowerDNS: 5 s and 2 s.
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2) }
+        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), named: Definitions::NONE }
     }
 }
 

@@ -20,7 +20,11 @@ const DRAINED: Status = Status { drain: true, ..Status::SOUND };
 const FORCED_DOWN: Status = Status { value: Value::Down, ..Status::SOUND };
 
 const SETTINGS: Settings = Settings {
-    defaults: Defaults { interval: std::time::Duration::from_secs(5), timeout: std::time::Duration::from_secs(2) },
+    defaults: Defaults {
+        interval: std::time::Duration::from_secs(5),
+        timeout: std::time::Duration::from_secs(2),
+        named: crate::target::Definitions::NONE,
+    },
     step_limit: 1000,
     shared: false,
 };
