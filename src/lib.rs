@@ -39,7 +39,7 @@
 //! | 1 | [`health`] | probe outcomes → one status per check; when to probe next | target |
 //! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |
-//! | 4 | [`config`] | files → checked component configurations | the components' config types |
+//! | 4 | [`config`] | files → checked component configurations | target; the components' config types |
 //! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |

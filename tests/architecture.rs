@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["wire", "target", "geo", "zone", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
     // `config` is made of the components' own config types, and of nothing else of theirs
-    ("config", &["wire", "geo", "program", "health", "answers", "server", "prober", "api"]),
+    ("config", &["wire", "target", "geo", "program", "health", "answers", "server", "prober", "api"]),
     // layer 5
     (
         "node",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
 use crate::health::{CheckView, LastResult, Moment, Override};
-use crate::target::{CheckKind, CheckSpec, Outcome, Scheme, Value};
+use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
 
@@ -274,8 +274,14 @@ pub struct CheckForm {
     /// The address that probes come from, where the check says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// `tcp`, `http` or `https`.
+    /// The names that the configuration has for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// `tcp`, `http`, `https`, or another kind of `[check.NAME]`.
     pub kind: String,
+    /// What is done there, as a sentence without secrets.
+    #[serde(default)]
+    pub probe: String,
     /// What is asked for over HTTP, and what is expected.
     #[serde(default, flatten)]
     pub request: RequestForm,
@@ -347,9 +353,12 @@ pub struct RequestForm {
     /// Over HTTPS: whether the certificate must be valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_verify: Option<bool>,
-    /// The status that is expected.
+    /// The status that is expected, where there is but one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_status: Option<u16>,
+    /// The statuses that are expected, where there are several: `200-299,304`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_statuses: Option<String>,
     /// The text that the body must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_text: Option<String>,
@@ -381,19 +390,21 @@ pub struct ResultForm {
 }
 
 impl ChecksForm {
-    pub(super) fn new(generation: u64, mut checks: Vec<CheckView>, clock: &Clock) -> Self {
+    pub(super) fn new(generation: u64, mut checks: Vec<CheckView>, named: &Definitions, clock: &Clock) -> Self {
         checks.sort_by_key(|check| (check.spec.socket_address(), check.key, check.id));
-        Self { generation, checks: checks.iter().map(|check| CheckForm::new(check, clock)).collect() }
+        Self { generation, checks: checks.iter().map(|check| CheckForm::new(check, named, clock)).collect() }
     }
 }
 
 impl CheckForm {
-    fn new(check: &CheckView, clock: &Clock) -> Self {
+    fn new(check: &CheckView, named: &Definitions, clock: &Clock) -> Self {
         Self {
             key: check.key.to_string(),
             target: check.spec.target(),
             source: check.spec.source.map(|source| source.to_string()),
-            kind: kind(&check.spec.kind).to_owned(),
+            names: named.names_of(&check.spec, check.judgement).map(str::to_owned).collect(),
+            kind: check.spec.kind.as_str().to_owned(),
+            probe: check.spec.to_string(),
             request: RequestForm::new(&check.spec),
             status: check.counts.value.to_string(),
             drain: check.counts.drain,
@@ -427,7 +438,8 @@ impl RequestForm {
             method: Some(http.method.to_string()),
             headers: http.headers.iter().map(|(name, _)| name.to_string()).collect(),
             tls_verify: (http.scheme == Scheme::Https).then_some(http.verify),
-            expected_status: Some(http.status),
+            expected_status: http.status.single(),
+            expected_statuses: http.status.single().is_none().then(|| http.status.to_string()),
             expected_text: http.body.as_deref().map(str::to_owned),
             expected_pattern: http.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()),
             bytes_limit: http.limit,
@@ -450,14 +462,6 @@ fn outcome_words(outcome: &Outcome) -> (&'static str, Option<&'static str>, Opti
         Outcome::Pass { .. } => ("pass", None, None),
         Outcome::Fail(failure) => ("fail", Some(failure.reason()), Some(failure.to_string())),
         Outcome::Inconclusive(reason) => ("inconclusive", Some(reason.reason()), Some(reason.to_string())),
-    }
-}
-
-/// `tcp`, `http` or `https`.
-pub(super) fn kind(kind: &CheckKind) -> &'static str {
-    match kind {
-        CheckKind::Tcp => "tcp",
-        CheckKind::Http(http) => http.scheme.as_str(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::health::{CheckView, Override};
 use crate::target::{CheckKey, CheckKind, Inconclusive, Outcome, Value};
 use crate::wire::Rcode;
 
-use super::forms::{Clock, kind};
+use super::forms::Clock;
 
 /// Upper bounds of the buckets, in seconds. A probe is over after its timeout, 2 s by default.
 const PROBE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -31,7 +31,7 @@ const FAILOVER_BUCKETS: [f64; 12] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 7.0, 1
 /// Samples wait in a list until somebody asks; after so many they are sorted into their buckets even if nobody does.
 const UPKEEP_EVERY: u64 = 4096;
 
-const PROBE_KINDS: [&str; 3] = ["tcp", "http", "https"];
+const PROBE_KINDS: [&str; CheckKind::NAMES.len()] = CheckKind::NAMES;
 const PROBE_DURATION: &str = "leeward_probe_duration_seconds";
 const FAILOVER: &str = "leeward_failover_seconds";
 
@@ -97,7 +97,7 @@ impl Meters {
 
     /// A probe is over.
     pub fn probe_finished(&self, probed: &CheckKind, elapsed: Duration, outcome: &Outcome) {
-        if let Some(at) = PROBE_KINDS.iter().position(|&name| name == kind(probed)) {
+        if let Some(at) = PROBE_KINDS.iter().position(|&name| name == probed.as_str()) {
             self.probes[at].record(elapsed.as_secs_f64());
         }
         if let Outcome::Inconclusive(reason) = outcome

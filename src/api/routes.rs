@@ -274,8 +274,9 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
 async fn checks(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
     let checks = shared.checks().await?;
-    let generation = shared.node.published.load().generation;
-    json(generation, &ChecksForm::new(generation.0, checks, &shared.clock()))
+    let snapshot = shared.node.published.load();
+    let (generation, named) = (snapshot.generation, &snapshot.options.checks.named);
+    json(generation, &ChecksForm::new(generation.0, checks, named, &shared.clock()))
 }
 
 async fn zones(State(shared): State<Shared>, uri: Uri) -> Reply {

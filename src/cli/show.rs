@@ -65,6 +65,14 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
     text
 }
 
+/// A check's names, else its URL, else its kind.
+fn what(check: &CheckForm) -> String {
+    match check.names.as_slice() {
+        [] => check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
+        names => names.join(", "),
+    }
+}
+
 /// `leeward checks`: what is not up comes first.
 pub(super) fn checks(form: &ChecksForm) -> String {
     let mut checks: Vec<&CheckForm> = form.checks.iter().collect();
@@ -85,7 +93,7 @@ pub(super) fn checks(form: &ChecksForm) -> String {
         vec![
             format!("{}{drain}{weight}{basis}{pending}{held_back}", check.status),
             check.target.clone(),
-            check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
+            what(check),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
             last.map_or_else(|| "-".to_owned(), |last| span(last.age_seconds)),
             without_fraction(&check.since),
@@ -245,7 +253,9 @@ mod tests {
             key: "00".into(),
             target: target.into(),
             source: None,
+            names: Vec::new(),
             kind: "tcp".into(),
+            probe: String::new(),
             request: RequestForm::default(),
             status: status.into(),
             drain: false,

@@ -80,7 +80,8 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let health = health(root.section("health"));
-    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped() };
+    let named = super::checks::checks(&mut root, &health);
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
     let answering = Options { programs, checks, ..answering };
     let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));

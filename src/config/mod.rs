@@ -12,7 +12,7 @@
 //!
 //! | Setting | A reload |
 //! | --- | --- |
-//! | `[zone.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
+//! | `[zone.*]`, `[check.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
@@ -23,6 +23,7 @@
 //! defaults follow).
 
 mod check;
+mod checks;
 mod finding;
 mod raw;
 mod section;

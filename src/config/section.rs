@@ -71,15 +71,20 @@ impl<'f> Section<'f> {
 
     /// A whole number.
     pub(super) fn number(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
+        self.given_number(key, range).unwrap_or(default)
+    }
+
+    /// A whole number that has no default.
+    pub(super) fn given_number(&mut self, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
         let remedy = format!("write a number from {} to {}", range.start(), range.end());
         let pick = |value| if let Value::Integer(number) = value { Ok(number) } else { Err(value) };
-        let Some((at, number)) = self.typed(key, "an integer", &remedy, pick) else { return default };
+        let (at, number) = self.typed(key, "an integer", &remedy, pick)?;
         match usize::try_from(number) {
-            Ok(number) if range.contains(&number) => number,
+            Ok(number) if range.contains(&number) => Some(number),
             _ => {
                 let message = format!("{} is {number}, which is out of range", self.spell(key));
                 self.findings.error(&at, message, remedy);
-                default
+                None
             }
         }
     }
@@ -186,6 +191,34 @@ impl<'f> Section<'f> {
             }
         }
         Some((at, list))
+    }
+
+    /// The values of an array; a value that stands alone counts as an array of one.
+    pub(super) fn one_or_more(&mut self, key: &'static str) -> Vec<Item> {
+        self.asked.push(key);
+        match self.table.remove(key).map(|setting| setting.item) {
+            Some(Item { value: Value::Array(items), .. }) => items,
+            item => item.into_iter().collect(),
+        }
+    }
+
+    /// A table of strings, by the names that their user gave them.
+    pub(super) fn texts_by_name(&mut self, key: &'static str, remedy: &str) -> Vec<(String, Place, String)> {
+        let pick = |value| if let Value::Table(table) = value { Ok(table) } else { Err(value) };
+        let spelled = self.spell(key);
+        let mut texts = Vec::new();
+        for (name, Setting { item: Item { at, value }, .. }) in
+            self.typed(key, "a table", remedy, pick).into_iter().flat_map(|(_, table)| table)
+        {
+            match value {
+                Value::Text(text) => texts.push((name, at, text)),
+                other => {
+                    let message = format!("`{}` in {spelled} is {}, not a string", name.escape_debug(), other.kind());
+                    self.findings.error(&at, message, remedy);
+                }
+            }
+        }
+        texts
     }
 
     /// An array of paths, each from the directory of the file that names it.

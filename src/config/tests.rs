@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 use crate::program::{Defaults, Limits};
 
+mod checks;
+
 /// A directory with these files; `load`s report paths as seen from it.
 struct Place(tempfile::TempDir);
 
@@ -197,7 +199,7 @@ fn every_key() {
     let damped = health.judgement();
     assert_eq!((damped, damped.rise, damped.damping), (health.damped(), 7, Some(damping)));
     assert_eq!(health::Config { damped: false, ..health.clone() }.judgement().rise, 4);
-    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped };
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped, ..Defaults::default() };
     let answering = answers::Options { ecs: false, tcp_idle, programs, checks, ..answers::Options::default() };
     assert_eq!(config.answering, answering);
     assert!(config.insert_whitespace);
@@ -222,7 +224,7 @@ fn unknown_keys() {
     finds(
         "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
         r#"
-        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, prober, publish, geo, admin, zone
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, check, prober, publish, geo, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
         leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
@@ -587,7 +589,7 @@ fn findings_of_all_files_come_at_once() {
     ]);
     let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
 z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
-z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, prober, publish, geo, admin, zone
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, check, prober, publish, geo, admin, zone
 z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
 a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
 a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year

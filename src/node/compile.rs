@@ -27,7 +27,7 @@ impl Settings {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let programs = program::Settings {
-            defaults: config.answering.checks,
+            defaults: config.answering.checks.clone(),
             step_limit: config.answering.programs.steps,
             shared: config.answering.programs.shared,
         };

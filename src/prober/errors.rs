@@ -63,7 +63,7 @@ pub(super) enum Source {
 /// | EACCES (a local rule; ICMPv6 "administratively prohibited") | `Forbidden` | `Unreachable` |
 /// | ENETUNREACH, EHOSTUNREACH, and any other number (EAFNOSUPPORT, EINVAL, ENETDOWN) | `NoRoute` | `Unreachable` |
 /// | a rustls error | | `Tls` |
-/// | hyper cannot parse the head | | `Protocol` |
+/// | hyper cannot parse the head; what HTTP/2 forbids | | `Protocol` |
 /// | unexpected end, bad chunk, anything else without a number | `Resources` | `Closed` |
 pub(super) fn classify(source: Source, error: &(dyn Error + 'static)) -> Unmet {
     let mut next = Some(error);
@@ -85,6 +85,12 @@ fn one(source: Source, cause: &(dyn Error + 'static)) -> Option<Unmet> {
     }
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(Failure::Tls(tls.to_string().into()).into());
+    }
+    if let Some(http2) = cause.downcast_ref::<h2::Error>() {
+        return Some(match http2.get_io() {
+            Some(error) => classify(source, error),
+            None => Failure::Protocol(http2.to_string().into()).into(),
+        });
     }
     let hyper = cause.downcast_ref::<hyper::Error>()?;
     hyper.is_parse().then(|| Failure::Protocol(hyper.to_string().into()).into())

@@ -22,7 +22,7 @@ use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, LOCATION, U
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -33,8 +33,8 @@ use url::{Host, Position, Url};
 
 use super::body::Body;
 use super::errors::{Source, Unmet, classify};
-use super::{Allows, tcp, tls};
-use crate::target::{CheckKind, CheckSpec, Failure, HttpCheck, Inconclusive};
+use super::{Allows, http2, tcp, tls};
+use crate::target::{CheckKind, CheckSpec, Failure, HttpCheck, Inconclusive, Version};
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
@@ -57,22 +57,24 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// What all exchanges share.
 pub(super) struct Client {
-    any: TlsConnector,
+    any: tls::Connectors,
     trust: tls::Trust,
     lookups: Arc<Semaphore>,
 }
 
 impl Client {
     pub(super) fn new() -> Self {
-        Self { any: tls::any(), trust: tls::Trust::default(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self { any: tls::Connectors::any(), trust: tls::Trust::default(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
     }
 
     /// What makes the handshakes of a check. May read files: not part of what a target is given time for.
     pub(super) async fn tls(&self, kind: &CheckKind) -> Result<TlsConnector, Inconclusive> {
-        match kind {
-            CheckKind::Http(check) if check.verify => self.trust.connector().await,
-            CheckKind::Http(_) | CheckKind::Tcp => Ok(self.any.clone()),
-        }
+        let (protocol, verify) = match kind {
+            CheckKind::Http(check) if check.version == Version::Two => (tls::Protocol::Http2, check.verify),
+            CheckKind::Http(check) => (tls::Protocol::Http1, check.verify),
+            CheckKind::Tcp => (tls::Protocol::None, false),
+        };
+        Ok(if verify { self.trust.connectors().await?.of(protocol) } else { self.any.of(protocol) })
     }
 }
 
@@ -130,7 +132,14 @@ impl Exchange<'_> {
             None => self.connect_by_name(&host, port).await.map_err(|lost| lost.at(first.host().as_ref() == Some(&host)))?,
         };
         let hop = match ask.url.scheme() {
-            "https" => self.converse(ask, tls::wrap(&self.tls, &host, stream).await?).await?,
+            "https" => {
+                let name = self.check.sni.as_deref().filter(|_| is_own(first, &ask.url)).map(Host::Domain).unwrap_or(host);
+                let stream = tls::wrap(&self.tls, &name, stream).await?;
+                if self.check.version == Version::Two && !stream.speaks_http2() {
+                    return Err(Failure::Protocol("HTTP/2 is not spoken there".into()).into());
+                }
+                self.converse(ask, stream).await?
+            }
             _ => self.converse(ask, stream).await?,
         };
         Ok(match hop {
@@ -192,19 +201,20 @@ impl Exchange<'_> {
     /// dropping it leaves nothing behind.
     async fn converse<S>(&self, ask: &Ask, stream: S) -> Result<Hop, Unmet>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let request = self.request(ask)?;
-        let (sender, connection) = parser().handshake(TokioIo::new(stream)).await.map_err(|error| network(&error))?;
-        // What ends the connection is told to the request or the body, where it matters.
-        let drive = async {
-            let _ = connection.await;
-            std::future::pending::<Infallible>().await
-        };
-        tokio::select! {
-            biased;
-            hop = self.talk(ask, sender, request) => hop,
-            never = drive => match never {},
+        match self.check.version {
+            Version::One => {
+                let (mut sender, connection) = parser().handshake(TokioIo::new(stream)).await.map_err(|error| network(&error))?;
+                driven(connection, async { self.judge(ask, sender.send_request(request).await).await }).await
+            }
+            Version::Two => {
+                let request = http2::request(request, &ask.url)?;
+                let tasks = http2::Tasks::default();
+                let (mut sender, connection) = tasks.handshake(stream).await.map_err(|error| network(&error))?;
+                driven(connection, async { self.judge(ask, sender.send_request(request).await).await }).await
+            }
         }
     }
 
@@ -225,14 +235,14 @@ impl Exchange<'_> {
         Ok(request)
     }
 
-    async fn talk(&self, ask: &Ask, mut sender: SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Hop, Unmet> {
-        let answer = sender.send_request(request).await.map_err(|error| network(&error))?;
+    async fn judge(&self, ask: &Ask, answer: hyper::Result<Response<Incoming>>) -> Result<Hop, Unmet> {
+        let answer = answer.map_err(|error| network(&error))?;
         if let Some(url) = self.redirect(&ask.url, &answer)? {
             return Ok(Hop::Redirect(ask.redirected(answer.status(), url)));
         }
-        let (got, wanted) = (answer.status().as_u16(), self.check.status);
-        if got != wanted {
-            return Err(Failure::Status { got, wanted }.into());
+        let got = answer.status().as_u16();
+        if !self.check.status.contains(got) {
+            return Err(Failure::Status { got, wanted: self.check.status.clone() }.into());
         }
         self.read(answer.into_body()).await.map(Hop::Done)
     }
@@ -240,12 +250,12 @@ impl Exchange<'_> {
     /// Where the answer sends us, if it does. As in PowerDNS redirects are followed whatever status is expected;
     /// where one is expected, a redirect that names no place is an answer like any other.
     fn redirect(&self, url: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Failure> {
-        if !is_redirect(answer.status()) {
+        if !self.check.redirects || !is_redirect(answer.status()) {
             return Ok(None);
         }
         match answer.headers().get(LOCATION) {
             Some(location) => next_url(url, location).map(Some),
-            None if (300..400).contains(&self.check.status) => Ok(None),
+            None if self.check.status.overlaps(300..=399) => Ok(None),
             None => Err(Failure::Redirect("no Location".into())),
         }
     }
@@ -285,6 +295,19 @@ impl Unmet {
             Self::Fail(Failure::Redirect(what)) if own => Failure::Name(what).into(),
             other => other,
         }
+    }
+}
+
+/// Runs `talk` over `connection`. What ends the connection is told to the request or the body, where it matters.
+pub(super) async fn driven<T>(connection: impl Future, talk: impl Future<Output = T>) -> T {
+    let drive = async {
+        let _ = connection.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        biased;
+        done = talk => done,
+        never = drive => match never {},
     }
 }
 
@@ -342,7 +365,7 @@ fn next_url(url: &Url, location: &HeaderValue) -> Result<Url, Failure> {
     }
 }
 
-fn network(error: &hyper::Error) -> Unmet {
+pub(super) fn network(error: &hyper::Error) -> Unmet {
     classify(Source::Network, error)
 }
 
@@ -363,7 +386,7 @@ mod tests {
     use super::*;
     use crate::prober::body::MAX_BODY;
     use crate::prober::{Config, Prober, Pulse};
-    use crate::target::{Outcome, Scheme};
+    use crate::target::{Codes, Outcome, Scheme};
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     use rustls::server::{ClientHello, ResolvesServerCert};
     use rustls::sign::CertifiedKey;
@@ -472,7 +495,7 @@ mod tests {
     fn the_host_header_names_a_port_only_where_it_is_not_the_default() {
         let client = Client::new();
         let (spec, check) = check(([127, 0, 0, 1], 1).into(), Scheme::Http);
-        let tls = client.any.clone();
+        let tls = client.any.of(tls::Protocol::Http1);
         let resolving = false.into();
         let exchange = Exchange { client: &client, tls, spec: &spec, check: &check, allows: &|_| true, resolving: &resolving };
         for (url, host) in [
@@ -610,9 +633,9 @@ mod tests {
     #[tokio::test]
     async fn status() {
         let (to, _requests) = server(&["HTTP/1.1 404 Not Found\r\nContent-Length: 1000\r\n\r\nnever sent"]).await;
-        assert_eq!(plain(to).await, fail(Failure::Status { got: 404, wanted: 200 }));
+        assert_eq!(plain(to).await, fail(Failure::Status { got: 404, wanted: Codes::only(200) }));
         let (to, _requests) = server(&["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"]).await;
-        assert_eq!(outcome(to, |_, http| http.status = 204).await, Outcome::PASS);
+        assert_eq!(outcome(to, |_, http| http.status = Codes::only(204)).await, Outcome::PASS);
     }
 
     #[tokio::test]
@@ -830,13 +853,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_expected_redirect_is_followed_where_it_leads_anywhere() {
-        let expect = |to| outcome(to, |_, http| http.status = 302);
+        let expect = |to| outcome(to, |_, http| http.status = Codes::only(302));
         let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", OK]).await;
-        assert_eq!(expect(to).await, fail(Failure::Status { got: 200, wanted: 302 }));
+        assert_eq!(expect(to).await, fail(Failure::Status { got: 200, wanted: Codes::only(302) }));
         let (to, _requests) = server(&["HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"]).await;
         assert_eq!(expect(to).await, Outcome::PASS);
         let (to, _requests) = server(&["HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n"]).await;
-        assert_eq!(expect(to).await, fail(Failure::Status { got: 301, wanted: 302 }));
+        assert_eq!(expect(to).await, fail(Failure::Status { got: 301, wanted: Codes::only(302) }));
     }
 
     /// Shows one certificate to everybody, readable or not, and keeps the names it was asked for.

@@ -13,6 +13,7 @@
 mod body;
 mod errors;
 mod http;
+mod http2;
 mod pulse;
 mod tcp;
 mod tls;

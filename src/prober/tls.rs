@@ -39,11 +39,54 @@ use crate::target::{Failure, Inconclusive};
 /// How long the trust store is believed to be what it was.
 const TRUST_AGE: Duration = Duration::from_secs(60);
 
-/// Makes the client side of handshakes with whomever. The cost of setting it up is paid once.
-pub(super) fn any() -> TlsConnector {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = AnyCertificate(provider.signature_verification_algorithms);
-    connector(versions(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+/// What is to be spoken over TLS, and is offered in the handshake (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+    /// Nothing is offered: the handshake is all.
+    None,
+}
+
+/// Makes the client side of handshakes, one for each [`Protocol`]. The cost of setting them up is paid once.
+#[derive(Clone)]
+pub(super) struct Connectors {
+    http1: TlsConnector,
+    http2: TlsConnector,
+    none: TlsConnector,
+}
+
+impl Connectors {
+    /// Those that take any certificate.
+    pub(super) fn any() -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = AnyCertificate(provider.signature_verification_algorithms);
+        Self::new(versions(provider).dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    }
+
+    fn verified(roots: RootCertStore) -> Self {
+        Self::new(versions(Arc::new(ring::default_provider())).with_root_certificates(roots).with_no_client_auth())
+    }
+
+    fn new(mut config: ClientConfig) -> Self {
+        config.resumption = Resumption::disabled();
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Self { http1: offering(&[b"http/1.1"]), http2: offering(&[b"h2"]), none: offering(&[]) }
+    }
+
+    /// The one for `protocol`.
+    pub(super) fn of(&self, protocol: Protocol) -> TlsConnector {
+        match protocol {
+            Protocol::Http1 => &self.http1,
+            Protocol::Http2 => &self.http2,
+            Protocol::None => &self.none,
+        }
+        .clone()
+    }
 }
 
 /// The system's trust store, read when it is first asked for and again when it is older than [`TRUST_AGE`]. What was read
@@ -53,38 +96,28 @@ pub(super) struct Trust(Mutex<Option<Trusted>>);
 
 struct Trusted {
     read_at: Duration,
-    connector: TlsConnector,
+    connectors: Connectors,
 }
 
 impl Trust {
     /// Makes the client side of handshakes with those whose certificates are valid.
-    pub(super) async fn connector(&self) -> Result<TlsConnector, Inconclusive> {
+    pub(super) async fn connectors(&self) -> Result<Connectors, Inconclusive> {
         let mut trusted = self.0.lock().await;
         let now = pulse::now();
         if let Some(fresh) = trusted.as_ref().filter(|trusted| now.saturating_sub(trusted.read_at) < TRUST_AGE) {
-            return Ok(fresh.connector.clone());
+            return Ok(fresh.connectors.clone());
         }
-        if let Ok(Some(connector)) = tokio::task::spawn_blocking(read_store).await {
-            *trusted = Some(Trusted { read_at: now, connector });
+        if let Ok(Some(connectors)) = tokio::task::spawn_blocking(read_store).await {
+            *trusted = Some(Trusted { read_at: now, connectors });
         }
-        trusted.as_ref().map(|trusted| trusted.connector.clone()).ok_or(Inconclusive::NoTrust)
+        trusted.as_ref().map(|trusted| trusted.connectors.clone()).ok_or(Inconclusive::NoTrust)
     }
 }
 
-fn read_store() -> Option<TlsConnector> {
+fn read_store() -> Option<Connectors> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    (!roots.is_empty()).then(|| verified(roots))
-}
-
-fn verified(roots: RootCertStore) -> TlsConnector {
-    connector(versions(Arc::new(ring::default_provider())).with_root_certificates(roots).with_no_client_auth())
-}
-
-fn connector(mut config: ClientConfig) -> TlsConnector {
-    config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    TlsConnector::from(Arc::new(config))
+    (!roots.is_empty()).then(|| Connectors::verified(roots))
 }
 
 fn versions(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
@@ -113,6 +146,18 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Failure> {
 /// An encrypted connection on which the peer may hang up without `close_notify`, as many servers do and as libcurl
 /// lets pass. HTTP tells by itself whether the answer was complete.
 pub(super) struct Stream(TlsStream<TcpStream>);
+
+impl Stream {
+    /// Whether the peer speaks HTTP/2 from here on.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.0.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// The peer's own certificate, in DER.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.0.get_ref().1.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -193,15 +238,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_store_is_read_again_and_kept_where_there_is_none() {
-        let old = Trusted { read_at: Duration::ZERO, connector: verified(RootCertStore::empty()) };
+        let old = Trusted { read_at: Duration::ZERO, connectors: Connectors::verified(RootCertStore::empty()) };
         let trust = Trust(Mutex::new(Some(old)));
-        assert!(trust.connector().await.is_ok());
+        assert!(trust.connectors().await.is_ok());
         // This host may have no store.
         let there_is_one = read_store().is_some();
         let read_at = |trusted: &Option<Trusted>| trusted.as_ref().map(|trusted| trusted.read_at);
         let first = read_at(&*trust.0.lock().await);
         assert_eq!(first > Some(Duration::ZERO), there_is_one);
-        assert!(trust.connector().await.is_ok());
+        assert!(trust.connectors().await.is_ok());
         assert_eq!(read_at(&*trust.0.lock().await), first, "not read anew");
     }
 }

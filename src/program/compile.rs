@@ -7,10 +7,10 @@ use super::finding::{Finding, Severity};
 use super::lower::{Settings, lower, lower_snippet};
 use super::parser::{Form, parse};
 use super::plan::Program;
-use crate::target::{Damping, Judgement};
+use crate::target::{Damping, Definitions, Judgement};
 
 /// What holds for checks where a program does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// From probe to probe.
     pub interval: Duration,
@@ -19,6 +19,8 @@ pub struct Defaults {
     /// How results are judged where `damped='true'` is said and nothing else. Where not even that is, they are judged
     /// [`Judgement::AT_ONCE`], as PowerDNS does.
     pub damped: Judgement,
+    /// The checks that the configuration names, for the option `check`.
+    pub named: Definitions,
 }
 
 impl Defaults {
@@ -27,6 +29,7 @@ impl Defaults {
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         damped: Judgement { fall: 3, rise: 20, forget: 1, retry: Some(Duration::from_secs(1)), damping: Some(Damping::USUAL) },
+        named: Definitions::NONE,
     };
 }
 

@@ -81,7 +81,7 @@ impl Memo {
         };
         let mut calls = self.calls.borrow_mut();
         if calls.defaults != *defaults {
-            *calls = Calls { defaults: *defaults, known: HashMap::new() };
+            *calls = Calls { defaults: defaults.clone(), known: HashMap::new() };
         }
         if let Some(known) = calls.known.get(&digest)
             && known.function == function

@@ -8,15 +8,14 @@
 //! What a request carries in headers and body may be secret: identity holds digests of it, and nothing shows it.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
-use regex::bytes::{Regex, RegexBuilder};
+use http::Method;
 use sha2::{Digest, Sha256};
 
+use super::http::HttpCheck;
 use super::judgement::Judgement;
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
@@ -57,186 +56,22 @@ pub enum CheckKind {
     Http(Arc<HttpCheck>),
 }
 
-/// An HTTP(S) request and what is expected of its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HttpCheck {
-    /// Plain or over TLS.
-    pub scheme: Scheme,
-    /// The URL's host: Host header and SNI. Where the check has an address, the connection goes there whatever it says.
-    pub host: Box<str>,
-    /// Path and query, beginning with `/`.
-    pub path: Box<str>,
-    /// What is asked for.
-    pub method: Method,
-    /// The User-Agent header.
-    pub user_agent: Box<str>,
-    /// More headers, which replace what would be sent otherwise. Their values are marked as sensitive.
-    pub headers: Box<[(HeaderName, HeaderValue)]>,
-    /// What is sent after the headers; empty: nothing.
-    pub content: Content,
-    /// Whether a certificate must be valid for the host, by the system's trust store; else any certificate will do.
-    pub verify: bool,
-    /// The status of the final answer, after redirects.
-    pub status: u16,
-    /// A substring that the body must contain, case-sensitive.
-    pub body: Option<Box<str>>,
-    /// A pattern that must match somewhere in the body.
-    pub pattern: Option<Pattern>,
-    /// Octets of the body that are read; the rest is neither waited for nor looked at.
-    pub limit: Option<u32>,
-    /// Whether the number at the front of the body is the target's weight.
-    pub weighs: bool,
-}
+impl CheckKind {
+    /// Every name that [`CheckKind::as_str`] gives.
+    pub const NAMES: [&'static str; 3] = ["tcp", "http", "https"];
 
-/// The body of a request. It is not shown: it may hold a secret.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Content(pub Box<str>);
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} octets", self.0.len())
-    }
-}
-
-/// A regular expression. Two are equal where their texts are.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
-/// Most octets of a compiled [`Pattern`]: what one takes to run is bounded by this times the text's length.
-const PATTERN_MAX: usize = 64 << 10;
-
-impl Pattern {
-    /// Compiles `text`.
-    ///
-    /// # Errors
-    /// What is wrong with it, for people; also where it is sound and too large.
-    pub fn new(text: &str) -> Result<Self, regex::Error> {
-        RegexBuilder::new(text).size_limit(PATTERN_MAX).dfa_size_limit(PATTERN_MAX).build().map(Self)
-    }
-
-    /// Its text.
+    /// A short, stable name for configurations, metrics and JSON.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// Whether it matches somewhere in `text`. Linear in its length.
-    #[must_use]
-    pub fn matches(&self, text: &[u8]) -> bool {
-        self.0.is_match(text)
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Pattern {}
-
-impl Hash for Pattern {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-/// The URL schemes of an [`HttpCheck`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// `http`, by default on port 80.
-    Http,
-    /// `https`, by default on port 443.
-    Https,
-}
-
-impl Scheme {
-    /// `http` or `https`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Http => "http",
-            Self::Https => "https",
+            Self::Tcp => "tcp",
+            Self::Http(http) => http.scheme.as_str(),
         }
-    }
-
-    /// The port where a URL does not give one.
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-impl HttpCheck {
-    /// A GET that is answered with status 200: what a check is where nothing else is said.
-    #[must_use]
-    pub fn get(scheme: Scheme, host: &str, path: &str) -> Self {
-        Self {
-            scheme,
-            host: host.into(),
-            path: path.into(),
-            method: Method::GET,
-            user_agent: "PowerDNS Authoritative Server".into(),
-            headers: [].into(),
-            content: Content::default(),
-            verify: false,
-            status: 200,
-            body: None,
-            pattern: None,
-            limit: None,
-            weighs: false,
-        }
-    }
-
-    /// The URL that is asked for, `port` being the check's.
-    #[must_use]
-    pub fn url(&self, port: u16) -> String {
-        let scheme = self.scheme.as_str();
-        if port == self.scheme.default_port() {
-            format!("{scheme}://{}{}", self.host, self.path)
-        } else {
-            format!("{scheme}://{}:{port}{}", self.host, self.path)
-        }
-    }
-
-    /// What the canonical text says of everything that is not as in [`HttpCheck::get`].
-    fn canonical_extras(&self) -> String {
-        let mut text = String::new();
-        let mut add = |extra: String| text += &extra;
-        if let Some(body) = &self.body {
-            add(format!(" body={body:?}"));
-        }
-        if let Some(pattern) = &self.pattern {
-            add(format!(" pattern={:?}", pattern.as_str()));
-        }
-        if self.method != Method::GET {
-            add(format!(" method={}", self.method));
-        }
-        if !self.headers.is_empty() {
-            let lines = self.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"]);
-            add(format!(" headers={}", digest(lines)));
-        }
-        if !self.content.0.is_empty() {
-            add(format!(" content={}", digest([self.content.0.as_bytes()])));
-        }
-        if let Some(limit) = self.limit {
-            add(format!(" limit={limit}"));
-        }
-        if self.verify {
-            add(" verify".to_owned());
-        }
-        if self.weighs {
-            add(" weighs".to_owned());
-        }
-        text
     }
 }
 
 /// The first 128 bits of SHA-256 in hexadecimal.
-fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> CheckKey {
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> CheckKey {
     let mut hash = Sha256::new();
     parts.into_iter().for_each(|part| hash.update(part));
     let hash = hash.finalize();
@@ -298,7 +133,7 @@ impl CheckSpec {
         match &self.kind {
             CheckKind::Tcp => format!("tcp {to} timeout={timeout}ms{from}"),
             CheckKind::Http(http) => {
-                let (url, status, agent) = (http.url(self.port), http.status, &http.user_agent);
+                let (url, status, agent) = (http.url(self.port), &http.status, &http.user_agent);
                 let extras = http.canonical_extras();
                 format!("http {to} timeout={timeout}ms url={url:?} status={status} agent={agent:?}{extras}{from}")
             }
@@ -311,8 +146,19 @@ impl CheckSpec {
     pub fn definition(&self) -> String {
         match &self.kind {
             CheckKind::Tcp => format!("tcp port {}", self.port),
+            CheckKind::Http(http) if self.address.is_some_and(|address| *http.host == *host_of(address)) => {
+                HttpCheck { host: "*".into(), ..HttpCheck::clone(http) }.url(self.port)
+            }
             CheckKind::Http(http) => http.url(self.port),
         }
+    }
+}
+
+/// An address as the host of a URL.
+pub(super) fn host_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
@@ -330,21 +176,6 @@ impl fmt::Display for CheckSpec {
             }
         }
         self.source.map_or(Ok(()), |source| write!(f, ", from {source}"))
-    }
-}
-
-impl HttpCheck {
-    fn expectation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.status != 200 {
-            write!(f, ", status {}", self.status)?;
-        }
-        if let Some(text) = &self.body {
-            write!(f, ", body with {text:?}")?;
-        }
-        if let Some(pattern) = &self.pattern {
-            write!(f, ", body matching {:?}", pattern.as_str())?;
-        }
-        f.write_str(if self.verify { ", certificate verified" } else { "" })
     }
 }
 
@@ -378,6 +209,9 @@ pub struct CheckRequest {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::super::http::{Codes, Content, Pattern, Scheme, Version};
     use super::*;
 
     fn http(host: &str, path: &str) -> CheckSpec {
@@ -426,7 +260,11 @@ mod tests {
             with(|check| check.headers = header("x-a", "c")),
             with(|check| check.content = Content("x".into())),
             with(|check| check.verify = true),
-            with(|check| check.status = 204),
+            with(|check| check.status = Codes::only(204)),
+            with(|check| check.status = Codes::of([200..=299])),
+            with(|check| check.sni = Some("x".into())),
+            with(|check| check.redirects = false),
+            with(|check| check.version = Version::Two),
             with(|check| check.body = Some("x".into())),
             with(|check| check.pattern = Pattern::new("x").ok()),
             with(|check| check.limit = Some(1)),
@@ -458,12 +296,5 @@ mod tests {
         let addresses = [named("x.test"), named("192.0.2.7"), named("[2001:db8::7]"), pinned].map(|spec| spec.named_address());
         let wanted = ["192.0.2.7", "2001:db8::7", "192.0.2.1"].map(|address| address.parse().ok());
         assert_eq!(addresses, [None, wanted[0], wanted[1], wanted[2]]);
-    }
-
-    #[test]
-    fn patterns_are_bounded() {
-        assert!(Pattern::new("^ok: [0-9]+$").unwrap().matches(b"ok: 12"));
-        assert!(Pattern::new("(").is_err());
-        assert!(Pattern::new(r"\w{1000}").is_err(), "too large");
     }
 }

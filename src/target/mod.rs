@@ -4,18 +4,24 @@
 //! nodes; [`CheckId`] its dense number within a process. [`Status`] is what we believe, a small `Copy` value with an
 //! algebra; [`StatusTable`] holds one per check, shared copy-on-write with the snapshot that queries read.
 //!
+//! [`Definitions`] are the checks that the configuration names: definitions that wait for a target.
+//!
 //! `program` (which asks) and `health` (which answers) both know this module and not each other.
 //!
 //! Never here: time, thresholds at work, I/O.
 
 mod check;
+mod http;
 mod judgement;
+mod named;
 mod outcome;
 mod status;
 mod table;
 
-pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Content, HttpCheck, Pattern, Scheme};
+pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
+pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
 pub use judgement::{Damping, Judgement};
+pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::http::Codes;
+
 /// The result of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -49,7 +51,7 @@ pub enum Failure {
         /// What came.
         got: u16,
         /// What was expected.
-        wanted: u16,
+        wanted: Codes,
     },
     /// The body lacks the expected text.
     #[error("the body lacks the expected text")]

@@ -33,7 +33,8 @@ impl Lowering<'_> {
         let groups = self.groups(&arguments[1], call.function);
         let options = self.options(call.function, arguments.get(2));
         let (port, options) = (port?, options?);
-        let groups = self.probed(groups?, &options, |written| (written.member.target.port.unwrap_or(port), CheckKind::Tcp))?;
+        let probe = |written: &Written| options.probing.at(written.member.target.address, written.member.target.port, port);
+        let groups = self.probed(groups?, &options, probe)?;
         self.checked(call, groups, &options)
     }
 

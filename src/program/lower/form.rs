@@ -16,7 +16,7 @@ use crate::program::choice::FailReason;
 use crate::program::compile::Defaults;
 
 /// What the configuration says about programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What holds for checks that do not say.
     pub defaults: Defaults,
@@ -161,7 +161,7 @@ pub(in super::super) fn lower_as_script(block: &Block, settings: &Settings, hois
 
 /// A snippet for `include`: statements, run for what they set.
 pub(in super::super) fn lower_snippet(block: &Block, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Program> {
-    script(block, &Settings { shared: true, ..*settings }, findings, &Outside::snippet())
+    script(block, &Settings { shared: true, ..settings.clone() }, findings, &Outside::snippet())
 }
 
 /// Whether it is a literal without parts.

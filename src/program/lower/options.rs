@@ -25,11 +25,14 @@ const NAMES: [&str; 5] = ["selector", "backupSelector", "failOnIncompleteCheck",
 impl Lowering<'_> {
     /// The options in `table`, if it is given and not nil.
     pub(super) fn options(&mut self, function: Function, table: Option<&Expr>) -> Option<Options> {
-        let probing = Probing::new(self.defaults);
+        let fields = self.named_fields(function, table)?;
+        let named = fields.iter().rfind(|(_, name, _)| probing::Name::find(name) == Some(probing::Name::Check));
+        let base = self.base(function, named.map(|&(_, _, value)| value));
+        let mut sound = base.is_some();
+        let probing = base.unwrap_or_else(|| Probing::new(self.defaults));
         let (selector, backup, metric) = (Selector::Random, Selector::Random, Metric::default());
         let mut options = Options { selector, backup, metric, fail_incomplete: false, probing };
-        let mut sound = true;
-        for (offset, name, value) in self.named_fields(function, table)? {
+        for (offset, name, value) in fields {
             sound &= self.option(function, offset, &name, value, &mut options).is_some();
         }
         if let Some(table) = table {
@@ -72,6 +75,9 @@ impl Lowering<'_> {
 
     fn option(&mut self, function: Function, offset: usize, name: &str, value: &Expr, options: &mut Options) -> Option<()> {
         if let Some(known) = probing::Name::find(name) {
+            if known == probing::Name::Check {
+                return Some(());
+            }
             return self.set_probing(known, function, (offset, name), value, &mut options.probing);
         }
         let text = self.option_text(name, value)?;

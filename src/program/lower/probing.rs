@@ -14,6 +14,14 @@
 //! | `body` | a text | the request's body; its Content-Type is for `headers` to say |
 //! | `regexmatch` | a pattern | must match in the first 64 KiB of the body, beside `stringmatch` where both are given |
 //!
+//! | `check` | a name | the check `[check.NAME]` of the configuration is what is probed |
+//!
+//! A named check gives everything that the table does not: options beside it replace what it says, wherever they stand. In
+//! `ifportup` the whole question is the definition's, at the address's own port, else the definition's, else the call's; in
+//! functions of URLs the URL is the call's, and the definition, which must be of HTTP, says how it is asked and what is
+//! expected. Names are of the configuration, which the operator writes: so a zone may use commands and files of this host
+//! that it could not name itself.
+//!
 //! `headers` go to the URL's own host and not to where a redirect leads; what they and `body` hold is shown to nobody.
 //!
 //! `source` must be of the family of all addresses, where checks have addresses. That this host has it is seen when the
@@ -24,7 +32,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::super::compile::Defaults;
@@ -33,7 +40,7 @@ use super::super::plan::Function;
 use super::super::syntax::{Expr, Field, Kind};
 use super::names::closest;
 use super::{Lowering, describe};
-use crate::target::{CheckKind, CheckSpec, Content, HttpCheck, Judgement, Pattern, Scheme};
+use crate::target::{CheckKind, CheckSpec, Codes, Content, HttpCheck, Judgement, NamedCheck, Pattern, Scheme};
 
 /// Shortest and longest `timeout`.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3600);
@@ -48,10 +55,6 @@ const TEXT_MAX: usize = 1024;
 /// Most `headers`.
 const HEADERS_MAX: usize = 64;
 
-/// What may be asked for. TRACE and CONNECT make no sense of a target.
-const METHODS: [Method; 7] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-
 /// What the options say of the probe, defaults filled in.
 pub(super) struct Probing {
     timeout: Duration,
@@ -61,6 +64,8 @@ pub(super) struct Probing {
     source: Option<(IpAddr, usize)>,
     /// The request and what is expected, for a URL that is filled in later.
     http: HttpCheck,
+    /// The definition that the option `check` names.
+    named: Option<NamedCheck>,
 }
 
 /// What the options say of how results are judged.
@@ -70,13 +75,19 @@ struct Judging {
     forget: Option<u16>,
     retry: Option<Duration>,
     damped: bool,
-    /// What stands for what is not said, if it is to be damped.
+    /// What stands for what is not said.
+    base: Judgement,
+    /// The same, if it is to be damped.
     preset: Judgement,
 }
 
 impl Judging {
+    fn over(base: Judgement, preset: Judgement) -> Self {
+        Self { fall: None, rise: None, forget: None, retry: None, damped: false, base, preset }
+    }
+
     fn judgement(&self) -> Judgement {
-        let base = if self.damped { self.preset } else { Judgement::AT_ONCE };
+        let base = if self.damped { self.preset } else { self.base };
         Judgement {
             fall: self.fall.unwrap_or(base.fall),
             rise: self.rise.unwrap_or(base.rise),
@@ -107,10 +118,11 @@ pub(super) enum Name {
     Method,
     Body,
     TlsVerify,
+    Check,
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 17] = [
+pub(super) const NAMES: [(&str, Name); 18] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
@@ -128,6 +140,7 @@ pub(super) const NAMES: [(&str, Name); 17] = [
     ("method", Name::Method),
     ("body", Name::Body),
     ("tlsVerify", Name::TlsVerify),
+    ("check", Name::Check),
 ];
 
 impl Name {
@@ -138,11 +151,18 @@ impl Name {
 
     /// Whether only checks of URLs have it.
     const fn of_urls(self) -> bool {
-        match self {
-            Self::Timeout | Self::Interval | Self::Source => false,
-            Self::MinimumFailures | Self::MinimumSuccesses | Self::ForgetAfter | Self::RetryInterval | Self::Damped => false,
-            _ => true,
-        }
+        !matches!(
+            self,
+            Self::Timeout
+                | Self::Interval
+                | Self::MinimumFailures
+                | Self::MinimumSuccesses
+                | Self::ForgetAfter
+                | Self::RetryInterval
+                | Self::Damped
+                | Self::Source
+                | Self::Check
+        )
     }
 }
 
@@ -167,9 +187,31 @@ impl Probing {
         Self {
             timeout: defaults.timeout,
             interval: defaults.interval,
-            judging: Judging { fall: None, rise: None, forget: None, retry: None, damped: false, preset: defaults.damped },
+            judging: Judging::over(Judgement::AT_ONCE, defaults.damped),
             source: None,
-            http: HttpCheck::get(Scheme::Http, "", "/"),
+            http: Self::request(),
+            named: None,
+        }
+    }
+
+    /// The request of a URL that is not known yet.
+    fn request() -> HttpCheck {
+        HttpCheck::get(Scheme::Http, "", "/")
+    }
+
+    /// As a check of the configuration says.
+    fn of(named: &NamedCheck, preset: Judgement) -> Self {
+        let http = if let CheckKind::Http(http) = &named.kind { HttpCheck::clone(http) } else { Self::request() };
+        let &NamedCheck { timeout, interval, judgement, .. } = named;
+        let judging = Judging::over(judgement, preset);
+        Self { timeout, interval, judging, source: None, http, named: Some(named.clone()) }
+    }
+
+    /// What is asked of `address` by a call that gives `port` and no URL, and at which port.
+    pub(super) fn at(&self, address: IpAddr, own: Option<u16>, port: u16) -> (u16, CheckKind) {
+        match &self.named {
+            Some(named) => (own.or(named.port).unwrap_or(port), named.kind_at(address)),
+            None => (own.unwrap_or(port), CheckKind::Tcp),
         }
     }
 
@@ -189,9 +231,30 @@ impl Lowering<'_> {
             let message = format!("from the source {source} there is no way to {address}, which is of the other family");
             return self.error(offset, message, "give each family a call of its own");
         }
-        let source = probing.source.map(|(source, _)| source);
+        let named = || probing.named.as_ref().and_then(|named| named.source_for(address?));
+        let source = probing.source.map(|(source, _)| source).or_else(named);
         let spec = CheckSpec { address, port, source, kind, timeout: probing.timeout };
         Some(self.checks.number((spec, probing.judging.judgement(), probing.interval)))
+    }
+
+    /// What the options begin with: a named check, where one is named, else the defaults.
+    pub(super) fn base(&mut self, function: Function, check: Option<&Expr>) -> Option<Probing> {
+        let Some(value) = check else { return Some(Probing::new(self.defaults)) };
+        let name = self.option_text("check", value)?;
+        let given = Given { name: "check", offset: value.offset, text: &name };
+        let defaults = self.defaults;
+        let Some(named) = defaults.named.get(&name) else {
+            let remedy = match closest(&name, defaults.named.names()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "name a [check.NAME] of the configuration".to_owned(),
+            };
+            return self.bad(given, "and the configuration has no check of that name", &remedy);
+        };
+        if function != Function::IfPortUp && !matches!(named.kind, CheckKind::Http(_)) {
+            let what = format!("a check of kind {}, and `{function}` asks for a URL", named.kind.as_str());
+            return self.bad(given, &what, "use `ifportup`, or a check of kind http or https");
+        }
+        Some(Probing::of(named, defaults.damped))
     }
 
     /// Takes in the option `known`, which is spelled `name` at `offset`.
@@ -235,9 +298,12 @@ impl Lowering<'_> {
                 let limit = self.whole(given, 0..=u64::from(u32::MAX))?;
                 http.limit = u32::try_from(limit).ok().filter(|&limit| limit > 0);
             }
-            Name::HttpCode => http.status = u16::try_from(self.whole(given, 100..=999)?).unwrap_or(u16::MAX),
+            Name::HttpCode => {
+                http.status = Codes::only(u16::try_from(self.whole(given, 100..=999)?).unwrap_or(u16::MAX));
+            }
             Name::UserAgent => http.user_agent = self.user_agent(given)?,
-            Name::Headers => {}
+            // The one is read as a table, the other before all else.
+            Name::Headers | Name::Check => {}
             Name::Method => http.method = self.method(given)?,
             Name::Body => http.content = Content(self.short(given)?),
             Name::TlsVerify => http.verify = self.flag(given)?,
@@ -347,9 +413,9 @@ impl Lowering<'_> {
     }
 
     fn method(&mut self, given: Given<'_>) -> Option<Method> {
-        let known = METHODS.into_iter().find(|method| method.as_str() == given.text);
+        let known = HttpCheck::METHODS.into_iter().find(|method| method.as_str() == given.text);
         known.or_else(|| {
-            let all = METHODS.each_ref().map(Method::as_str);
+            let all = HttpCheck::METHODS.each_ref().map(Method::as_str);
             let remedy = match closest(&given.text.to_ascii_uppercase(), all) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("use one of {}", all.join(", ")),
@@ -400,7 +466,7 @@ impl Lowering<'_> {
             let message = format!("`{}` cannot be the name of a header", written.escape_debug());
             return self.error(key.offset, message, "use letters, digits and hyphens");
         };
-        if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+        if HttpCheck::OWN_HEADERS.contains(&name) {
             let message = format!("the header `{name}` is what the probe itself says");
             return self.error(key.offset, message, "remove it");
         }
@@ -438,7 +504,7 @@ fn fraction(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::program::{Compiled, Program, Settings, Severity, compile};
-    use crate::target::CheckRequest;
+    use crate::target::{CheckRequest, Definitions};
 
     const URL: &str = "ifurlup('https://x/', {'192.0.2.1', '192.0.2.2'}, ";
 
@@ -458,7 +524,7 @@ mod tests {
     fn http(options: &str) -> HttpCheck {
         match &asked(options)[0].spec.kind {
             CheckKind::Http(http) => HttpCheck::clone(http),
-            CheckKind::Tcp => panic!("{options}"),
+            _ => panic!("{options}"),
         }
     }
 
@@ -554,6 +620,84 @@ mod tests {
         }
         let many: String = (0..=HEADERS_MAX).map(|number| format!("h{number}='x',")).collect();
         assert_eq!(findings(&format!("{{headers={{{many}}}}}")), ["E 9 more than 64 headers"]);
+    }
+
+    fn named() -> Definitions {
+        let http = HttpCheck { status: Codes::of([200..=299]), ..HttpCheck::get(Scheme::Http, "", "/health") };
+        let second = Duration::from_secs(1);
+        let web = NamedCheck {
+            kind: CheckKind::Http(http.into()),
+            port: Some(8080),
+            sources: vec![[198, 51, 100, 1].into()],
+            timeout: second,
+            interval: 7 * second,
+            judgement: Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE },
+        };
+        let plain = NamedCheck { kind: CheckKind::Tcp, port: None, ..web.clone() };
+        [("web".into(), web), ("plain".into(), plain)].into_iter().collect()
+    }
+
+    fn with_names(code: &str) -> Result<Vec<String>, Vec<String>> {
+        let defaults = Defaults { named: named(), ..Defaults::default() };
+        let compiled = compile(code, &Settings { defaults, step_limit: 1000, shared: false });
+        let line = |check: &CheckRequest| {
+            let CheckRequest { spec, judgement: Judgement { fall, rise, .. }, interval } = check;
+            format!("{spec} {:?}/{interval:?} {fall}/{rise}", spec.timeout)
+        };
+        match compiled.program {
+            Some(program) => Ok(program.checks().iter().map(line).collect()),
+            None => Err(compiled.findings.iter().map(|f| format!("{} {}; {}", f.offset, f.message, f.remedy)).collect()),
+        }
+    }
+
+    #[test]
+    fn a_named_check_is_the_question() {
+        let asked = |code: &str| with_names(code).unwrap();
+        assert_eq!(
+            asked("ifportup(443, {'192.0.2.1', '192.0.2.2:81'}, {check='web'})"),
+            [
+                "http://192.0.2.1:8080/health at 192.0.2.1, status 200-299, from 198.51.100.1 1s/7s 3/2",
+                "http://192.0.2.2:81/health at 192.0.2.2, status 200-299, from 198.51.100.1 1s/7s 3/2"
+            ]
+        );
+        assert_eq!(
+            asked("ifportup(443, {'2001:db8::1'}, {minimumFailures=1, check='plain', interval=2, timeout=0.5})"),
+            ["tcp [2001:db8::1]:443 500ms/2s 1/2"]
+        );
+        assert_eq!(
+            asked("ifurlup('https://x.test/y', {'192.0.2.1'}, {check='web', httpcode=204})"),
+            ["https://x.test/y at 192.0.2.1, status 204, from 198.51.100.1 1s/7s 3/2"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_an_error() {
+        let wrong = |check: &str| with_names(&format!("ifportup(443, {{'192.0.2.1'}}, {{check={check}}})")).unwrap_err();
+        let what = "and the configuration has no check of that name";
+        assert_eq!(wrong("'wep'"), [format!("36 the option `check` is `wep`, {what}; did you mean `web`?")]);
+        assert_eq!(
+            wrong("'other'"),
+            [format!("36 the option `check` is `other`, {what}; name a [check.NAME] of the configuration")]
+        );
+        assert_eq!(wrong("{}"), ["36 the option `check` must be a string, not a table; write a string"]);
+        let url = with_names("ifurlup('http://x.test/', {'192.0.2.1'}, {check='plain'})").unwrap_err();
+        let kind = "a check of kind tcp, and `ifurlup` asks for a URL; use `ifportup`, or a check of kind http or https";
+        assert_eq!(url, [format!("48 the option `check` is `plain`, {kind}")]);
+    }
+
+    #[test]
+    fn names_are_found_again() {
+        let defaults = Defaults { named: named(), ..Defaults::default() };
+        let settings = Settings { defaults, step_limit: 1000, shared: false };
+        let names = |code: &str| {
+            let program = compile(code, &settings).program.unwrap();
+            let check = &program.checks()[0];
+            named().names_of(&check.spec, check.judgement).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(names("ifportup(443, {'2001:db8::1'}, {check='web'})"), ["web"]);
+        assert_eq!(names("ifportup(443, {'192.0.2.1'}, {check='plain'})"), ["plain"]);
+        assert_eq!(names("ifportup(443, {'192.0.2.1'}, {check='plain', timeout=5})"), [""; 0], "changed");
+        assert_eq!(names("ifportup(443, {'192.0.2.1'})"), [""; 0]);
     }
 
     #[test]

@@ -1,0 +1,286 @@
+//! `[check.NAME]`: checks that programs use by name.
+//!
+//! Every kind has the keys of [`common`] and its own; a key of another kind is unknown here. What headers, bodies and
+//! arguments hold may be secret, and is in no finding.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use url::Host;
+
+use super::check::{HOUR, MILLISECOND};
+use super::finding::Place;
+use super::raw::{Item, Table, Value};
+use super::section::Section;
+use crate::health;
+use crate::target::{CheckKind, Codes, Content, Definitions, HttpCheck, Judgement, NamedCheck, Pattern, Scheme, Version};
+
+/// Keys of the contract whose parts this release does not have.
+const LATER: [&str; 3] = ["jitter", "slow", "tripwire"];
+
+/// Longest text that is sent or looked for, octets.
+const TEXT_MAX: usize = 1024;
+/// Longest path, octets.
+const PATH_MAX: usize = 2048;
+/// Most headers.
+const HEADERS_MAX: usize = 64;
+
+/// How the kinds are spelled, and what reads the keys of each.
+const KINDS: [(&str, Kind); 3] = [
+    ("tcp", |_, _| CheckKind::Tcp),
+    ("http", |section, at| http(section, at, Scheme::Http)),
+    ("https", |section, at| http(section, at, Scheme::Https)),
+];
+
+/// Reads a kind's own keys of the section that begins at a place.
+type Kind = fn(&mut Section<'_>, &Place) -> CheckKind;
+
+/// The definitions below `[check]`.
+pub(super) fn checks(root: &mut Section<'_>, health: &health::Config) -> Definitions {
+    let named = root.named("check");
+    named.into_iter().filter_map(|(name, at, table)| check(root, name, &at, table, health)).collect()
+}
+
+fn check(
+    root: &mut Section<'_>,
+    name: String,
+    at: &Place,
+    table: Table,
+    health: &health::Config,
+) -> Option<(Box<str>, NamedCheck)> {
+    let mut section = root.below("check", &name, table);
+    if !is_name(&name) {
+        let message = format!("`{}` is no name for a check", name.escape_debug());
+        section.findings.error(at, message, "write letters, digits, `-`, `_` and `.`, at most 63 of them");
+    }
+    let remedy = format!("write one of {}", kinds());
+    section.require("kind", at, &remedy);
+    let find = |text: &str| KINDS.into_iter().find(|(known, _)| *known == text).ok_or("no kind of check");
+    // Without the kind nothing can be said of the other keys.
+    let (_, (_, kind)) = section.parsed("kind", &remedy, find)?;
+    let check = common(&mut section, at, kind, health);
+    section.finish(&LATER);
+    Some((name.into(), check))
+}
+
+/// Every kind, for people.
+pub(super) fn kinds() -> String {
+    KINDS.map(|(known, _)| format!("\"{known}\"")).join(", ")
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// The keys that every kind has, around its own.
+fn common(section: &mut Section<'_>, at: &Place, kind: Kind, health: &health::Config) -> NamedCheck {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let interval = section.duration("interval", health.interval, 100 * MILLISECOND..=DAY);
+    let timeout = section.duration("timeout", health.timeout, 10 * MILLISECOND..=HOUR);
+    if let Some(at) = timeout.0.or(interval.0).filter(|_| timeout.1 > interval.1) {
+        let [timeout, interval] = [timeout.1, interval.1].map(humantime::format_duration);
+        let message =
+            format!("{} ({timeout}) is longer than {} ({interval})", section.spell("timeout"), section.spell("interval"));
+        section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
+    }
+    let judgement = judgement(section, health);
+    let port = section.given_number("port", 1..=usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
+    let sources = sources(section);
+    NamedCheck { kind: kind(section, at), port, sources, timeout: timeout.1, interval: interval.1, judgement }
+}
+
+/// How results are judged: as `[health]` says, where the check does not.
+fn judgement(section: &mut Section<'_>, health: &health::Config) -> Judgement {
+    let damped = section.flag("damped", health.damped);
+    let base = health::Config { damped, ..health.clone() }.judgement();
+    let mut count = |key, default: u16| u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(u16::MAX);
+    let (fall, rise, forget) = (count("fall", base.fall), count("rise", base.rise), count("forget", base.forget));
+    let retry = section.duration("retry_interval", health.retry_interval, 50 * MILLISECOND..=HOUR).1;
+    Judgement { fall, rise, forget, retry: Some(retry), ..base }
+}
+
+/// Addresses of this host, at most one of each family.
+fn sources(section: &mut Section<'_>) -> Vec<IpAddr> {
+    const REMEDY: &str = "write an address of this host, such as \"192.0.2.1\", or one of each family";
+    let spelled = section.spell("source");
+    let mut sources: Vec<IpAddr> = Vec::new();
+    for Item { at, value } in section.one_or_more("source") {
+        let Value::Text(text) = value else {
+            section.findings.error(&at, format!("{spelled} is {}, not a string", value.kind()), REMEDY);
+            continue;
+        };
+        match text.parse::<IpAddr>() {
+            Ok(source) if source.is_multicast() || source.is_unspecified() => {
+                section.findings.error(&at, format!("{spelled} is {source}, from which nothing can be sent"), REMEDY);
+            }
+            Ok(source) if sources.iter().any(|other| other.is_ipv4() == source.is_ipv4()) => {
+                section.findings.error(&at, format!("{spelled} has two addresses of one family"), REMEDY);
+            }
+            Ok(source) => sources.push(source),
+            Err(_) => section.findings.error(&at, format!("{spelled} is \"{text}\", which is no address"), REMEDY),
+        }
+    }
+    sources
+}
+
+fn http(section: &mut Section<'_>, at: &Place, scheme: Scheme) -> CheckKind {
+    let base = HttpCheck { user_agent: "leeward".into(), ..HttpCheck::get(scheme, "", "/") };
+    let method = method(section);
+    let path = section.parsed("path", "write a path such as \"/health?deep=1\"", path).map_or(base.path, |(_, path)| path);
+    let host = section.parsed("host", "write the name of a host, such as \"www.example.com\"", host);
+    let (sni, verify) = match scheme {
+        Scheme::Http => (None, false),
+        Scheme::Https => certificate(section, at, host.is_some()),
+    };
+    let headers = headers(section);
+    let content =
+        short(section, "body", "write the body of the request").map_or_else(Content::default, |(_, text)| Content(text));
+    let status = codes(section, "expect", Codes::only(200));
+    let body = short(section, "contains", "write a text that the answer's body has");
+    let pattern = section.parsed("matches", "write a regular expression as https://docs.rs/regex describes them", pattern);
+    let redirects = section.flag("redirects", true);
+    let version = version(section);
+    let bodiless = method == Method::GET || method == Method::HEAD;
+    if !content.0.is_empty() && bodiless {
+        let message = format!("{} with the method {method}", section.spell("body"));
+        section.findings.error(at, message, "add method = \"POST\"");
+    }
+    let looked_for = body.as_ref().map(|(at, _)| at).or(pattern.as_ref().map(|(at, _)| at));
+    if let Some(at) = looked_for.filter(|_| method == Method::HEAD) {
+        section.findings.error(at, "an answer to HEAD has no body in which to find anything", "use the method GET");
+    }
+    CheckKind::Http(Arc::new(HttpCheck {
+        path,
+        host: host.map_or(base.host, |(_, host)| host),
+        sni,
+        verify,
+        method,
+        headers,
+        content,
+        status,
+        body: body.map(|(_, text)| text).filter(|text| !text.is_empty()),
+        pattern: pattern.map(|(_, pattern)| pattern),
+        redirects,
+        version,
+        scheme,
+        user_agent: base.user_agent,
+        limit: None,
+        weighs: false,
+    }))
+}
+
+/// The name that a handshake asks for, and whether the certificate must be valid for it (or for the host).
+fn certificate(section: &mut Section<'_>, at: &Place, has_host: bool) -> (Option<Box<str>>, bool) {
+    let sni = section.parsed("sni", "write the name of a host, such as \"www.example.com\"", host).map(|(_, sni)| sni);
+    let verify = section.flag("verify", true);
+    if verify && sni.is_none() && !has_host {
+        let message = "the certificate must be valid for the target's bare address, since no name is given";
+        section.findings.warning(at, message, "write the name that clients use, or verify = false");
+    }
+    (sni, verify)
+}
+
+fn method(section: &mut Section<'_>) -> Method {
+    let all = HttpCheck::METHODS.each_ref().map(Method::as_str).join(", ");
+    let find = |text: &str| HttpCheck::METHODS.into_iter().find(|known| known.as_str() == text).ok_or("no such method");
+    section.parsed("method", &format!("write one of {all}"), find).map_or(Method::GET, |(_, method)| method)
+}
+
+fn path(text: &str) -> Result<Box<str>, &'static str> {
+    match text {
+        _ if !text.starts_with('/') => Err("no path: it does not begin with a slash"),
+        _ if text.len() > PATH_MAX => Err("too long"),
+        _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('#') => {
+            Err("no path: blanks, `#` and what is not ASCII are to be written in percent-encoding")
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+/// A host as it stands in a URL.
+fn host(text: &str) -> Result<Box<str>, String> {
+    match Host::parse(text) {
+        Ok(host) => Ok(host.to_string().into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| {
+        // What is wrong stands on the last line, below a picture of the pattern.
+        error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })
+}
+
+fn version(section: &mut Section<'_>) -> Version {
+    let version = section.parsed("http", "write \"1.1\" or \"2\"", |text| match text {
+        "1.1" => Ok(Version::One),
+        "2" => Ok(Version::Two),
+        _ => Err("no version that this release speaks"),
+    });
+    version.map_or(Version::One, |(_, version)| version)
+}
+
+/// A text of at most [`TEXT_MAX`] octets, which no finding shows.
+fn short(section: &mut Section<'_>, key: &'static str, remedy: &str) -> Option<(Place, Box<str>)> {
+    let (at, text) = section.text(key, remedy)?;
+    if text.len() > TEXT_MAX {
+        section.findings.error(&at, format!("{} is longer than {TEXT_MAX} octets", section.spell(key)), "use a shorter text");
+    }
+    Some((at, text.into()))
+}
+
+fn headers(section: &mut Section<'_>) -> Box<[(HeaderName, HeaderValue)]> {
+    const REMEDY: &str = "write headers = { X-Name = \"value\" }";
+    let spelled = section.spell("headers");
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (written, at, text) in section.texts_by_name("headers", REMEDY) {
+        let shown = written.escape_debug();
+        let complaint = match (HeaderName::from_bytes(written.as_bytes()), HeaderValue::from_str(&text)) {
+            (Err(_), _) => format!("`{shown}` in {spelled} cannot be the name of a header"),
+            (Ok(name), _) if HttpCheck::OWN_HEADERS.contains(&name) => {
+                format!("`{shown}` in {spelled} is what the probe itself says")
+            }
+            (Ok(name), _) if headers.iter().any(|(other, _)| *other == name) => format!("`{shown}` is twice in {spelled}"),
+            (Ok(_), Err(_)) => format!("`{shown}` in {spelled} holds control characters"),
+            (Ok(_), Ok(_)) if text.len() > TEXT_MAX => format!("`{shown}` in {spelled} is longer than {TEXT_MAX} octets"),
+            (Ok(_), Ok(_)) if headers.len() == HEADERS_MAX => format!("{spelled} has more than {HEADERS_MAX} headers"),
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.push((name, value));
+                continue;
+            }
+        };
+        section.findings.error(&at, complaint, REMEDY);
+    }
+    headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    headers.into()
+}
+
+/// Statuses of HTTP: numbers, and ranges as text.
+fn codes(section: &mut Section<'_>, key: &'static str, default: Codes) -> Codes {
+    const REMEDY: &str = "write statuses from 100 to 999 and ranges of them, such as [\"200-299\", 304]";
+    const ALL: RangeInclusive<u16> = 100..=999;
+    let spelled = section.spell(key);
+    let mut ranges = Vec::new();
+    for Item { at, value } in section.one_or_more(key) {
+        let (shown, range) = match &value {
+            Value::Integer(number) => (number.to_string(), u16::try_from(*number).ok().map(|code| code..=code)),
+            Value::Text(text) => (format!("\"{}\"", text.escape_debug()), code_range(text)),
+            other => (other.kind().to_owned(), None),
+        };
+        match range.filter(|range| ALL.contains(range.start()) && ALL.contains(range.end()) && range.start() <= range.end()) {
+            Some(range) => ranges.push(range),
+            None => section.findings.error(&at, format!("{spelled} holds {shown}, which is no status"), REMEDY),
+        }
+    }
+    if ranges.is_empty() { default } else { Codes::of(ranges) }
+}
+
+fn code_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    Some(low.trim().parse().ok()?..=high.trim().parse().ok()?)
+}
