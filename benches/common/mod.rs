@@ -96,6 +96,7 @@ impl Node {
                 Effect::Open
                 | Effect::Keep(_)
                 | Effect::Record { .. }
+                | Effect::Remember { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

@@ -110,7 +110,12 @@ mod tests {
                 }
                 Effect::Publish { snapshot: next, .. } => snapshot = next,
                 Effect::Open => engine.handle(Event::Opened(vec![([127, 0, 0, 1], 5300).into()]), PROBED),
-                Effect::Keep(_) | Effect::Record { .. } | Effect::Reply { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
         let (ask, asks) = mpsc::channel(8);

@@ -116,6 +116,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
                 Effect::Open
                 | Effect::Keep(_)
                 | Effect::Record { .. }
+                | Effect::Remember { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

@@ -28,7 +28,6 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const HEALTH: &[&str] = &["restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
 
@@ -184,6 +183,7 @@ fn health(mut section: Section<'_>) -> health::Config {
         section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
     }
     let startup_wait = section.duration("startup_wait", default.startup_wait, Duration::ZERO..=HOUR).1;
+    let restore_max_age = section.duration("restore_max_age", default.restore_max_age, Duration::ZERO..=YEAR).1;
     let hold = section.duration("hold", default.hold, SECOND..=YEAR).1;
     let fall = results(&mut section, "fall", default.fall);
     let rise = results(&mut section, "rise", default.rise);
@@ -197,11 +197,12 @@ fn health(mut section: Section<'_>) -> health::Config {
     let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
     let damped = section.flag("damped", default.damped);
     let (damping, damped_rise) = damping(section.section("damping"));
-    section.finish(later::HEALTH);
+    section.finish(&[]);
     health::Config {
         interval,
         timeout,
         startup_wait,
+        restore_max_age,
         hold,
         fall,
         rise,

@@ -1,6 +1,6 @@
 //! The one writer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, RunId};
-use crate::target::{self, CheckId, CheckRequest, CheckSpec, ChunkTable, Value};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId};
+use crate::target::{self, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
 
@@ -97,6 +97,13 @@ pub enum Effect {
         command: Option<CommandId>,
         /// What to write.
         record: Record,
+    },
+    /// Remember, for the next process, what is measured of a probe's target; `None`: it is not known any more.
+    Remember {
+        /// Which probe.
+        key: CheckKey,
+        /// What.
+        verdict: Option<Remembered>,
     },
     /// An order has come to its end.
     Reply {
@@ -272,6 +279,13 @@ impl Engine {
         Self { notices, resolved, ..self }
     }
 
+    /// The same engine, which believes what an earlier process did, as of `at`, until it has measured itself.
+    #[must_use]
+    pub fn remembering(mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) -> Self {
+        self.checks.remember(remembered, at);
+        self
+    }
+
     /// The same engine, with words in force that were said before; `version` is the highest that was ever given.
     #[must_use]
     pub fn under(self, overrides: Overrides, version: u64) -> Self {
@@ -383,6 +397,9 @@ impl Engine {
                 continue;
             }
             if let Some(view) = self.checks.view(change.check) {
+                let Status { value, reported, .. } = change.to;
+                let verdict = (value != Value::Unknown).then_some(Remembered { value, reported });
+                self.effects.push_back(Effect::Remember { key: view.key, verdict });
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
             }
@@ -537,6 +554,8 @@ impl Engine {
             self.beliefs.refresh(&self.checks, check);
         }
         let unknown = trial.unknown(&self.checks);
+        // What comes with a later load is too old for what was believed before this process.
+        self.checks.remember(HashMap::new(), now);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.limiter = load.options.limiter(self.limiter.as_ref());
@@ -715,6 +734,7 @@ mod tests {
                 Effect::Open
                 | Effect::Keep(_)
                 | Effect::Record { .. }
+                | Effect::Remember { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}
@@ -797,6 +817,7 @@ mod tests {
                     Effect::Open
                     | Effect::Keep(_)
                     | Effect::Record { .. }
+                    | Effect::Remember { .. }
                     | Effect::Reply { .. }
                     | Effect::Decided { .. }
                     | Effect::Log(_) => {}

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
+use crate::target::{Basis, CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
 
 use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
-use super::verdict::Verdict;
+use super::verdict::{Remembered, Verdict};
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
 /// meantime, is recognised.
@@ -41,6 +41,10 @@ pub struct Checks {
     running: HashMap<RunId, CheckKey>,
     due: BTreeSet<(Moment, CheckKey)>,
     expiries: BTreeSet<(Moment, CheckId)>,
+    /// What an earlier process believed of probes that there are none of yet.
+    remembered: HashMap<CheckKey, Remembered>,
+    /// When it last saw evidence for that.
+    remembered_at: Moment,
 }
 
 #[derive(Debug)]
@@ -176,7 +180,14 @@ impl Checks {
             running: HashMap::new(),
             due: BTreeSet::new(),
             expiries: BTreeSet::new(),
+            remembered: HashMap::new(),
+            remembered_at: Moment::at(Duration::ZERO),
         }
+    }
+
+    /// Has new checks begin with what an earlier process believed, which it last saw evidence for at `at`.
+    pub fn remember(&mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) {
+        (self.remembered, self.remembered_at) = (remembered, at);
     }
 
     /// Takes over the rules that are the same for all checks; each check follows with its next result.
@@ -209,7 +220,10 @@ impl Checks {
         let verdict = match (sibling, heir_of) {
             (Some(sibling), _) => Verdict::shared(&sibling.verdict),
             (None, Some(other)) => Verdict::inherited(&other.verdict, now),
-            (None, None) => Verdict::never(now),
+            (None, None) => match self.remembered.get(&key) {
+                Some(&remembered) => Verdict::restored(remembered, self.remembered_at),
+                None => Verdict::never(now),
+            },
         };
         self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
@@ -394,10 +408,13 @@ impl Checks {
         self.hold.max(round)
     }
 
-    /// Whether a probe has finished for this check, whatever it found.
+    /// Whether nothing needs to be waited for: a probe has finished for this check, whatever it found, or an earlier process
+    /// knew it.
     #[must_use]
-    pub fn has_finished_probe(&self, id: CheckId) -> bool {
-        self.checks.get(&id).and_then(|check| self.probes.get(&check.key)).is_some_and(|probe| probe.last.is_some())
+    pub fn is_settled(&self, id: CheckId) -> bool {
+        let Some(check) = self.checks.get(&id) else { return false };
+        let restored = check.verdict.status(check.judgement, Duration::ZERO).basis == Basis::Restored;
+        restored || self.probes.get(&check.key).is_some_and(|probe| probe.last.is_some())
     }
 
     /// Whether the check exists.
@@ -531,6 +548,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_stands_until_the_first_result() {
+        let mut checks = Checks::new(60 * SECOND);
+        let up = Remembered { value: Value::Up, reported: 7 };
+        checks.remember([(request(1, 3, 10).spec.key(), up)].into(), at(100.0));
+        let (known, unknown) =
+            (checks.acquire(&request(1, 3, 10), None, at(130.0)), checks.acquire(&request(2, 3, 10), None, at(130.0)));
+        assert_eq!((checks.is_settled(known), checks.is_settled(unknown)), (true, false));
+        let seen = checks.status(known);
+        assert_eq!((seen.value, seen.basis, seen.reported), (Value::Up, Basis::Restored, 7));
+        assert_eq!(checks.next_timeout(), Some(at(130.0)), "it is probed at once");
+        run(&mut checks, &Outcome::Inconclusive(crate::target::Inconclusive::NoRoute), at(130.0));
+        assert_eq!((checks.status(known).value, checks.status(known).basis), (Value::Up, Basis::Restored));
+        let mut later = Checks::new(60 * SECOND);
+        later.remember([(request(1, 3, 10).spec.key(), up)].into(), at(100.0));
+        let id = later.acquire(&request(1, 3, 10), None, at(130.0));
+        run(&mut later, &Outcome::Fail(Failure::Refused), at(130.0));
+        assert_eq!((later.status(id).value, later.status(id).basis), (Value::Down, Basis::Measured), "one result decides");
+        let id = checks.acquire(&request(1, 2, 10), None, at(131.0));
+        assert_eq!(checks.status(id).value, Value::Up, "a sibling's verdict, not the memory, but the same");
+        checks.expire(at(160.0));
+        assert_eq!(checks.status(known).value, Value::Unknown, "`hold` counts from the evidence");
+    }
+
+    #[test]
     fn another_weight_is_a_change_and_no_transition() {
         let mut checks = Checks::new(60 * SECOND);
         let id = checks.acquire(&request(1, 1, 1), None, at(0.0));
@@ -581,7 +622,7 @@ mod tests {
         let status = checks.status(new);
         assert_eq!((status.value, status.basis), (Value::Up, Basis::Inherited));
         checks.release(old, &request(1, 1, 5));
-        assert!(!checks.contains(old) && !checks.has_finished_probe(new));
+        assert!(!checks.contains(old) && !checks.is_settled(new));
         run(&mut checks, &Outcome::Fail(Failure::Refused), at(1.0));
         assert_eq!(checks.status(new).value, Value::Down);
     }
@@ -619,7 +660,7 @@ mod tests {
         assert_ne!(again, id, "numbers are never given twice");
         checks.start_due(at(2.0));
         assert!(checks.result(running[0].run, late, &mut random, at(3.0)).is_empty(), "a result of its earlier life");
-        assert!(!checks.has_finished_probe(again));
+        assert!(!checks.is_settled(again));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Config {
     pub timeout: Duration,
     /// How long a start or a reload waits for the first results of new checks.
     pub startup_wait: Duration,
+    /// How old what an earlier process believed may be to be believed at a start.
+    pub restore_max_age: Duration,
     /// How long a verdict outlives its evidence.
     pub hold: Duration,
     /// Of named checks that do not say: [`Judgement::fall`].
@@ -59,6 +61,7 @@ impl Default for Config {
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             startup_wait: Duration::from_secs(5),
+            restore_max_age: Duration::from_secs(600),
             hold: Duration::from_secs(24 * 3600),
             fall: 3,
             rise: 3,

@@ -25,7 +25,7 @@ pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
 pub use config::Config;
 pub use moment::Moment;
 pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
-pub use verdict::Verdict;
+pub use verdict::{Remembered, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,15 @@ pub struct Verdict {
     penalty: Penalty,
 }
 
+/// What outlives the process of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Up or down.
+    pub value: Value,
+    /// The weight that the target gave itself.
+    pub reported: u32,
+}
+
 impl Verdict {
     /// Nothing known.
     #[must_use]
@@ -86,6 +95,13 @@ impl Verdict {
                 Self { basis, against: 0, agreeing: 0, evidence: now, penalty, ..*from }
             }
         }
+    }
+
+    /// What an earlier process believed, whose last evidence was seen at `evidence`, until the first result of this one.
+    #[must_use]
+    pub const fn restored(from: Remembered, evidence: Moment) -> Self {
+        let Remembered { value, reported } = from;
+        Self { value, basis: Basis::Restored, reported, ..Self::never(evidence) }
     }
 
     /// The verdict of another judgement of the same probe: as well founded, but its thresholds are another's.

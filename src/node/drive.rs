@@ -17,13 +17,14 @@ use tokio::sync::oneshot;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Lateness, Meters};
-use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Record, Reply};
+use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
 use crate::health::{Finished, Moment, RunId};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
 use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
+use super::scribe::Note;
 
 /// How often the engine shows that it is alive when nothing happens.
 const BEAT: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ pub(super) struct Outlets {
     pub(super) open: tokio::sync::mpsc::UnboundedSender<()>,
     pub(super) meters: Arc<Meters>,
     pub(super) beats: Arc<Beats>,
-    pub(super) ledger: Sender<(Option<CommandId>, Record)>,
+    pub(super) ledger: Sender<Note>,
     pub(super) orders: Orders,
 }
 
@@ -134,7 +135,8 @@ impl Outlets {
                 let now = clock::now();
                 first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
             }
-            Effect::Record { command, record } => drop(self.ledger.send((command, record))),
+            Effect::Record { command, record } => drop(self.ledger.send(Note::Word(command, record))),
+            Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
             Effect::Reply { command, reply } => self.orders.tell(command, *reply),
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),

@@ -9,7 +9,7 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
-//! | `ledger` | writes down what operators say | the disk |
+//! | `ledger` | writes down what operators say and what is measured | the disk |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
 //!
@@ -25,12 +25,13 @@ mod loader;
 mod notify;
 pub mod reaper;
 mod resolver;
+mod scribe;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{Sender, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,10 +40,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
-use crate::control::{self, CommandId, Engine, Event, Record};
+use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
-use crate::store::{Keeper, Kept, LastGood, Ledger};
+use crate::store::{Keeper, LastGood, Ledger};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
@@ -176,9 +177,13 @@ impl Node {
         let resolved = Resolved::default();
         let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
         let mut ledger = Ledger::under(&config.node.state_dir);
-        let kept = kept(&mut ledger);
+        let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
         let engine = engine.under(kept.overrides, kept.version);
+        let engine = match kept.verdicts_age.filter(|age| *age <= config.health.restore_max_age) {
+            Some(age) => engine.remembering(kept.verdicts, clock::now() - age),
+            None => engine,
+        };
         let (deny, lines) = (config.deny.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };
         spawn("listener", move || listener.run(told))?;
@@ -198,7 +203,7 @@ impl Node {
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
         let inbox = engine_tx.clone();
-        spawn("ledger", move || write_down(ledger, &recorded, &inbox))?;
+        spawn("ledger", move || scribe::run(ledger, &recorded, &inbox))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let loader = Loader {
             config_file,
@@ -330,33 +335,6 @@ impl Node {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
-}
-
-/// What operators said to the processes before this one. A ledger that cannot be read is no reason not to answer.
-fn kept(ledger: &mut Ledger) -> Kept {
-    let (now, wall) = clock::now_and_wall();
-    let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let kept = ledger.read(now, u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)).unwrap_or_else(|error| {
-        tracing::error!("what operators have said cannot be read, and none of it is in force: {error}");
-        Kept::default()
-    });
-    for key in &kept.unreadable {
-        tracing::error!("the override of {key} cannot be read, and is not in force; say it again, or release it");
-    }
-    kept
-}
-
-/// Writes down what operators say, and tells the engine of each order how that went.
-fn write_down(mut ledger: Ledger, records: &Receiver<(Option<CommandId>, Record)>, engine: &Sender<Message>) {
-    for (command, Record { subject, word, version }) in records {
-        let result = ledger.write(subject, word.as_ref(), version).map_err(|error| error.to_string());
-        match (command, result) {
-            (Some(command), result) => drop(engine.send(Message::Event(Event::Recorded { command, result }))),
-            (None, Ok(())) => {}
-            // Whoever reads it finds that its time is over.
-            (None, Err(error)) => tracing::warn!("the end of the override of {subject} cannot be written down: {error}"),
-        }
-    }
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {

@@ -1,4 +1,4 @@
-//! What operators have said, on disk: one row for each word that is in force.
+//! What operators have said, on disk, one row for each word that is in force; and what was measured, one row for each probe.
 //!
 //! The file is `state_dir/leeward.redb`; a write is a transaction, and is on disk when it returns, so a crash at any moment
 //! leaves every word either as it was or as it was acknowledged. After a failure the file is opened anew for the next write:
@@ -6,17 +6,23 @@
 //!
 //! Rows are JSON under `kind/name`. One that cannot be read is told, left alone, and is not in force.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Moment, Override, Overrides, State, Subject};
+use crate::health::{Moment, Override, Overrides, Remembered, State, Subject};
+use crate::target::{CheckKey, Value};
 
 const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides");
 /// Numbers, by name.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// What is believed of each probe's target: 0 for down, 1 and its reported weight for up.
+const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
+/// When that was last so, in milliseconds since 1970.
+const VERDICTS_AT: &str = "verdicts_at";
 /// The highest version that was ever given to a word.
 const VERSION: &str = "override_version";
 
@@ -44,6 +50,10 @@ pub struct Kept {
     pub version: u64,
     /// Rows that could not be read, by their key.
     pub unreadable: Vec<String>,
+    /// What was believed of each probe's target.
+    pub verdicts: HashMap<CheckKey, Remembered>,
+    /// How long ago that was last so; `None`: never.
+    pub verdicts_age: Option<Duration>,
 }
 
 /// A row.
@@ -75,7 +85,11 @@ impl Ledger {
             let reading = database.begin_read()?;
             let mut kept = Kept::default();
             match reading.open_table(NUMBERS) {
-                Ok(numbers) => kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value()),
+                Ok(numbers) => {
+                    kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value());
+                    let at = numbers.get(VERDICTS_AT)?.map(|at| at.value());
+                    kept.verdicts_age = at.map(|at| Duration::from_millis(wall.saturating_sub(at)));
+                }
                 Err(TableError::TableDoesNotExist(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -92,7 +106,40 @@ impl Ledger {
                 Err(TableError::TableDoesNotExist(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            match reading.open_table(VERDICTS) {
+                Ok(verdicts) => {
+                    for entry in verdicts.iter()? {
+                        let (key, row) = entry?;
+                        kept.verdicts.insert(CheckKey(key.value()), remembered(row.value()));
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             Ok(kept)
+        })
+    }
+
+    /// Writes what is believed of these probes' targets, or that nothing is, and that all of it is so at `wall`, in milliseconds
+    /// since 1970.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was written.
+    pub fn write_verdicts(&mut self, verdicts: &BTreeMap<CheckKey, Option<Remembered>>, wall: u64) -> Result<(), LedgerError> {
+        self.attempt(|database| {
+            let writing = database.begin_write()?;
+            {
+                let mut table = writing.open_table(VERDICTS)?;
+                for (key, verdict) in verdicts {
+                    match verdict {
+                        Some(verdict) => drop(table.insert(key.0, number(*verdict))?),
+                        None => drop(table.remove(key.0)?),
+                    }
+                }
+                writing.open_table(NUMBERS)?.insert(VERDICTS_AT, wall)?;
+            }
+            writing.commit()?;
+            Ok(())
         })
     }
 
@@ -129,6 +176,17 @@ impl Ledger {
             Ok(done)
         });
         done.map_err(|error| LedgerError { path: self.path.clone(), source: Box::new(error) })
+    }
+}
+
+fn number(verdict: Remembered) -> u64 {
+    if verdict.value == Value::Up { 1 + u64::from(verdict.reported) } else { 0 }
+}
+
+fn remembered(number: u64) -> Remembered {
+    match number.checked_sub(1) {
+        Some(reported) => Remembered { value: Value::Up, reported: u32::try_from(reported).unwrap_or(u32::MAX) },
+        None => Remembered { value: Value::Down, reported: 0 },
     }
 }
 
@@ -176,6 +234,22 @@ mod tests {
         let kept = ledger.read(NOW, 99_000).expect("read");
         let ended: Vec<_> = kept.overrides.iter().map(|word| (word.subject, word.until)).collect();
         assert_eq!((ended, kept.version), (vec![(first.subject, Some(NOW))], 2), "its time has passed meanwhile");
+    }
+
+    #[test]
+    fn verdicts_are_read_with_their_age() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        assert_eq!(ledger.read(NOW, 0).expect("read").verdicts_age, None);
+        let up = |reported| Some(Remembered { value: Value::Up, reported });
+        let down = Some(Remembered { value: Value::Down, reported: 0 });
+        let keys = [1, 2, u128::MAX].map(CheckKey);
+        ledger.write_verdicts(&keys.into_iter().zip([up(0), down, up(u32::MAX)]).collect(), 5000).expect("written");
+        ledger.write_verdicts(&[(keys[1], None), (keys[0], down)].into(), 6000).expect("written");
+        let kept = ledger.read(NOW, 7500).expect("read");
+        assert_eq!(kept.verdicts_age, Some(Duration::from_millis(1500)));
+        assert_eq!(keys.map(|key| kept.verdicts.get(&key).copied()), [down, None, up(u32::MAX)]);
+        assert_eq!(ledger.read(NOW, 5500).expect("read").verdicts_age, Some(Duration::ZERO), "a clock that was put back");
     }
 
     #[test]

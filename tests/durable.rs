@@ -1,7 +1,7 @@
-//! What operators say, with a real server: it is served when it is acknowledged, it survives kill -9 at any moment, and a
-//! disk that is full is told and loses nothing.
+//! What outlives the process, with a real server: what operators say is served when it is acknowledged, survives kill -9 at any
+//! moment, and a disk that is full is told and loses nothing; what was measured is believed by the next process.
 //!
-//! `LEEWARD_KILLS=500 cargo nextest run --test overrides` kills as often as that.
+//! `LEEWARD_KILLS=500 cargo nextest run --test durable` kills as often as that.
 
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 
@@ -10,11 +10,14 @@ mod harness;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{Leeward, Site, has, http, is_root, leeward, own_address, wait_for};
+use harness::{Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, wait_for};
+use leeward::health::Moment;
+use leeward::store::Ledger;
+use leeward::target::Value::Up;
 use leeward::wire::RecordType;
 use serde_json::Value;
 
@@ -237,6 +240,100 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
         .collect();
     assert_eq!(names, ["192.0.2.1", "192.0.2.3"]);
     assert!(server.stop());
+}
+
+/// A web server that says what it is told to, or nothing at all.
+struct Web {
+    address: Ipv4Addr,
+    mood: Arc<AtomicU8>,
+}
+
+const WELL: u8 = 0;
+const ILL: u8 = 1;
+/// It takes connections and never says a word.
+const SILENT: u8 = 2;
+
+impl Web {
+    fn start(address: Ipv4Addr, port: u16) -> Self {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind((address, port)).expect("bound");
+        let mood = Arc::new(AtomicU8::new(WELL));
+        let seen = Arc::clone(&mood);
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let line = match seen.load(Ordering::SeqCst) {
+                    WELL => "200 OK",
+                    ILL => "500 No",
+                    _ => {
+                        held.push(stream);
+                        continue;
+                    }
+                };
+                let _a_probe_may_be_gone = stream.read(&mut [0; 1024]);
+                let _likewise = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        Self { address, mood }
+    }
+
+    fn becomes(&self, mood: u8) {
+        self.mood.store(mood, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_server_that_starts_believes_what_it_knew() {
+    let addresses: [Ipv4Addr; 10] = std::array::from_fn(|_| own_address());
+    let port = free_port(&addresses);
+    let webs = addresses.map(|address| Web::start(address, port));
+    let (well, ill) = webs.split_at(7);
+    ill.iter().for_each(|web| web.becomes(ILL));
+    let list: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
+    let site = Site::new();
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             www LUA A \"ifurlup('http://www.test:{port}/', {{{}}}, {{selector='all', timeout=30, interval=60}})\"\n",
+            list.join(", ")
+        ),
+    );
+    // Not waiting for what it does not know: a server that knew nothing would name the dead at once.
+    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\n");
+    let alive: Vec<String> = {
+        let mut alive: Vec<String> = well.iter().map(|web| web.address.to_string()).collect();
+        alive.sort();
+        alive
+    };
+    // Killed at once after it has seen everything, it may not have written that down yet; then it lives a little longer.
+    let mut patience = Duration::from_millis(100);
+    loop {
+        let mut server = Leeward::start(&config);
+        wait_for("every result", || (answer(&server, "www.gslb.test") == alive).then_some(()));
+        std::thread::sleep(patience);
+        server.child.kill().expect("killed");
+        server.child.wait().expect("gone");
+        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
+        if kept.verdicts.values().filter(|verdict| verdict.value == Up).count() == 7 && kept.verdicts.len() == 10 {
+            break;
+        }
+        patience *= 2;
+        assert!(patience < PATIENCE, "it is not written down: {kept:?}");
+    }
+    webs.iter().for_each(|web| web.becomes(SILENT));
+    let server = Leeward::start(&config);
+    assert_eq!(answer(&server, "www.gslb.test"), alive, "no probe can have finished");
+    let checks = server.get_json("/api/v1/checks");
+    let bases: Vec<&Value> = checks["checks"].as_array().expect("a list").iter().map(|check| &check["basis"]).collect();
+    assert_eq!(bases, ["restored"; 10]);
+    drop(server);
+    // Too old to be believed, it is as if nothing were known: every target is named, as PowerDNS does.
+    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\nrestore_max_age = \"0s\"\n");
+    std::thread::sleep(Duration::from_millis(2));
+    let server = Leeward::start(&config);
+    assert_eq!(answer(&server, "www.gslb.test").len(), 10);
 }
 
 /// A small file system of its own, gone with it.
