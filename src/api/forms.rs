@@ -62,6 +62,9 @@ pub struct StatusForm {
     pub listen: Vec<String>,
     /// Whether a start or a reload waits for first results of its checks.
     pub loading: bool,
+    /// Since when verdicts are held because it is the node that is cut off; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_since: Option<String>,
     /// Snapshots published since the start.
     pub publishes: u64,
     /// How long ago the engine and the prober were last seen working, the longer of the two.
@@ -438,6 +441,8 @@ impl EventForm {
                 reason: cause.as_ref().and_then(|outcome| outcome_words(outcome).1).map(str::to_owned),
                 ..self
             },
+            Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
+            Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),

@@ -127,6 +127,7 @@ fn every_key() {
         retry_interval = "500ms"
         jitter = "25%"
         damped = true
+        control = ["192.0.2.53:53", "[2001:db8::53]:443"]
         [health.damping]
         penalty = 500
         suppress = 2000
@@ -190,6 +191,8 @@ fn every_key() {
         forget: 5,
         retry_interval: Duration::from_millis(500),
         jitter: 25,
+        isolation: true,
+        control: ["192.0.2.53:53", "[2001:db8::53]:443"].map(|to| to.parse().unwrap()).to_vec(),
         damped: true,
         damping,
         damped_rise: 7,
@@ -408,6 +411,14 @@ damped = 1"#,
         "reuse = 3000",
         "leeward.toml:2:9: error: `[health.damping] reuse` (3000) is not below `suppress` (3000); a target is held back from \
          `suppress` on, until it is below `reuse`",
+    );
+    finds(
+        "[prober]\ndeny = [\"169.254.0.0/16\", \"192.0.2.0/24\"]\n[health]\ncontrol = [\"192.0.2.1:53\", \"x\"]",
+        r#"
+        leeward.toml:4:11: error: `[health] control` has 192.0.2.1:53, which `[prober] deny` forbids; name another, or allow it
+        leeward.toml:4:11: warning: `[health] control` has one address, whose failure alone holds all verdicts; name two or more that fail apart from each other
+        leeward.toml:4:28: error: `[health] control` holds "x": no address and port; write addresses with ports that take TCP connections, such as ["192.0.2.1:53", "[2001:db8::1]:443"]
+        "#,
     );
     damping(
         "longest = \"2min\"",

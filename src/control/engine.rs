@@ -10,7 +10,7 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId, SightChange};
 use crate::target::{self, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
@@ -103,6 +103,8 @@ pub struct Overview {
     pub addresses: Vec<SocketAddr>,
     /// Whether a load is on trial.
     pub loading: bool,
+    /// Since when verdicts are held because it is we who are cut off.
+    pub isolated_since: Option<Moment>,
     /// The zones.
     pub zones: Vec<ZoneView>,
 }
@@ -210,7 +212,7 @@ impl Engine {
             first_signs: Vec::new(),
         };
         let mut checks = Checks::new(config.health.hold);
-        checks.configure(&config.health);
+        checks.configure(&config.health, now);
         Self {
             random,
             checks,
@@ -249,6 +251,7 @@ impl Engine {
             Event::Probed { run, result } => {
                 let outcome = result.outcome.clone();
                 let changes = self.checks.result(run, result, &mut self.random, now);
+                self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
             Event::Wanted(request) => self.want(*request, now),
@@ -266,6 +269,7 @@ impl Engine {
     }
 
     fn attend(&mut self, now: Moment) {
+        self.follow_sight(now);
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
@@ -305,7 +309,8 @@ impl Engine {
             Gate::Closed | Gate::Opening { .. } => (false, Vec::new()),
             Gate::Open(addresses) => (true, addresses.clone()),
         };
-        Overview { generation, publishes, serving, addresses, loading: self.trial.is_some(), zones }
+        let (loading, isolated_since) = (self.trial.is_some(), self.checks.blind_since());
+        Overview { generation, publishes, serving, addresses, loading, isolated_since, zones }
     }
 
     /// Every check.
@@ -341,6 +346,19 @@ impl Engine {
             if let Some(view) = self.checks.view(change.check) {
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
+            }
+        }
+    }
+
+    /// Tells of our sight being lost or back, and takes in what was put back on that account.
+    fn follow_sight(&mut self, now: Moment) {
+        while let Some(change) = self.checks.take_sight_change() {
+            match change {
+                SightChange::Lost { blindness, put_back } => {
+                    self.log(Happening::SightLost { blindness, put_back: put_back.len() }, now);
+                    self.take_in(&put_back, None, now);
+                }
+                SightChange::Back(after) => self.log(Happening::SightBack { after }, now),
             }
         }
     }
@@ -483,7 +501,7 @@ impl Engine {
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
-        self.checks.configure(&self.config.health);
+        self.checks.configure(&self.config.health, now);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
             for &check in bound.checks.iter() {

@@ -4,6 +4,9 @@
 //! - [`Checks`]: which checks exist, who probes for them and when. Checks are counted references, so programs may
 //!   come and go at run time; two checks that ask the same question of the same target share one probe.
 //!
+//! - `sight`: whether it is the targets that are lost or our own sight of them, in which case verdicts are held.
+//! - `damping`: the penalty of targets that keep going down.
+//!
 //! Time is a [`Moment`] that the caller passes in. Nothing here asks a clock, draws a random number of its own,
 //! or does I/O, so every rule is tested with made-up time.
 //!
@@ -15,11 +18,13 @@ mod checks;
 mod config;
 mod damping;
 mod moment;
+mod sight;
 mod verdict;
 
-pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
+pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange};
 pub use config::Config;
 pub use moment::Moment;
+pub use sight::Blindness;
 /// As `[health.damping]` says it.
 pub use crate::target::Damping;
 pub use verdict::Verdict;

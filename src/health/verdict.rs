@@ -54,6 +54,8 @@ pub struct Verdict {
     against_since: Moment,
     /// When `value` last changed.
     since: Moment,
+    /// Whether it did so from up to down.
+    fell: bool,
     /// When the evidence for `value` was last seen.
     evidence: Moment,
     penalty: Penalty,
@@ -71,6 +73,7 @@ impl Verdict {
             agreeing: 0,
             against_since: now,
             since: now,
+            fell: false,
             evidence: now,
             penalty: Penalty::none(now),
         }
@@ -122,6 +125,7 @@ impl Verdict {
         (self.against, self.agreeing) = (self.against.saturating_add(1), 0);
         let held_back = seen == Value::Up && self.held_back(judgement).is_some();
         if !firm || (self.against >= self.threshold(judgement) && !held_back) {
+            self.fell = self.value == Value::Up && seen == Value::Down;
             (self.value, self.against, self.since) = (seen, 0, now);
         }
     }
@@ -174,9 +178,20 @@ impl Verdict {
         self.against > 0 && self.agreeing == 0
     }
 
-    fn hold(&mut self) {
+    /// What this check's probe found is no evidence: the value stands.
+    pub fn hold(&mut self) {
         if self.basis == Basis::Measured {
             self.basis = Basis::Held;
+        }
+    }
+
+    /// What counted against an up target no longer does; and one that went down since `cut` is up again, as far as we know.
+    pub fn disbelieve_failures(&mut self, cut: Moment, now: Moment) {
+        if self.value == Value::Down && self.fell && self.since >= cut {
+            let (value, basis) = (Value::Up, Basis::Held);
+            *self = Self { value, basis, against: 0, agreeing: 0, since: now, fell: false, ..*self };
+        } else if self.value == Value::Up {
+            (self.against, self.agreeing) = (0, 0);
         }
     }
 
