@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
 use crate::health::{CheckView, LastResult, Moment};
-use crate::target::{CheckKind, CheckSpec, Outcome, Scheme, Value};
+use crate::target::{CheckKind, CheckSpec, Outcome, Scheme, Status, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
 
@@ -204,6 +204,9 @@ pub struct CheckForm {
     /// The weight that the target gives itself while it is up; absent: it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_weight: Option<u32>,
+    /// Whether it is up and slow, which halves its weight.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
     /// When it became so.
     pub since: String,
     /// How often it has changed.
@@ -236,6 +239,9 @@ pub struct CheckForm {
     /// Passes in a row after which failures no longer count.
     #[serde(default)]
     pub forget: u16,
+    /// What counts as slow; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_seconds: Option<f64>,
     /// From a surprise to the next probe; absent: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval_seconds: Option<f64>,
@@ -307,6 +313,7 @@ impl CheckForm {
             status: check.status.value.to_string(),
             basis: check.status.basis.to_string(),
             reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
+            slow: check.status.weight == Status::SLOW,
             since: clock.text(check.since),
             transitions: check.transitions,
             against: check.against,
@@ -320,6 +327,7 @@ impl CheckForm {
             fall: check.judgement.fall,
             rise: check.judgement.rise,
             forget: check.judgement.forget,
+            slow_seconds: check.judgement.slow.map(seconds),
             retry_interval_seconds: check.judgement.retry.map(seconds),
         }
     }

@@ -29,7 +29,8 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
     let yes = |set: bool, yes: &str, no: &str| if set { yes.to_owned() } else { no.to_owned() };
     let state = yes(status.serving, "serving", "starting: waits for the first results of its checks");
     let loading = yes(status.loading && status.serving, ", a reload is on trial", "");
-    let isolated = status.isolated_since.as_ref().map(|since| format!(", cut off since {}: verdicts are held", without_fraction(since)));
+    let isolated =
+        status.isolated_since.as_ref().map(|since| format!(", cut off since {}: verdicts are held", without_fraction(since)));
     let isolated = isolated.unwrap_or_default();
     let (z, c) = (status.zones, status.checks);
     let rows = [
@@ -67,14 +68,19 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     checks.sort_by_key(|check| check.status == "up");
     let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
     let rows = checks.into_iter().map(|check| {
+        let slow = if check.slow { " slow" } else { "" };
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
-        let pending = if check.against > 0 { format!(" [{} against, {} more]", check.against, check.needed) } else { String::new() };
-        let held_back =
-            check.held_back_until.as_ref().map(|until| format!(" held back until {}", without_fraction(until))).unwrap_or_default();
+        let pending =
+            if check.against > 0 { format!(" [{} against, {} more]", check.against, check.needed) } else { String::new() };
+        let held_back = check
+            .held_back_until
+            .as_ref()
+            .map(|until| format!(" held back until {}", without_fraction(until)))
+            .unwrap_or_default();
         let last = check.last.as_ref();
         vec![
-            format!("{}{weight}{basis}{pending}{held_back}", check.status),
+            format!("{}{slow}{weight}{basis}{pending}{held_back}", check.status),
             check.target.clone(),
             check.request.url.clone().unwrap_or_else(|| check.kind.clone()),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
@@ -204,6 +210,7 @@ mod tests {
             status: status.into(),
             basis: "measured".into(),
             reported_weight: None,
+            slow: false,
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,
@@ -217,6 +224,7 @@ mod tests {
             fall: 1,
             rise: 1,
             forget: 1,
+            slow_seconds: None,
             retry_interval_seconds: None,
         }
     }

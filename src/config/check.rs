@@ -194,6 +194,13 @@ fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
         section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
     }
     let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
+    let slow = slow_at.as_ref().map(|_| slow);
+    if let Some(at) = slow_at.filter(|_| slow >= Some(timeout)) {
+        let timeout = humantime::format_duration(timeout);
+        let message = format!("`[health] slow` is not below `[health] timeout` ({timeout}), so nothing is slow");
+        section.findings.warning(&at, message, "use a shorter time, or a longer timeout");
+    }
     let damped = section.flag("damped", default.damped);
     let (damping, damped_rise) = damping(section.section("damping"));
     let isolation = section.flag("isolation", default.isolation);
@@ -210,6 +217,7 @@ fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
         rise,
         forget,
         retry_interval,
+        slow,
         jitter,
         damped,
         damping,
@@ -219,7 +227,8 @@ fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
 
 /// Whom to ask whether we are cut off.
 fn controls(section: &mut Section<'_>, isolation: bool, deny: &[Net]) -> Vec<SocketAddr> {
-    const CONTROL: &str = "write addresses with ports that take TCP connections, such as [\"192.0.2.1:53\", \"[2001:db8::1]:443\"]";
+    const CONTROL: &str =
+        "write addresses with ports that take TCP connections, such as [\"192.0.2.1:53\", \"[2001:db8::1]:443\"]";
     let Some((at, control)) = section.list("control", CONTROL, address) else { return Vec::new() };
     for to in control.iter().filter(|to| deny.iter().any(|net| net.contains(to.ip()))) {
         let message = format!("`[health] control` has {to}, which `[prober] deny` forbids");
@@ -241,9 +250,8 @@ fn damping(mut section: Section<'_>) -> (health::Damping, u16) {
     let default = health::Damping::default();
     let at = ["suppress", "reuse", "longest", "half_life"].iter().find_map(|key| section.place(key));
     let mut points = |key, default: u32| u32::try_from(section.number(key, default as usize, POINTS)).unwrap_or(default);
-    let [penalty, suppress, reuse] =
-        [("penalty", default.penalty), ("suppress", default.suppress), ("reuse", default.reuse)]
-            .map(|(key, default)| points(key, default));
+    let [penalty, suppress, reuse] = [("penalty", default.penalty), ("suppress", default.suppress), ("reuse", default.reuse)]
+        .map(|(key, default)| points(key, default));
     let half_life = section.duration("half_life", default.half_life, SECOND..=HOUR).1;
     let longest = section.duration("longest", default.longest, SECOND..=DAY).1;
     let damping = health::Damping { penalty, suppress, reuse, half_life, longest };
@@ -253,7 +261,8 @@ fn damping(mut section: Section<'_>) -> (health::Damping, u16) {
         section.findings.error(at, message, "a target is held back from `suppress` on, until it is below `reuse`");
     } else if let Some(at) = at.as_ref().filter(|_| ceiling < suppress) {
         let longest = humantime::format_duration(longest);
-        let message = format!("`[health.damping] suppress` ({suppress}) is above {ceiling}, from where `longest` ({longest}) leads");
+        let message =
+            format!("`[health.damping] suppress` ({suppress}) is above {ceiling}, from where `longest` ({longest}) leads");
         section.findings.error(at, message, LONGER);
     }
     let rise = results(&mut section, "rise", health::Config::default().damped_rise);

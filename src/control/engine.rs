@@ -692,6 +692,34 @@ mod tests {
         assert_eq!(settle(&mut engine, &refused, at(30)), (1, 1), "down");
     }
 
+    #[test]
+    fn being_cut_off_is_told_and_undone() {
+        let at = |seconds| Moment::at(Duration::from_secs(seconds));
+        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
+        let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
+        let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), at(0));
+        let targets: Vec<String> = (0..6).map(|host| format!("'192.0.{}.{host}'", host % 2)).collect();
+        let code = format!("ifportup(80, {{{}}})", targets.join(","));
+        engine.handle(Event::Loaded(Box::new(load(&[code], &options, Duration::ZERO))), at(0));
+        settle(&mut engine, &Found::PASS, at(0));
+        let told = |engine: &Engine| {
+            let sight = |entry: &&Arc<Entry>| matches!(entry.what, Happening::SightLost { .. } | Happening::SightBack { .. });
+            engine.happenings().filter(sight).map(|entry| entry.what.to_string()).collect::<Vec<_>>()
+        };
+        let up = |engine: &Engine| {
+            let known = |view: &CheckView| engine.statuses.get(view.id) == view.status;
+            engine.checks().filter(|view| view.status.value == Value::Up && known(view)).count()
+        };
+        assert_eq!((up(&engine), told(&engine).len()), (6, 0));
+        let transitions = settle(&mut engine, &Found::Fail(target::Failure::Timeout), at(20)).1;
+        assert_eq!((transitions, up(&engine)), (8, 6), "four went down before it was clear, and came back");
+        assert_eq!(told(&engine), ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
+        assert_eq!(engine.overview().isolated_since, Some(at(20)));
+        settle(&mut engine, &Found::PASS, at(50));
+        assert_eq!(told(&engine)[1..], ["no longer cut off, after 30.0 s"]);
+        assert_eq!((up(&engine), engine.overview().isolated_since), (6, None));
+    }
+
     const INTERVAL: Duration = Duration::from_millis(10);
     /// In every program of a [`Node`], and in every second.
     const ALL: &str = "192.0.2.1:80";

@@ -130,10 +130,10 @@ impl Change {
         self.from.value != self.to.value
     }
 
-    /// Whether the change can change an answer: a transition, or another reported weight.
+    /// Whether the change can change an answer: a transition, or another weight.
     #[must_use]
     pub fn concerns_answers(&self) -> bool {
-        self.is_transition() || self.from.reported != self.to.reported
+        self.is_transition() || (self.from.reported, self.from.weight) != (self.to.reported, self.to.weight)
     }
 }
 
@@ -415,8 +415,8 @@ impl Checks {
             self.follow_sight(now);
         }
         let evidence = answer.is_some_and(|answer| answer || self.blind_since.is_none());
-        let judged = evidence.then_some(&outcome);
-        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, started, now)).collect();
+        let judged = evidence.then_some((&outcome, started, elapsed));
+        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, now)).collect();
         let surprise = evidence.then(|| self.retry_of(&judged_by)).flatten();
         if let Some(probe) = self.probes.get_mut(&key) {
             let mut due = started + next_wait(key, interval, probe.runs, self.jitter, random);
@@ -436,19 +436,23 @@ impl Checks {
         checks.iter().filter_map(|id| self.checks.get(id)).filter_map(|check| check.verdict.doubt(check.judgement)).min()
     }
 
-    /// `outcome` is `None` where there is no evidence.
+    /// `found` is what was found, when the run began and how long it took; `None` where there is no evidence.
     fn judge(
         &mut self,
         id: CheckId,
-        outcome: Option<&Outcome>,
+        found: Option<(&Outcome, Moment, Duration)>,
         interval: Duration,
-        started: Moment,
         now: Moment,
     ) -> Option<Change> {
         let check = self.checks.get_mut(&id)?;
         let from = check.verdict.status(check.judgement, interval);
-        match outcome {
-            Some(outcome) => check.verdict.result(outcome, check.judgement, started, now),
+        match found {
+            Some((outcome, started, took)) => {
+                check.verdict.result(outcome, check.judgement, started, now);
+                if matches!(outcome, Outcome::Pass { .. }) {
+                    check.verdict.pace(took, check.judgement);
+                }
+            }
             None => check.verdict.hold(),
         }
         let to = check.verdict.status(check.judgement, interval);

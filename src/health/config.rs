@@ -24,6 +24,8 @@ pub struct Config {
     pub forget: u16,
     /// Likewise: [`Judgement::retry`].
     pub retry_interval: Duration,
+    /// Likewise: [`Judgement::slow`].
+    pub slow: Option<Duration>,
     /// Whether named checks that do not say are damped.
     pub damped: bool,
     /// How: the preset `damped`.
@@ -46,8 +48,7 @@ impl Config {
         if self.damped {
             return self.damped();
         }
-        let (retry, damping) = (Some(self.retry_interval), None);
-        Judgement { fall: self.fall, rise: self.rise, forget: self.forget, retry, damping }
+        Judgement { rise: self.rise, damping: None, ..self.damped() }
     }
 
     /// The checks of `control`.
@@ -62,8 +63,14 @@ impl Config {
     /// The preset `damped`: how a check is judged that says so and nothing else.
     #[must_use]
     pub const fn damped(&self) -> Judgement {
-        let (retry, damping) = (Some(self.retry_interval), Some(self.damping));
-        Judgement { fall: self.fall, rise: self.damped_rise, forget: self.forget, retry, damping }
+        Judgement {
+            fall: self.fall,
+            rise: self.damped_rise,
+            forget: self.forget,
+            retry: Some(self.retry_interval),
+            slow: self.slow,
+            damping: Some(self.damping),
+        }
     }
 }
 
@@ -78,6 +85,7 @@ impl Default for Config {
             rise: 3,
             forget: 1,
             retry_interval: Duration::from_secs(1),
+            slow: None,
             damped: false,
             damping: Damping::default(),
             damped_rise: 20,

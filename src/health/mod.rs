@@ -21,12 +21,12 @@ mod moment;
 mod sight;
 mod verdict;
 
+/// As `[health.damping]` says it.
+pub use crate::target::Damping;
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange};
 pub use config::Config;
 pub use moment::Moment;
 pub use sight::Blindness;
-/// As `[health.damping]` says it.
-pub use crate::target::Damping;
 pub use verdict::Verdict;
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ impl Defaults {
             rise: 20,
             forget: 1,
             retry: Some(Duration::from_secs(1)),
+            slow: None,
             damping: Some(Damping::USUAL),
         },
     };
