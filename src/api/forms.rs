@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
 use crate::health::{CheckView, LastResult, Moment, Override};
-use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Value};
+use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
 
@@ -62,6 +62,9 @@ pub struct StatusForm {
     pub listen: Vec<String>,
     /// Whether a start or a reload waits for first results of its checks.
     pub loading: bool,
+    /// Since when verdicts are held because it is the node that is cut off; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_since: Option<String>,
     /// Snapshots published since the start.
     pub publishes: u64,
     /// How long ago the engine and the prober were last seen working, the longer of the two.
@@ -298,6 +301,9 @@ pub struct CheckForm {
     /// The weight that the target gives itself while it is up; absent: it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_weight: Option<u32>,
+    /// Whether it is up and slow, which halves its weight.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
     /// When it became so.
     pub since: String,
     /// How often it has changed.
@@ -330,6 +336,9 @@ pub struct CheckForm {
     /// Passes in a row after which failures no longer count.
     #[serde(default)]
     pub forget: u16,
+    /// What counts as slow; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_seconds: Option<f64>,
     /// From a surprise to the next probe; absent: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval_seconds: Option<f64>,
@@ -411,6 +420,7 @@ impl CheckForm {
             measured: check.status.value.to_string(),
             basis: check.counts.basis.to_string(),
             reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
+            slow: check.status.weight == Status::SLOW,
             since: clock.text(check.since),
             transitions: check.transitions,
             against: check.against,
@@ -424,6 +434,7 @@ impl CheckForm {
             fall: check.judgement.fall,
             rise: check.judgement.rise,
             forget: check.judgement.forget,
+            slow_seconds: check.judgement.slow.map(seconds),
             retry_interval_seconds: check.judgement.retry.map(seconds),
             ad_hoc: check.ad_hoc,
         }
@@ -546,6 +557,8 @@ impl EventForm {
                 Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
             }
             Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
+            Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
+            Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),

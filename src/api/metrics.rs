@@ -204,6 +204,7 @@ impl Scrape<'_> {
         let Self { meters, overview, .. } = self;
         gauge!("leeward_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!("leeward_ready").set(flag(self.ready));
+        gauge!("leeward_isolated").set(flag(overview.isolated_since.is_some()));
         gauge!("leeward_generation").set(overview.generation.0 as f64);
         counter!("leeward_publishes_total").absolute(overview.publishes);
         let ok = meters.last_reload_ok.load(Ordering::Relaxed);
@@ -348,6 +349,7 @@ fn flag(set: bool) -> f64 {
 
 fn describe_state() {
     describe_gauge!("leeward_build_info", "The program's version; always 1.");
+    describe_gauge!("leeward_isolated", "Whether verdicts are held because it is this node that is cut off.");
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");
     describe_gauge!("leeward_generation", "The published generation; it begins anew with each start.");
     describe_counter!("leeward_publishes_total", "Snapshots published.");
@@ -436,6 +438,7 @@ mod tests {
         for line in [
             concat!("leeward_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "leeward_ready 1",
+            "leeward_isolated 0",
             "leeward_config_last_reload_successful 0",
             "leeward_zone_serial{zone=\"gslb.example.\"} 7",
             "leeward_zone_stale{zone=\"gslb.example.\"} 0",

@@ -261,6 +261,7 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         serving: overview.serving,
         listen: overview.addresses.iter().map(ToString::to_string).collect(),
         loading: overview.loading,
+        isolated_since: overview.isolated_since.map(|since| clock.text(since)),
         publishes: overview.publishes,
         late_seconds: seconds(shared.node.lateness.at(clock.now)),
         zones: ZoneCounts::of(&overview.zones),

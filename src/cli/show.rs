@@ -29,10 +29,13 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
     let yes = |set: bool, yes: &str, no: &str| if set { yes.to_owned() } else { no.to_owned() };
     let state = yes(status.serving, "serving", "starting: waits for the first results of its checks");
     let loading = yes(status.loading && status.serving, ", a reload is on trial", "");
+    let isolated =
+        status.isolated_since.as_ref().map(|since| format!(", cut off since {}: verdicts are held", without_fraction(since)));
+    let isolated = isolated.unwrap_or_default();
     let (z, c) = (status.zones, status.checks);
     let rows = [
         vec!["node".to_owned(), format!("{}, leeward {}", status.node, status.version)],
-        vec!["state".to_owned(), format!("{state}{loading}")],
+        vec!["state".to_owned(), format!("{state}{loading}{isolated}")],
         vec!["ready".to_owned(), yes(status.ready, "yes", "no")],
         vec!["generation".to_owned(), format!("{} ({} published)", status.generation, status.publishes)],
         vec!["listen".to_owned(), status.listen.join(", ")],
@@ -79,6 +82,7 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     checks.sort_by_key(|check| check.status == "up");
     let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
     let rows = checks.into_iter().map(|check| {
+        let slow = if check.slow { " slow" } else { "" };
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
         let drain = if check.drain { " drained" } else { "" };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
@@ -91,7 +95,7 @@ pub(super) fn checks(form: &ChecksForm) -> String {
             .unwrap_or_default();
         let last = check.last.as_ref();
         vec![
-            format!("{}{drain}{weight}{basis}{pending}{held_back}", check.status),
+            format!("{}{slow}{drain}{weight}{basis}{pending}{held_back}", check.status),
             check.target.clone(),
             what(check),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
@@ -262,6 +266,7 @@ mod tests {
             measured: status.into(),
             basis: "measured".into(),
             reported_weight: None,
+            slow: false,
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,
@@ -275,6 +280,7 @@ mod tests {
             fall: 1,
             rise: 1,
             forget: 1,
+            slow_seconds: None,
             retry_interval_seconds: None,
         }
     }
@@ -304,6 +310,7 @@ mod tests {
             serving: true,
             listen: vec!["127.0.0.1:5300".into()],
             loading: false,
+            isolated_since: Some("2026-01-02T03:04:05.678Z".into()),
             publishes: 4,
             late_seconds: 0.0,
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
@@ -320,7 +327,7 @@ mod tests {
             queries: 0,
         };
         let text = status(&form, &ZonesForm { generation: 12, zones: vec![zone] });
-        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving\nready       yes\n"), "{text}");
+        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving, cut off since 2026-01-02T03:04:05Z: verdicts are held\nready       yes\n"), "{text}");
         assert!(
             text.ends_with(
                 "ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\ngslb.example.  serving  7       1         0       0\n"

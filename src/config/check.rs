@@ -78,11 +78,11 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let node = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
-    let health = health(root.section("health"));
+    let (prober, deny) = prober(root.section("prober"), host);
+    let health = health(root.section("health"), &deny);
     let named = super::checks::checks(&mut root, &health);
     let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
     let answering = Options { programs, checks, ..answering };
-    let (prober, deny) = prober(root.section("prober"), host);
     let publish_interval = publish(root.section("publish"));
     let databases = geo(root.section("geo"));
     let (admin, tokens) = admin(root.section("admin"));
@@ -172,7 +172,7 @@ fn octets(text: &str) -> Option<usize> {
     digits.trim_end().parse::<usize>().ok()?.checked_shl(*shift)
 }
 
-fn health(mut section: Section<'_>) -> health::Config {
+fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
     const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
@@ -195,10 +195,21 @@ fn health(mut section: Section<'_>) -> health::Config {
         section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
     }
     let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
+    let slow = slow_at.as_ref().map(|_| slow);
+    if let Some(at) = slow_at.filter(|_| slow >= Some(timeout)) {
+        let timeout = humantime::format_duration(timeout);
+        let message = format!("`[health] slow` is not below `[health] timeout` ({timeout}), so nothing is slow");
+        section.findings.warning(&at, message, "use a shorter time, or a longer timeout");
+    }
     let damped = section.flag("damped", default.damped);
     let (damping, damped_rise) = damping(section.section("damping"));
+    let isolation = section.flag("isolation", default.isolation);
+    let control = controls(&mut section, isolation, deny);
     section.finish(&[]);
     health::Config {
+        isolation,
+        control,
         interval,
         timeout,
         startup_wait,
@@ -208,11 +219,30 @@ fn health(mut section: Section<'_>) -> health::Config {
         rise,
         forget,
         retry_interval,
+        slow,
         jitter,
         damped,
         damping,
         damped_rise,
     }
+}
+
+/// Whom to ask whether we are cut off.
+fn controls(section: &mut Section<'_>, isolation: bool, deny: &[Net]) -> Vec<SocketAddr> {
+    const CONTROL: &str =
+        "write addresses with ports that take TCP connections, such as [\"192.0.2.1:53\", \"[2001:db8::1]:443\"]";
+    let Some((at, control)) = section.list("control", CONTROL, address) else { return Vec::new() };
+    for to in control.iter().filter(|to| deny.iter().any(|net| net.contains(to.ip()))) {
+        let message = format!("`[health] control` has {to}, which `[prober] deny` forbids");
+        section.findings.error(&at, message, "name another, or allow it");
+    }
+    if !isolation && !control.is_empty() {
+        section.findings.warning(&at, "`[health] control` is asked for nothing: `isolation` is off", "remove one of them");
+    } else if control.len() == 1 {
+        let message = "`[health] control` has one address, whose failure alone holds all verdicts";
+        section.findings.warning(&at, message, "name two or more that fail apart from each other");
+    }
+    control
 }
 
 /// `[health.damping]`, and the passes in a row that it asks for.

@@ -19,7 +19,7 @@ use crate::health;
 use crate::target::{CheckKind, Codes, Content, Definitions, HttpCheck, Judgement, NamedCheck, Pattern, Scheme, Version};
 
 /// Keys of the contract whose parts this release does not have.
-const LATER: [&str; 3] = ["jitter", "slow", "tripwire"];
+const LATER: [&str; 2] = ["jitter", "tripwire"];
 
 /// Longest text that is sent or looked for, octets.
 const TEXT_MAX: usize = 1024;
@@ -86,20 +86,26 @@ fn common(section: &mut Section<'_>, at: &Place, kind: Kind, health: &health::Co
             format!("{} ({timeout}) is longer than {} ({interval})", section.spell("timeout"), section.spell("interval"));
         section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
     }
-    let judgement = judgement(section, health);
+    let judgement = judgement(section, health, timeout.1);
     let port = section.given_number("port", 1..=usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
     let sources = sources(section);
     NamedCheck { kind: kind(section, at), port, sources, timeout: timeout.1, interval: interval.1, judgement }
 }
 
 /// How results are judged: as `[health]` says, where the check does not.
-fn judgement(section: &mut Section<'_>, health: &health::Config) -> Judgement {
+fn judgement(section: &mut Section<'_>, health: &health::Config, timeout: Duration) -> Judgement {
     let damped = section.flag("damped", health.damped);
     let base = health::Config { damped, ..health.clone() }.judgement();
     let mut count = |key, default: u16| u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(u16::MAX);
     let (fall, rise, forget) = (count("fall", base.fall), count("rise", base.rise), count("forget", base.forget));
     let retry = section.duration("retry_interval", health.retry_interval, 50 * MILLISECOND..=HOUR).1;
-    Judgement { fall, rise, forget, retry: Some(retry), ..base }
+    let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
+    if let Some(at) = slow_at.as_ref().filter(|_| slow >= timeout) {
+        let message = format!("{} is not below the timeout, so nothing is slow", section.spell("slow"));
+        section.findings.warning(at, message, "use a shorter time, or a longer timeout");
+    }
+    let slow = slow_at.map_or(base.slow, |_| Some(slow));
+    Judgement { fall, rise, forget, slow, retry: Some(retry), ..base }
 }
 
 /// Addresses of this host, at most one of each family.

@@ -10,7 +10,7 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange};
 use crate::target::{self, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
@@ -138,6 +138,8 @@ pub struct Overview {
     pub addresses: Vec<SocketAddr>,
     /// Whether a load is on trial.
     pub loading: bool,
+    /// Since when verdicts are held because it is we who are cut off.
+    pub isolated_since: Option<Moment>,
     /// The zones.
     pub zones: Vec<ZoneView>,
 }
@@ -246,7 +248,7 @@ impl Engine {
             first_signs: Vec::new(),
         };
         let mut checks = Checks::new(config.health.hold);
-        checks.configure(&config.health);
+        checks.configure(&config.health, now);
         Self {
             random,
             checks,
@@ -299,6 +301,7 @@ impl Engine {
             Event::Probed { run, result } => {
                 let outcome = result.outcome.clone();
                 let changes = self.checks.result(run, result, &mut self.random, now);
+                self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
             Event::Wanted(wish) => {
@@ -322,6 +325,7 @@ impl Engine {
     }
 
     fn attend(&mut self, now: Moment) {
+        self.follow_sight(now);
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.end_words(now);
@@ -365,7 +369,8 @@ impl Engine {
             Gate::Closed | Gate::Opening { .. } => (false, Vec::new()),
             Gate::Open(addresses) => (true, addresses.clone()),
         };
-        Overview { generation, publishes, serving, addresses, loading: self.trial.is_some(), zones }
+        let (loading, isolated_since) = (self.trial.is_some(), self.checks.blind_since());
+        Overview { generation, publishes, serving, addresses, loading, isolated_since, zones }
     }
 
     /// Every check.
@@ -402,6 +407,19 @@ impl Engine {
                 self.effects.push_back(Effect::Remember { key: view.key, verdict });
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
+            }
+        }
+    }
+
+    /// Tells of our sight being lost or back, and takes in what was put back on that account.
+    fn follow_sight(&mut self, now: Moment) {
+        while let Some(change) = self.checks.take_sight_change() {
+            match change {
+                SightChange::Lost { blindness, put_back } => {
+                    self.log(Happening::SightLost { blindness, put_back: put_back.len() }, now);
+                    self.take_in(&put_back, None, now);
+                }
+                SightChange::Back(after) => self.log(Happening::SightBack { after }, now),
             }
         }
     }
@@ -561,7 +579,7 @@ impl Engine {
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
-        self.checks.configure(&self.config.health);
+        self.checks.configure(&self.config.health, now);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
             for &check in bound.checks.iter() {
@@ -756,6 +774,34 @@ mod tests {
         assert_eq!(settle(&mut engine, &weighs(4), at(20)), (1, 0), "another");
         let refused = Found::Fail(target::Failure::Refused);
         assert_eq!(settle(&mut engine, &refused, at(30)), (1, 1), "down");
+    }
+
+    #[test]
+    fn being_cut_off_is_told_and_undone() {
+        let at = |seconds| Moment::at(Duration::from_secs(seconds));
+        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
+        let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
+        let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), at(0));
+        let targets: Vec<String> = (0..6).map(|host| format!("'192.0.{}.{host}'", host % 2)).collect();
+        let code = format!("ifportup(80, {{{}}})", targets.join(","));
+        engine.handle(Event::Loaded(Box::new(load(&[code], &options, Duration::ZERO))), at(0));
+        settle(&mut engine, &Found::PASS, at(0));
+        let told = |engine: &Engine| {
+            let sight = |entry: &&Arc<Entry>| matches!(entry.what, Happening::SightLost { .. } | Happening::SightBack { .. });
+            engine.happenings().filter(sight).map(|entry| entry.what.to_string()).collect::<Vec<_>>()
+        };
+        let up = |engine: &Engine| {
+            let known = |view: &CheckView| engine.beliefs.table().get(view.id) == view.status;
+            engine.checks().filter(|view| view.status.value == Value::Up && known(view)).count()
+        };
+        assert_eq!((up(&engine), told(&engine).len()), (6, 0));
+        let transitions = settle(&mut engine, &Found::Fail(target::Failure::Timeout), at(20)).1;
+        assert_eq!((transitions, up(&engine)), (8, 6), "four went down before it was clear, and came back");
+        assert_eq!(told(&engine), ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
+        assert_eq!(engine.overview().isolated_since, Some(at(20)));
+        settle(&mut engine, &Found::PASS, at(50));
+        assert_eq!(told(&engine)[1..], ["no longer cut off, after 30.0 s"]);
+        assert_eq!((up(&engine), engine.overview().isolated_since), (6, None));
     }
 
     const INTERVAL: Duration = Duration::from_millis(10);

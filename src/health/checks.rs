@@ -1,6 +1,6 @@
 //! The checks that exist, the probes that run for them, and when each is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::target::{Basis, CheckId, CheckKey, CheckRequest, CheckSpec, Judgement
 use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
+use super::sight::{Blindness, Met, Sight};
 use super::verdict::{Remembered, Verdict};
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
@@ -45,6 +46,11 @@ pub struct Checks {
     remembered: HashMap<CheckKey, Remembered>,
     /// When it last saw evidence for that.
     remembered_at: Moment,
+    sight: Sight,
+    /// Of `[health] control`.
+    controls: Vec<(CheckId, CheckRequest)>,
+    blind_since: Option<Moment>,
+    sight_changes: VecDeque<SightChange>,
 }
 
 #[derive(Debug)]
@@ -56,6 +62,8 @@ struct Probe {
     turn: Turn,
     runs: u64,
     last: Option<LastResult>,
+    /// Whether the target was heard when it was last asked, as `sight` has it.
+    heard: Option<bool>,
 }
 
 /// Where a probe is in its cycle.
@@ -128,6 +136,20 @@ impl Change {
     }
 }
 
+/// Our sight is lost, or back.
+#[derive(Clone, Debug)]
+pub enum SightChange {
+    /// Lost.
+    Lost {
+        /// How that is known.
+        blindness: Blindness,
+        /// Checks whose target went down on the same evidence, and is up again.
+        put_back: Vec<Change>,
+    },
+    /// Back, after so long.
+    Back(Duration),
+}
+
 /// All there is to say about one check.
 #[derive(Clone, Debug)]
 pub struct CheckView {
@@ -166,7 +188,8 @@ pub struct CheckView {
 }
 
 impl Checks {
-    /// No checks; verdicts without evidence are forgotten after `hold`.
+    /// No checks; verdicts without evidence are forgotten after `hold`. Until [`Checks::configure`], our own isolation is not
+    /// looked at.
     #[must_use]
     pub fn new(hold: Duration) -> Self {
         Self {
@@ -182,6 +205,10 @@ impl Checks {
             expiries: BTreeSet::new(),
             remembered: HashMap::new(),
             remembered_at: Moment::at(Duration::ZERO),
+            sight: Sight::default(),
+            controls: Vec::new(),
+            blind_since: None,
+            sight_changes: VecDeque::new(),
         }
     }
 
@@ -190,9 +217,71 @@ impl Checks {
         (self.remembered, self.remembered_at) = (remembered, at);
     }
 
-    /// Takes over the rules that are the same for all checks; each check follows with its next result.
-    pub fn configure(&mut self, config: &Config) {
+    /// Takes over the rules that are the same for all checks, each of which follows with its next result, and the controls.
+    pub fn configure(&mut self, config: &Config, now: Moment) {
         (self.hold, self.jitter) = (config.hold, config.jitter);
+        let controls = config.controls().map(|request| (self.acquire(&request, None, now), request)).collect();
+        for (id, request) in std::mem::replace(&mut self.controls, controls) {
+            self.release(id, &request);
+        }
+        let keys: HashSet<CheckKey> = self.controls.iter().map(|(_, request)| request.spec.key()).collect();
+        for (&key, probe) in &mut self.probes {
+            if keys.contains(&key) != self.sight.is_control(key)
+                && let Some(heard) = probe.heard.take()
+            {
+                self.sight.end(key, probe.spec.named_address(), heard);
+            }
+        }
+        self.sight.set_controls(keys.into_iter());
+        self.sight.enable(config.isolation);
+        self.follow_sight(now);
+    }
+
+    /// What became of our sight, oldest first; to be asked for before the changes of a result are looked at.
+    pub fn take_sight_change(&mut self) -> Option<SightChange> {
+        self.sight_changes.pop_front()
+    }
+
+    /// Since when silence is no evidence, because it is we who are cut off.
+    #[must_use]
+    pub const fn blind_since(&self) -> Option<Moment> {
+        self.blind_since
+    }
+
+    fn follow_sight(&mut self, now: Moment) {
+        match (self.blind_since, self.sight.blindness()) {
+            (None, Some(blindness)) => {
+                self.blind_since = Some(now);
+                let put_back = self.disbelieve_failures(now);
+                self.sight_changes.push_back(SightChange::Lost { blindness, put_back });
+            }
+            (Some(since), None) => {
+                self.blind_since = None;
+                self.sight_changes.push_back(SightChange::Back(now.since(since)));
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+
+    /// Puts back what went down within the window in which sight was lost, unless its target can be seen.
+    fn disbelieve_failures(&mut self, now: Moment) -> Vec<Change> {
+        let cut = now - self.sight.forget_the_dead(now);
+        let mut changes = Vec::new();
+        for (&id, check) in &mut self.checks {
+            let Some(probe) = self.probes.get(&check.key) else { continue };
+            if probe.spec.named_address().is_some_and(|address| !self.sight.is_lost(address)) {
+                continue;
+            }
+            let interval = probe.shortest_interval();
+            let from = check.verdict.status(check.judgement, interval);
+            check.verdict.disbelieve_failures(cut, now);
+            let to = check.verdict.status(check.judgement, interval);
+            check.transitions += u64::from(from.value != to.value);
+            if from != to {
+                changes.push(Change { check: id, from, to, first_sign: now });
+            }
+        }
+        changes
     }
 
     /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
@@ -232,7 +321,7 @@ impl Checks {
             due.insert((now, key));
             let spec = Arc::new(request.spec.clone());
             let turn = Turn::Waiting { due: now };
-            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None }
+            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None, heard: None }
         });
         probe.judged_by.push(id);
         self.expect_expiry(id);
@@ -281,6 +370,9 @@ impl Checks {
         if self.probes.get(&key).is_some_and(|probe| probe.judged_by.is_empty())
             && let Some(probe) = self.probes.remove(&key)
         {
+            if let Some(heard) = probe.heard {
+                self.sight.end(key, probe.spec.named_address(), heard);
+            }
             match probe.turn {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
                 Turn::Running { run } => drop(self.running.remove(&run)),
@@ -324,8 +416,21 @@ impl Checks {
         probe.runs += 1;
         let interval = probe.shortest_interval();
         let judged_by = probe.judged_by.clone();
-        let changes = judged_by.iter().filter_map(|&id| self.judge(id, &outcome, interval, started, now)).collect();
-        let surprise = matches!(outcome, Outcome::Pass { .. } | Outcome::Fail(_)).then(|| self.retry_of(&judged_by)).flatten();
+        let answer = match &outcome {
+            Outcome::Pass { .. } => Some(true),
+            Outcome::Fail(failure) => Some(!failure.may_be_the_way()),
+            Outcome::Inconclusive(_) => None,
+        };
+        if let Some(answer) = answer {
+            let before = probe.heard.replace(answer) == Some(true);
+            let window = interval + 2 * probe.spec.timeout;
+            self.sight.meet(Met { key, address: probe.spec.named_address(), before, answer, started, window }, now);
+            self.follow_sight(now);
+        }
+        let evidence = answer.is_some_and(|answer| answer || self.blind_since.is_none());
+        let judged = evidence.then_some((&outcome, started, elapsed));
+        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, now)).collect();
+        let surprise = evidence.then(|| self.retry_of(&judged_by)).flatten();
         if let Some(probe) = self.probes.get_mut(&key) {
             let mut due = started + next_wait(key, interval, probe.runs, self.jitter, random);
             if let Some(retry) = surprise {
@@ -344,10 +449,25 @@ impl Checks {
         checks.iter().filter_map(|id| self.checks.get(id)).filter_map(|check| check.verdict.doubt(check.judgement)).min()
     }
 
-    fn judge(&mut self, id: CheckId, outcome: &Outcome, interval: Duration, started: Moment, now: Moment) -> Option<Change> {
+    /// `found` is what was found, when the run began and how long it took; `None` where there is no evidence.
+    fn judge(
+        &mut self,
+        id: CheckId,
+        found: Option<(&Outcome, Moment, Duration)>,
+        interval: Duration,
+        now: Moment,
+    ) -> Option<Change> {
         let check = self.checks.get_mut(&id)?;
         let from = check.verdict.status(check.judgement, interval);
-        check.verdict.result(outcome, check.judgement, started, now);
+        match found {
+            Some((outcome, started, took)) => {
+                check.verdict.result(outcome, check.judgement, started, now);
+                if matches!(outcome, Outcome::Pass { .. }) {
+                    check.verdict.pace(took, check.judgement);
+                }
+            }
+            None => check.verdict.hold(),
+        }
         let to = check.verdict.status(check.judgement, interval);
         let first_sign = check.verdict.first_sign();
         check.transitions += u64::from(from.value != to.value);

@@ -58,7 +58,7 @@ struct World {
 impl World {
     fn new(config: &Config, seed: u64) -> Self {
         let mut checks = Checks::new(config.hold);
-        checks.configure(config);
+        checks.configure(config, at(0.0));
         Self { checks, random: fastrand::Rng::with_seed(seed), running: BTreeMap::new(), probes: 0 }
     }
 
@@ -251,6 +251,195 @@ fn what_fails_now_and_then_does_not_flap() {
     assert!(ours.0 <= 2 && powerdns.0 >= 200);
     let most = (0..SEEDS).map(|seed| flaps(damped, seed).0).max();
     assert!(most <= Some(2), "of {SEEDS} such hours, the worst: {most:?}");
+}
+
+/// `sight`, with the checks below it and the prober beside it.
+mod isolation {
+    use super::*;
+    use crate::health::{Blindness, SightChange};
+    use Does::{Answer, Refuse, Stall};
+
+    /// Target number `host`, in the network `host % networks`.
+    fn address(host: u8, networks: u8) -> IpAddr {
+        [192, 0, host % networks, host].into()
+    }
+
+    fn host(spec: &CheckSpec) -> u8 {
+        match spec.address {
+            Some(IpAddr::V4(address)) => address.octets()[3],
+            _ => panic!("{spec}"),
+        }
+    }
+
+    /// A world in which so many targets answer for 100 s.
+    fn healthy(config: &Config, hosts: u8, networks: u8, judgement: Judgement, seed: u64) -> (World, Vec<CheckId>) {
+        let mut world = World::new(config, seed);
+        let acquire = |host| world.checks.acquire(&request(address(host, networks), judgement, 5 * SECOND), None, at(0.0));
+        let ids = (0..hosts).map(acquire).collect();
+        world.run(at(100.0), |_, _, _| Answer);
+        (world, ids)
+    }
+
+    fn down(world: &World, ids: &[CheckId]) -> usize {
+        ids.iter().filter(|&&id| world.status(id).value == Value::Down).count()
+    }
+
+    fn news(world: &mut World) -> Vec<SightChange> {
+        std::iter::from_fn(|| world.checks.take_sight_change()).collect()
+    }
+
+    #[test]
+    fn the_table_holds() {
+        for (hosts, networks, dying, held) in [
+            (4, 2, 4, false),
+            (5, 1, 5, false),
+            (5, 2, 5, true),
+            (5, 2, 4, true),
+            (5, 2, 3, false),
+            (10, 2, 7, false),
+            (10, 2, 8, true),
+            (40, 3, 31, false),
+            (40, 3, 32, true),
+        ] {
+            for judgement in [Judgement::AT_ONCE, Config::default().judgement()] {
+                for how in [Refuse, Stall] {
+                    let (mut world, ids) = healthy(&Config::default(), hosts, networks, judgement, 7);
+                    world.run(at(130.0), |spec, _, _| if host(spec) < dying { how } else { Answer });
+                    let wanted = if held { 0 } else { usize::from(dying) };
+                    let row = (hosts, networks, dying, judgement.fall, how);
+                    assert_eq!((down(&world, &ids), world.checks.blind_since().is_some()), (wanted, held), "{row:?}");
+                    let bases: Vec<_> = ids[..dying.into()].iter().map(|&id| world.status(id).basis).collect();
+                    assert!(!held || bases.iter().all(|&basis| basis == Basis::Held), "{row:?}: {bases:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn those_that_die_one_after_the_other_are_dead() {
+        let (mut world, ids) = healthy(&Config::default(), 10, 2, Judgement::AT_ONCE, 7);
+        world.run(at(300.0), |spec, now, _| if at(100.0 + 10.0 * f64::from(host(spec))) < now { Stall } else { Answer });
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (10, 0));
+    }
+
+    #[test]
+    fn what_went_down_on_the_way_is_put_back() {
+        let (mut world, ids) = healthy(&Config::default(), 10, 2, Judgement::AT_ONCE, 7);
+        world.run(at(100.0), |_, _, _| Answer);
+        let seen = world.run(at(130.0), |_, _, _| Refuse);
+        let went: std::collections::BTreeSet<_> = seen.iter().map(|(_, change)| change.check).collect();
+        let news = news(&mut world);
+        let [SightChange::Lost { blindness: Blindness::Targets { lost: 8, of: 10 }, put_back }] = &news[..] else {
+            panic!("{news:?}")
+        };
+        assert!(put_back.iter().all(|change| change.from.value == Value::Down && change.to.basis == Basis::Held));
+        assert_eq!(put_back.len(), 7, "the eighth is held at once");
+        assert!(put_back.iter().all(|change| went.contains(&change.check)));
+        assert_eq!(down(&world, &ids), 0);
+    }
+
+    #[test]
+    fn sight_is_back_with_the_first_that_was_lost_and_the_dead_are_found() {
+        let judgement = Config::default().judgement();
+        let (mut world, ids) = healthy(&Config::default(), 10, 2, judgement, 7);
+        // 8 and 9 are on our side of the cut.
+        world.run(at(1000.0), |spec, _, _| if host(spec) < 8 { Stall } else { Answer });
+        assert_eq!((down(&world, &ids), world.checks.blind_since().is_some()), (0, true), "for as long as it takes");
+        news(&mut world);
+        // The way is back; three have died in the meantime.
+        world.run(at(1006.0), |spec, _, _| if host(spec) < 3 { Stall } else { Answer });
+        assert!(matches!(news(&mut world)[..], [SightChange::Back(after)] if after > 890 * SECOND));
+        world.run(at(1030.0), |spec, _, _| if host(spec) < 3 { Stall } else { Answer });
+        assert_eq!((down(&world, &ids), down(&world, &ids[3..])), (3, 0));
+        let fell = ids[..3].iter().map(|&id| world.status(id).basis);
+        assert!(fell.eq([Basis::Measured; 3]));
+    }
+
+    #[test]
+    fn a_bad_answer_is_an_answer() {
+        let (mut world, ids) = healthy(&Config::default(), 10, 2, Judgement::AT_ONCE, 7);
+        let status = Outcome::Fail(Failure::Status { got: 500, wanted: crate::target::Codes::only(200) });
+        for _ in 0..3 {
+            let now = world.checks.next_timeout().expect("waiting").max(at(101.0)) + 5 * SECOND;
+            for due in world.checks.start_due(now) {
+                let finished = Finished { outcome: status.clone(), started: now, elapsed: PROMPT };
+                world.checks.result(due.run, finished, &mut world.random, now);
+            }
+        }
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (10, 0));
+    }
+
+    #[test]
+    fn controls_decide_whatever_the_targets_are() {
+        let control = ["198.51.100.1:53", "203.0.113.1:53"].map(|to| to.parse().expect("an address")).to_vec();
+        let config = Config { control, ..Config::default() };
+        let (mut world, ids) = healthy(&config, 3, 1, config.judgement(), 7);
+        let is_control = |spec: &CheckSpec| spec.port == 53;
+        world.run(at(150.0), |spec, _, _| if is_control(spec) { Answer } else { Stall });
+        assert_eq!(down(&world, &ids), 3, "we see the controls: they are dead");
+        world.run(at(200.0), |_, _, _| Answer);
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (0, 0));
+        world.run(at(300.0), |spec, _, _| if spec.to_string().contains("198.51") { Answer } else { Stall });
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (3, 0), "we see one of two");
+        world.run(at(320.0), |_, _, _| Answer);
+        world.run(at(400.0), |_, _, _| Stall);
+        assert_eq!(down(&world, &ids), 0);
+        assert!(matches!(news(&mut world)[..], [SightChange::Lost { blindness: Blindness::Controls { of: 2 }, .. }]));
+        world.run(at(407.0), |spec, _, _| if is_control(spec) { Answer } else { Stall });
+        assert!(matches!(news(&mut world)[..], [SightChange::Back(_)]));
+        world.run(at(420.0), |spec, _, _| if is_control(spec) { Answer } else { Stall });
+        assert_eq!(down(&world, &ids), 3);
+        world.checks.configure(&Config { control: Vec::new(), ..config }, at(420.0));
+        assert_eq!(world.checks.len(), 3, "controls come and go with the configuration");
+    }
+
+    #[test]
+    fn it_can_be_turned_off() {
+        let config = Config { isolation: false, ..Config::default() };
+        let (mut world, ids) = healthy(&config, 10, 2, Judgement::AT_ONCE, 7);
+        world.run(at(130.0), |_, _, _| Stall);
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (10, 0));
+        world.checks.configure(&Config::default(), at(130.0));
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (10, 0), "what is dead stays dead");
+        world.run(at(200.0), |_, _, _| Answer);
+        world.run(at(300.0), |_, _, _| Stall);
+        assert_eq!((down(&world, &ids), news(&mut world).len()), (0, 1));
+        world.checks.configure(&config, at(300.0));
+        assert!(matches!(news(&mut world)[..], [SightChange::Back(_)]));
+        world.run(at(310.0), |_, _, _| Stall);
+        assert_eq!(down(&world, &ids), 10);
+    }
+
+    proptest! {
+        /// What are few, or near each other, is never held, whenever and however each dies.
+        #[test]
+        fn the_death_of_few_is_never_hidden(seed: u64, hosts in 1u8..20, networks in 1u8..5, deaths in prop::collection::vec((100.0..120.0f64, any::<bool>()), 20)) {
+            let judgement = Config::default().judgement();
+            let dying = if hosts < 5 || networks == 1 { hosts } else { (u16::from(hosts) * 79 / 100) as u8 };
+            let (mut world, ids) = healthy(&Config::default(), hosts, networks, judgement, seed);
+            world.run(at(140.0), |spec, now, _| {
+                let (died, stalls) = deaths[usize::from(host(spec))];
+                match host(spec) < dying && at(died) < now {
+                    true if stalls => Stall,
+                    true => Refuse,
+                    false => Answer,
+                }
+            });
+            prop_assert_eq!(down(&world, &ids), usize::from(dying));
+        }
+
+        /// A cut, however long and whenever: all are up at its end that were up before, but for what is dead afterwards.
+        #[test]
+        fn a_cut_changes_nothing(seed: u64, hosts in 5u8..20, cut in 100.0..110.0f64, lasts in 10.0..500.0f64) {
+            let (mut world, ids) = healthy(&Config::default(), hosts, 3, Judgement::AT_ONCE, seed);
+            let end = at(cut + lasts);
+            let does = |_: &CheckSpec, now: Moment, _: &mut fastrand::Rng| if now < at(cut) || now > end { Answer } else { Stall };
+            world.run(end, does);
+            prop_assert_eq!(down(&world, &ids), 0);
+            world.run(end + 20 * SECOND, does);
+            prop_assert_eq!((down(&world, &ids), world.checks.blind_since()), (0, None));
+        }
+    }
 }
 
 proptest! {

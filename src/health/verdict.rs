@@ -39,6 +39,16 @@ use super::moment::Moment;
 /// | down  | Pass   | up at `rise` in a row | down; passes go on being counted, so that it comes up with the first Pass after the penalty has decayed, if `rise` is reached then |
 /// | unknown, inherited, restored | any | the first result decides | there is no penalty yet |
 ///
+/// A target that answers slowly stays up with half of its weight. Looked at while it is up, and turned by the same counts:
+///
+/// | weight       | slow Pass             | quick Pass            | Fail, Inconclusive |
+/// | ------------ | --------------------- | --------------------- | ------------------ |
+/// | just came up | half                  | all                   | —                  |
+/// | all          | half at `fall` in a row | all; slow ones gone | all                |
+/// | half         | half; quick ones gone | all at `rise` in a row | half              |
+///
+/// "In a row" is of passes here: failures in between say nothing of how fast it is.
+///
 /// The weight that a target reports is that of its last Pass, for as long as it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -54,9 +64,25 @@ pub struct Verdict {
     against_since: Moment,
     /// When `value` last changed.
     since: Moment,
+    /// Whether it did so from up to down.
+    fell: bool,
     /// When the evidence for `value` was last seen.
     evidence: Moment,
     penalty: Penalty,
+    pace: Pace,
+}
+
+/// How fast a target passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    /// Unknown since it came up.
+    slow: Option<bool>,
+    /// Passes in a row that contradict it.
+    against: u16,
+}
+
+impl Pace {
+    const UNKNOWN: Self = Self { slow: None, against: 0 };
 }
 
 /// What outlives the process of a verdict.
@@ -80,8 +106,10 @@ impl Verdict {
             agreeing: 0,
             against_since: now,
             since: now,
+            fell: false,
             evidence: now,
             penalty: Penalty::none(now),
+            pace: Pace::UNKNOWN,
         }
     }
 
@@ -138,8 +166,33 @@ impl Verdict {
         (self.against, self.agreeing) = (self.against.saturating_add(1), 0);
         let held_back = seen == Value::Up && self.held_back(judgement).is_some();
         if !firm || (self.against >= self.threshold(judgement) && !held_back) {
+            self.fell = self.value == Value::Up && seen == Value::Down;
+            if self.value != seen {
+                self.pace = Pace::UNKNOWN;
+            }
             (self.value, self.against, self.since) = (seen, 0, now);
         }
+    }
+
+    /// Takes in how long a Pass took, after [`Verdict::result`].
+    pub fn pace(&mut self, took: Duration, judgement: Judgement) {
+        let Some(limit) = judgement.slow.filter(|_| self.value == Value::Up) else { return };
+        let slow = took > limit;
+        match self.pace.slow {
+            None => self.pace = Pace { slow: Some(slow), against: 0 },
+            Some(known) if known == slow => self.pace.against = 0,
+            Some(_) => {
+                self.pace.against = self.pace.against.saturating_add(1);
+                if self.pace.against >= if slow { judgement.fall } else { judgement.rise } {
+                    self.pace = Pace { slow: Some(slow), against: 0 };
+                }
+            }
+        }
+    }
+
+    /// Whether the target is up and slow.
+    fn is_slow(&self, judgement: Judgement) -> bool {
+        self.value == Value::Up && judgement.slow.is_some() && self.pace.slow == Some(true)
     }
 
     fn agree(&mut self, judgement: Judgement) {
@@ -190,9 +243,20 @@ impl Verdict {
         self.against > 0 && self.agreeing == 0
     }
 
-    fn hold(&mut self) {
+    /// What this check's probe found is no evidence: the value stands.
+    pub fn hold(&mut self) {
         if self.basis == Basis::Measured {
             self.basis = Basis::Held;
+        }
+    }
+
+    /// What counted against an up target no longer does; and one that went down since `cut` is up again, as far as we know.
+    pub fn disbelieve_failures(&mut self, cut: Moment, now: Moment) {
+        if self.value == Value::Down && self.fell && self.since >= cut {
+            let (value, basis) = (Value::Up, Basis::Held);
+            *self = Self { value, basis, against: 0, agreeing: 0, since: now, fell: false, ..*self };
+        } else if self.value == Value::Up {
+            (self.against, self.agreeing) = (0, 0);
         }
     }
 
@@ -223,6 +287,7 @@ impl Verdict {
         Status {
             value: self.value,
             basis: self.basis,
+            weight: if self.is_slow(judgement) { Status::SLOW } else { Status::NEVER.weight },
             reported: if self.value == Value::Up { self.reported } else { 0 },
             earliest_change: u32::try_from(earliest).unwrap_or(u32::MAX),
             ..Status::NEVER
@@ -383,6 +448,38 @@ mod tests {
             assert_eq!(end(&format!("{flapping} {script}"), judgement), wanted, "{script}");
         }
         assert_eq!(end("0+ - - - + +", damped), Up, "one death is no flapping");
+    }
+
+    #[test]
+    fn the_table_of_slowness_holds() {
+        let judgement = Judgement { slow: Some(Duration::from_secs(1)), ..JUDGE };
+        // `s` is a slow pass.
+        let weights = |script: &str, judgement| {
+            let mut verdict = Verdict::never(at(0));
+            let weights = script.chars().map(|letter| {
+                verdict.result(&outcome(if letter == 's' { '+' } else { letter }), judgement, at(0), at(0));
+                if matches!(letter, 's' | '+') {
+                    verdict.pace(Duration::from_millis(if letter == 's' { 1001 } else { 1000 }), judgement);
+                }
+                if verdict.status(judgement, Duration::ZERO).weight == 256 { '1' } else { '2' }
+            });
+            weights.collect::<String>()
+        };
+        for (script, wanted) in [
+            ("s", "2"),
+            ("+", "1"),
+            ("+ssss", "11122"),
+            ("+ss+ss", "111111"),
+            ("+ss-?s", "111112"),
+            ("s+s++", "22221"),
+            ("s-?+-+", "222221"),
+            ("s---++", "222111"),
+            ("+---s+s", "1111111"),
+            ("+---+s", "111112"),
+        ] {
+            assert_eq!(weights(script, judgement), wanted, "{script}");
+        }
+        assert_eq!(weights("ssss", JUDGE), "1111", "nothing is slow where it is not asked");
     }
 
     #[test]

@@ -189,11 +189,12 @@ fn log(entry: &Entry) {
         Happening::ZoneAdopted { stale, .. } => *stale,
         Happening::ZoneFailed { .. }
         | Happening::CheckRefused { .. }
+        | Happening::SightLost { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
         Happening::Overridden { .. } | Happening::Released { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
-        Happening::ZoneRemoved { .. } => false,
+        Happening::ZoneRemoved { .. } | Happening::SightBack { .. } => false,
     };
     let generation = entry.generation.0;
     if bad {

@@ -28,7 +28,14 @@ impl Defaults {
     pub const USUAL: Self = Self {
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
-        damped: Judgement { fall: 3, rise: 20, forget: 1, retry: Some(Duration::from_secs(1)), damping: Some(Damping::USUAL) },
+        damped: Judgement {
+            fall: 3,
+            rise: 20,
+            forget: 1,
+            retry: Some(Duration::from_secs(1)),
+            slow: None,
+            damping: Some(Damping::USUAL),
+        },
         named: Definitions::NONE,
     };
 }

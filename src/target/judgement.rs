@@ -17,13 +17,15 @@ pub struct Judgement {
     /// From the end of a probe that contradicts the verdict to the start of the next, where that is sooner than the
     /// interval would have it. `None`: surprises keep to the interval.
     pub retry: Option<Duration>,
+    /// A pass that took longer than this is a slow one: the target stays up, with half of its weight. `None`: none is.
+    pub slow: Option<Duration>,
     /// How long a target that keeps going down has to wait before it may come up. `None`: no longer than `rise` takes.
     pub damping: Option<Damping>,
 }
 
 impl Judgement {
     /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
-    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None, damping: None };
+    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, damping: None };
 }
 
 /// Flap damping: what each flap adds to a penalty that decays, and what is held back by it.

@@ -8,7 +8,8 @@
 //! | `minimumSuccesses` | 1 and up, default 1 | passes in a row, down → up |
 //! | `forgetAfter` | 1 and up, default 1 | passes in a row after which an up target's failures no longer count |
 //! | `retryInterval` | seconds with a fraction | from a surprise to the next probe; not given: the interval, as PowerDNS |
-//! | `damped` | `'true'` | `[health]`'s preset `damped`, where the four before say nothing else; and flap damping |
+//! | `slow` | seconds with a fraction | a target whose passes take longer has half of its weight, for selectors that look at it |
+//! | `damped` | `'true'` | `[health]`'s preset `damped`, where the five before say nothing else; and flap damping |
 //! | `tlsVerify` | `'true'` | the certificate must be valid for the URL's host by the system's trust store |
 //! | `method` | `'GET'`, `'HEAD'`, `'POST'`, ... | the request's method, default `'GET'` |
 //! | `body` | a text | the request's body; its Content-Type is for `headers` to say |
@@ -50,6 +51,9 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// Shortest and longest `retryInterval`.
 const RETRY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(86_400);
 
+/// Shortest and longest `slow`.
+const SLOW: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
 /// Longest text of an option, octets.
 const TEXT_MAX: usize = 1024;
 /// Most `headers`.
@@ -74,6 +78,7 @@ struct Judging {
     rise: Option<u16>,
     forget: Option<u16>,
     retry: Option<Duration>,
+    slow: Option<Duration>,
     damped: bool,
     /// What stands for what is not said.
     base: Judgement,
@@ -83,7 +88,7 @@ struct Judging {
 
 impl Judging {
     fn over(base: Judgement, preset: Judgement) -> Self {
-        Self { fall: None, rise: None, forget: None, retry: None, damped: false, base, preset }
+        Self { fall: None, rise: None, forget: None, retry: None, slow: None, damped: false, base, preset }
     }
 
     fn judgement(&self) -> Judgement {
@@ -93,6 +98,7 @@ impl Judging {
             rise: self.rise.unwrap_or(base.rise),
             forget: self.forget.unwrap_or(base.forget),
             retry: self.retry.or(base.retry),
+            slow: self.slow.or(base.slow),
             ..base
         }
     }
@@ -107,6 +113,7 @@ pub(super) enum Name {
     MinimumSuccesses,
     ForgetAfter,
     RetryInterval,
+    Slow,
     Damped,
     Source,
     StringMatch,
@@ -122,13 +129,14 @@ pub(super) enum Name {
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 18] = [
+pub(super) const NAMES: [(&str, Name); 19] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
     ("minimumSuccesses", Name::MinimumSuccesses),
     ("forgetAfter", Name::ForgetAfter),
     ("retryInterval", Name::RetryInterval),
+    ("slow", Name::Slow),
     ("damped", Name::Damped),
     ("source", Name::Source),
     ("stringmatch", Name::StringMatch),
@@ -150,19 +158,11 @@ impl Name {
     }
 
     /// Whether only checks of URLs have it.
-    const fn of_urls(self) -> bool {
-        !matches!(
-            self,
-            Self::Timeout
-                | Self::Interval
-                | Self::MinimumFailures
-                | Self::MinimumSuccesses
-                | Self::ForgetAfter
-                | Self::RetryInterval
-                | Self::Damped
-                | Self::Source
-                | Self::Check
-        )
+    fn of_urls(self) -> bool {
+        let of_the_probe = [Self::Timeout, Self::Interval, Self::Source, Self::Check];
+        let of_the_judgement =
+            [Self::MinimumFailures, Self::MinimumSuccesses, Self::ForgetAfter, Self::RetryInterval, Self::Slow, Self::Damped];
+        !of_the_probe.contains(&self) && !of_the_judgement.contains(&self)
     }
 }
 
@@ -290,6 +290,7 @@ impl Lowering<'_> {
             Name::MinimumSuccesses => probing.judging.rise = Some(self.in_a_row(given)?),
             Name::ForgetAfter => probing.judging.forget = Some(self.in_a_row(given)?),
             Name::RetryInterval => probing.judging.retry = Some(self.seconds(given, RETRY)?),
+            Name::Slow => probing.judging.slow = Some(self.seconds(given, SLOW)?),
             Name::Damped => probing.judging.damped = self.flag(given)?,
             Name::Source => probing.source = Some((self.source(given)?, given.offset)),
             Name::StringMatch => http.body = Some(self.short(given)?).filter(|text| !text.is_empty()),
@@ -313,6 +314,11 @@ impl Lowering<'_> {
 
     /// What no single option shows: `table` is where the options begin.
     pub(super) fn check_probing(&mut self, probing: &Probing, table: usize) -> Option<()> {
+        if let Some(slow) = probing.judging.slow.filter(|&slow| slow >= probing.timeout) {
+            let message =
+                format!("`slow` ({} s) is not below the time limit of the probe, so nothing is slow", slow.as_secs_f64());
+            self.warn(table, message, "use a shorter time, or a longer `timeout`");
+        }
         let HttpCheck { method, content, body, pattern, .. } = &probing.http;
         if !content.0.is_empty() && (method == Method::GET || method == Method::HEAD) {
             return self.error(table, format!("the option `body` with the method {method}"), "add `method='POST'`");
@@ -574,6 +580,10 @@ mod tests {
         let damped = Defaults::default().damped;
         assert_eq!(judgement("{damped='true'}"), damped);
         assert_eq!(judgement("{minimumSuccesses=4, damped='true'}"), Judgement { rise: 4, ..damped });
+        let slow = Some(Duration::from_millis(1500));
+        assert_eq!(judgement("{slow=1.5}"), Judgement { slow, ..Judgement::AT_ONCE });
+        let late = "W 0 `slow` (2 s) is not below the time limit of the probe, so nothing is slow";
+        assert_eq!(findings("{slow=2}"), [late]);
         assert_eq!(findings("{damped='yes'}"), ["E 8 the option `damped` is `yes`, neither 'true' nor 'false'"]);
         assert_eq!(findings("{retryInterval=0.01}"), ["W 15 the retryInterval of 0.01 seconds counts as 0.05"]);
     }
