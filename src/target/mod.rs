@@ -12,6 +12,7 @@
 
 mod check;
 mod http;
+mod kinds;
 mod named;
 mod outcome;
 mod status;
@@ -19,6 +20,7 @@ mod table;
 
 pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Judgement};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
+pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, Rcode, TlsCheck};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use status::{Basis, Status, Value};
