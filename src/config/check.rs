@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::thread::CpuSet;
 use sha2::{Digest, Sha256};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::finding::{Findings, Place};
 use super::raw::Table;
@@ -56,6 +57,8 @@ pub(super) struct Host {
     pub(super) cpus: Vec<usize>,
     /// How many descriptors we may have open.
     pub(super) descriptors: usize,
+    /// Whether it grants us sockets for ICMP.
+    pub(super) pings: bool,
 }
 
 impl Host {
@@ -67,6 +70,7 @@ impl Host {
             name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             cpus: (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.as_ref().is_ok_and(|allowed| allowed.is_set(cpu))).collect(),
+            pings: Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)).is_ok(),
             descriptors: limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         }
     }
@@ -80,7 +84,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let (prober, deny) = prober(root.section("prober"), host);
     let health = health(root.section("health"), &deny);
-    let named = super::checks::checks(&mut root, &health);
+    let named = super::checks::checks(&mut root, &health, host.pings);
     let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
     let answering = Options { programs, checks, ..answering };
     let publish_interval = publish(root.section("publish"));
@@ -285,6 +289,7 @@ fn percent(text: &str) -> Result<u8, &'static str> {
 fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
+    let max_proc = section.number("max_proc", prober::Config::default().max_proc, 1..=1024);
     let deny = section.list("deny", DENY, str::parse::<Net>);
     let metadata = std::net::IpAddr::from([169, 254, 169, 254]);
     if let Some((at, _)) = deny.as_ref().filter(|(_, deny)| !deny.iter().any(|net| net.contains(metadata))) {
@@ -294,7 +299,7 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
     let deny = deny.map(|(_, deny)| deny);
     section.finish(later::PROBER);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
-    (prober::Config { max_in_flight }, deny.unwrap_or_else(link_local))
+    (prober::Config { max_in_flight, max_proc }, deny.unwrap_or_else(link_local))
 }
 
 /// The shortest time between two publications.

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,11 @@ use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::Section;
 use crate::health;
-use crate::target::{CheckKind, Codes, Content, Definitions, HttpCheck, Judgement, NamedCheck, Pattern, Scheme, Version};
+use crate::target::{
+    CheckKind, Codes, Content, Definitions, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, NamedCheck, Pattern,
+    Rcode, Scheme, TlsCheck, Version,
+};
+use crate::wire::{Name, RecordType};
 
 /// Keys of the contract whose parts this release does not have.
 const LATER: [&str; 2] = ["jitter", "tripwire"];
@@ -29,27 +35,32 @@ const PATH_MAX: usize = 2048;
 const HEADERS_MAX: usize = 64;
 
 /// How the kinds are spelled, and what reads the keys of each.
-const KINDS: [(&str, Kind); 3] = [
+const KINDS: [(&str, Kind); 9] = [
     ("tcp", |_, _| CheckKind::Tcp),
     ("http", |section, at| http(section, at, Scheme::Http)),
     ("https", |section, at| http(section, at, Scheme::Https)),
+    ("tls", |section, at| CheckKind::Tls(tls(section, at, false).into())),
+    ("dns", dns),
+    ("exec", exec),
+    ("icmp", |_, _| CheckKind::Icmp),
+    ("grpc", grpc),
+    ("file", file),
 ];
 
 /// Reads a kind's own keys of the section that begins at a place.
 type Kind = fn(&mut Section<'_>, &Place) -> CheckKind;
 
-/// The definitions below `[check]`.
-pub(super) fn checks(root: &mut Section<'_>, health: &health::Config) -> Definitions {
+/// The definitions below `[check]`; `pings`: whether the system lets this process send ICMP.
+pub(super) fn checks(root: &mut Section<'_>, health: &health::Config, pings: bool) -> Definitions {
     let named = root.named("check");
-    named.into_iter().filter_map(|(name, at, table)| check(root, name, &at, table, health)).collect()
+    named.into_iter().filter_map(|(name, at, table)| check(root, (name, &at, table), health, pings)).collect()
 }
 
 fn check(
     root: &mut Section<'_>,
-    name: String,
-    at: &Place,
-    table: Table,
+    (name, at, table): (String, &Place, Table),
     health: &health::Config,
+    pings: bool,
 ) -> Option<(Box<str>, NamedCheck)> {
     let mut section = root.below("check", &name, table);
     if !is_name(&name) {
@@ -61,7 +72,7 @@ fn check(
     let find = |text: &str| KINDS.into_iter().find(|(known, _)| *known == text).ok_or("no kind of check");
     // Without the kind nothing can be said of the other keys.
     let (_, (_, kind)) = section.parsed("kind", &remedy, find)?;
-    let check = common(&mut section, at, kind, health);
+    let check = common(&mut section, (at, kind), health, pings);
     section.finish(&LATER);
     Some((name.into(), check))
 }
@@ -76,7 +87,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The keys that every kind has, around its own.
-fn common(section: &mut Section<'_>, at: &Place, kind: Kind, health: &health::Config) -> NamedCheck {
+fn common(section: &mut Section<'_>, (at, kind): (&Place, Kind), health: &health::Config, pings: bool) -> NamedCheck {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let interval = section.duration("interval", health.interval, 100 * MILLISECOND..=DAY);
     let timeout = section.duration("timeout", health.timeout, 10 * MILLISECOND..=HOUR);
@@ -89,7 +100,17 @@ fn common(section: &mut Section<'_>, at: &Place, kind: Kind, health: &health::Co
     let judgement = judgement(section, health, timeout.1);
     let port = section.given_number("port", 1..=usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
     let sources = sources(section);
-    NamedCheck { kind: kind(section, at), port, sources, timeout: timeout.1, interval: interval.1, judgement }
+    let kind = kind(section, at);
+    if port.is_some() && !kind.has_port() {
+        let message = format!("{} means nothing: {} has no ports", section.spell("port"), kind.as_str());
+        section.findings.warning(at, message, "remove it");
+    }
+    if matches!(kind, CheckKind::Icmp) && !pings {
+        let message = "this system grants no ICMP socket to this user, without which nothing is known of the targets";
+        let remedy = "put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range";
+        section.findings.warning(at, message, remedy);
+    }
+    NamedCheck { kind, port, sources, timeout: timeout.1, interval: interval.1, judgement }
 }
 
 /// How results are judged: as `[health]` says, where the check does not.
@@ -187,6 +208,110 @@ fn certificate(section: &mut Section<'_>, at: &Place, has_host: bool) -> (Option
         section.findings.warning(at, message, "write the name that clients use, or verify = false");
     }
     (sni, verify)
+}
+
+fn tls(section: &mut Section<'_>, at: &Place, has_host: bool) -> TlsCheck {
+    let (sni, verify) = certificate(section, at, has_host);
+    let min_days_left = section.given_number("min_days_left", 0..=3650).and_then(|days| u16::try_from(days).ok());
+    TlsCheck { sni, verify, min_days_left }
+}
+
+fn dns(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    const NAME: &str = "write the name to ask for, such as \"www.example.com\"";
+    section.require("name", at, NAME);
+    let name = section.parsed("name", NAME, str::parse::<Name>).map_or_else(|| ".".to_owned(), |(_, name)| name.to_string());
+    let rtype = section.parsed("type", "write a type of record, such as \"A\"", rtype).map_or(RecordType::A, |(_, rtype)| rtype);
+    let tcp = section.parsed("transport", "write \"udp\" or \"tcp\"", |text| match text {
+        "udp" => Ok(false),
+        "tcp" => Ok(true),
+        _ => Err("neither"),
+    });
+    let recursion = section.flag("recursion", true);
+    let all = format!("write one of {}", Rcode::NAMES.join(", "));
+    let rcode = section.parsed("rcode", &all, |text| Rcode::of(text).ok_or("no response code"));
+    let answer =
+        short(section, "answer", "write the data that a record of the answer must have").filter(|(_, text)| !text.is_empty());
+    let rcode = rcode.map_or(Rcode::NOERROR, |(_, rcode)| rcode);
+    if let Some((at, _)) = answer.as_ref().filter(|_| rcode != Rcode::NOERROR) {
+        section.findings.warning(at, format!("an answer of {rcode} has no data"), "remove `answer` or `rcode`");
+    }
+    CheckKind::Dns(Arc::new(DnsCheck {
+        name: name.into(),
+        rtype: rtype.0,
+        mnemonic: rtype.to_string().into(),
+        tcp: tcp.is_some_and(|(_, tcp)| tcp),
+        recursion,
+        rcode,
+        answer: answer.map(|(_, text)| text),
+    }))
+}
+
+fn rtype(text: &str) -> Result<RecordType, &'static str> {
+    let rtype = text.to_ascii_uppercase().parse::<RecordType>().map_err(|_| "no type of record")?;
+    if rtype.is_meta() { Err("no type of data") } else { Ok(rtype) }
+}
+
+fn exec(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    const ARGV: &str = "write a path and arguments, such as [\"/usr/lib/checks/disk\", \"-H\", \"{address}\"]";
+    section.require("argv", at, ARGV);
+    let spelled = section.spell("argv");
+    let mut texts = Vec::new();
+    for Item { at, value } in section.one_or_more("argv") {
+        match value {
+            Value::Text(text) if text.contains('\0') => {
+                section.findings.error(&at, format!("{spelled} holds a zero octet, which ends an argument"), ARGV);
+            }
+            Value::Text(text) => texts.push((at, text)),
+            other => section.findings.error(&at, format!("{spelled} holds {}, not a string", other.kind()), ARGV),
+        }
+    }
+    let mut texts = texts.into_iter();
+    let mut program = PathBuf::new();
+    if let Some((at, text)) = texts.next() {
+        program = at.resolve(&text);
+        if !text.contains('/') {
+            let message = format!("{spelled} begins with \"{}\", which is no path", text.escape_debug());
+            section.findings.error(&at, message, "write the whole path: commands are not searched for");
+        } else if let Err(problem) = executable(&program) {
+            let message = format!("{} in {spelled} cannot be run: {problem}", program.display());
+            section.findings.warning(&at, message, "until it can, nothing is known of the targets");
+        }
+    }
+    // From the root of the file system, in which it is run.
+    let program = std::path::absolute(&program).unwrap_or(program);
+    CheckKind::Exec(Arc::new(ExecCheck { program, arguments: texts.map(|(_, text)| text.into()).collect() }))
+}
+
+fn executable(path: &Path) -> Result<(), String> {
+    let data = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    match data.is_file() && data.permissions().mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err("it is no executable file".into()),
+    }
+}
+
+fn grpc(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    let service = short(section, "service", "write the name of a service, such as \"shop.v1.Cart\"").map(|(_, text)| text);
+    let host = section.parsed("host", "write the name of a host, such as \"www.example.com\"", host).map(|(_, host)| host);
+    let over_tls = section.flag("tls", false);
+    let tls = over_tls.then(|| {
+        let (sni, verify) = certificate(section, at, host.is_some());
+        TlsCheck { sni, verify, min_days_left: None }
+    });
+    CheckKind::Grpc(Arc::new(GrpcCheck { service: service.unwrap_or_default(), host, tls }))
+}
+
+fn file(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    const FILE: &str = "write the path of a file with lines such as `192.0.2.1 => UP`";
+    section.require("file", at, FILE);
+    let path = match section.path("file", FILE) {
+        Some((at, None)) => {
+            section.findings.error(&at, format!("{} is empty", section.spell("file")), FILE);
+            None
+        }
+        given => given.and_then(|(_, path)| path),
+    };
+    CheckKind::File(Arc::new(FileCheck { path: path.unwrap_or_default() }))
 }
 
 fn method(section: &mut Section<'_>) -> Method {

@@ -151,7 +151,7 @@ impl Config {
             files: _,
         } = new;
         let Node { name, state_dir } = node;
-        let prober::Config { max_in_flight } = prober;
+        let prober::Config { max_in_flight, max_proc } = prober;
         let crate::server::Config {
             listen,
             listen_is_default: _,
@@ -187,6 +187,7 @@ impl Config {
             ("[server.tls] doq", doq != old_doq),
             ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
+            ("[prober] max_proc", *max_proc != self.prober.max_proc),
             ("[prober] deny", *deny != self.deny),
             ("[admin] socket", *socket != self.admin.socket),
             ("[admin] listen", *admin_listen != self.admin.listen),

@@ -25,7 +25,7 @@ impl Place {
     }
 
     fn load(&self) -> Loaded {
-        let host = Host { name: "host-1".into(), cores: 3, cpus: vec![0, 1, 3], descriptors: 1024 };
+        let host = Host { name: "host-1".into(), cores: 3, cpus: vec![0, 1, 3], descriptors: 1024, pings: false };
         load_on(&self.0.path().join("leeward.toml"), &host)
     }
 
@@ -81,7 +81,7 @@ fn defaults() {
     assert_eq!(config.publish_interval, Duration::from_millis(10));
     assert!(!config.insert_whitespace);
     assert_eq!(config.resolver, None);
-    assert_eq!(config.prober, prober::Config { max_in_flight: 256 });
+    assert_eq!(config.prober, prober::Config { max_in_flight: 256, max_proc: 16 });
     assert_eq!(config.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
     assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
     assert_eq!(config.admin.listen, Some("127.0.0.1:8053".parse().unwrap()));
@@ -140,6 +140,7 @@ fn every_key() {
         rise = 7
         [prober]
         max_in_flight = 7
+        max_proc = 3
         deny = ["169.0.0.0/8", "2001:db8::1"]
         [publish]
         max_per_second = 4
@@ -212,7 +213,7 @@ fn every_key() {
     assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     assert_eq!(config.health, health);
-    assert_eq!(config.prober, prober::Config { max_in_flight: 7 });
+    assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3 });
     assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
     assert_eq!(config.admin.socket, None);

@@ -72,7 +72,9 @@ impl Client {
         let (protocol, verify) = match kind {
             CheckKind::Http(check) if check.version == Version::Two => (tls::Protocol::Http2, check.verify),
             CheckKind::Http(check) => (tls::Protocol::Http1, check.verify),
-            CheckKind::Tcp => (tls::Protocol::None, false),
+            CheckKind::Tls(check) => (tls::Protocol::None, check.verify),
+            CheckKind::Grpc(check) => (tls::Protocol::Http2, check.tls.as_ref().is_some_and(|tls| tls.verify)),
+            _ => (tls::Protocol::None, false),
         };
         Ok(if verify { self.trust.connectors().await?.of(protocol) } else { self.any.of(protocol) })
     }

@@ -1,7 +1,8 @@
 //! Runs one check against one target and says what it found.
 //!
-//! [`Prober::probe`] opens a connection of its own to the check's address, does what the check's kind says (`tcp`,
-//! `http`, `tls`) within the check's time limit, and gives a [`Report`]. What goes wrong is told apart by one table
+//! [`Prober::probe`] opens a connection of its own to the check's address (or runs a command, or looks into a file), does what
+//! the check's kind says within the check's time limit, and gives a [`Report`]. Each kind has a file: `tcp`, `http`, `tls`,
+//! `dns`, `icmp`, `grpc`, `exec`, `file`. What goes wrong is told apart by one table
 //! (`errors`): the target's failures, and our own troubles, which are never the target's (DESIGN 6.3). A failure that
 //! overlaps a pause of our process ([`Pulse`]) is one of ours as well.
 //!
@@ -11,12 +12,19 @@
 //! Never here: when to probe, thresholds, what a result means for a status (`health`), which targets may be probed.
 
 mod body;
+mod certificate;
+mod dns;
 mod errors;
+mod exec;
+mod file;
+mod grpc;
 mod http;
 mod http2;
+mod icmp;
 mod pulse;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -37,11 +45,13 @@ pub struct Config {
     /// Probes that run at the same time, at least 1; each holds one descriptor, while it races to the addresses of a
     /// name up to four. To be derived from RLIMIT_NOFILE.
     pub max_in_flight: usize,
+    /// Commands of checks that run at the same time, at least 1.
+    pub max_proc: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_in_flight: 1024 }
+        Self { max_in_flight: 1024, max_proc: 16 }
     }
 }
 
@@ -72,7 +82,9 @@ const LATE: Duration = Duration::from_millis(50);
 
 struct Shared {
     turns: Semaphore,
+    commands: Semaphore,
     client: http::Client,
+    files: Arc<file::WordFiles>,
     pulse: Arc<Pulse>,
 }
 
@@ -80,8 +92,10 @@ impl Prober {
     /// A prober. Somebody must be [running](Pulse::run) `pulse`, or failures come to nothing.
     #[must_use]
     pub fn new(config: Config, pulse: Arc<Pulse>) -> Self {
-        let turns = Semaphore::new(config.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Self { shared: Arc::new(Shared { turns, client: http::Client::new(), pulse }), allows: Arc::new(|_| true) }
+        let semaphore = |permits: usize| Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS));
+        let (turns, commands) = (semaphore(config.max_in_flight), semaphore(config.max_proc));
+        let (client, files) = (http::Client::new(), Arc::default());
+        Self { shared: Arc::new(Shared { turns, commands, client, files, pulse }), allows: Arc::new(|_| true) }
     }
 
     /// The same prober, whose probes go where a redirect or a look-up leads only if it `allows` that address (`[prober]
@@ -95,7 +109,12 @@ impl Prober {
     /// Waits for its turn, then runs the check once. Dropping the future ends the probe and its connection. Needs a
     /// tokio runtime with I/O and time.
     pub async fn probe(&self, spec: &CheckSpec) -> Report {
-        // The semaphore is never closed, so the error does not come.
+        // The semaphores are never closed, so the error does not come. A command waits for its own turn first, so that
+        // slow commands hold up nothing else.
+        let _command = match spec.kind {
+            CheckKind::Exec(_) => self.shared.commands.acquire().await.ok(),
+            _ => None,
+        };
         let _turn = self.shared.turns.acquire().await.ok();
         let tls = self.shared.client.tls(&spec.kind).await;
         let started = pulse::now();
@@ -120,14 +139,23 @@ impl Prober {
 
     /// The weight that the target gives itself, 0 where it is not asked.
     async fn exchange(&self, spec: &CheckSpec, tls: TlsConnector, resolving: &AtomicBool) -> Result<u32, Unmet> {
-        match (&spec.kind, spec.socket_address()) {
-            (CheckKind::Tcp, Some(to)) => tcp::probe(spec.source, to).await.map(|()| 0),
-            (CheckKind::Tcp, None) => Err(Inconclusive::Internal.into()),
-            (CheckKind::Http(check), _) => {
-                let (client, allows) = (&self.shared.client, &*self.allows);
-                http::Exchange { client, tls, spec, check, allows, resolving }.run().await
-            }
+        if let CheckKind::Http(check) = &spec.kind {
+            let (client, allows) = (&self.shared.client, &*self.allows);
+            return http::Exchange { client, tls, spec, check, allows, resolving }.run().await;
         }
+        // Only checks of URLs go by name.
+        let (Some(to), from) = (spec.socket_address(), spec.source) else { return Err(Inconclusive::Internal.into()) };
+        match &spec.kind {
+            CheckKind::Http(_) => return Err(Inconclusive::Internal.into()),
+            CheckKind::Tcp => tcp::probe(from, to).await,
+            CheckKind::Tls(check) => tls::probe(&tls, from, to, check, pulse::wall_seconds()).await,
+            CheckKind::Dns(check) => dns::probe(from, to, check).await,
+            CheckKind::Icmp => icmp::probe(from, to.ip()).await,
+            CheckKind::Grpc(check) => grpc::probe(spec, to, check, &tls).await,
+            CheckKind::Exec(check) => exec::probe(to, check).await,
+            CheckKind::File(check) => self.shared.files.probe(to, check).await,
+        }
+        .map(|()| 0)
     }
 
     /// No failure is held against a target if we were not there to see, nor a silence whose end we noticed so late that
@@ -156,7 +184,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     fn prober(max_in_flight: usize, pulse: Pulse) -> Prober {
-        Prober::new(Config { max_in_flight }, Arc::new(pulse))
+        Prober::new(Config { max_in_flight, ..Config::default() }, Arc::new(pulse))
     }
 
     /// A target that accepts connections in its backlog and never says a word.

@@ -26,6 +26,11 @@ pub(super) fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
+/// Seconds since 1970 by the system's clock: what certificates and files count by.
+pub(super) fn wall_seconds() -> i64 {
+    clock_gettime(ClockId::Realtime).tv_sec
+}
+
 /// The heartbeat of this process. All times are since the system's start, counting suspension.
 ///
 /// Only the latest gap is kept: no gap ends later, so it alone decides whether any gap reaches into a probe.

@@ -44,7 +44,8 @@ fn open(to: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind(socket: &Socket, from: IpAddr, to: SocketAddr) -> Result<(), Unmet> {
+/// Gives a socket its own address.
+pub(super) fn bind(socket: &Socket, from: IpAddr, to: SocketAddr) -> Result<(), Unmet> {
     if from.is_ipv4() != to.is_ipv4() {
         return Err(Inconclusive::NoRoute.into());
     }

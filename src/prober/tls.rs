@@ -14,7 +14,7 @@
 //! The provider is named explicitly (ring); the process default is neither set nor used.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,6 +25,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -32,9 +33,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
 
+use super::certificate::not_after;
 use super::errors::{Source, Unmet, classify, is_early_end};
-use super::pulse;
-use crate::target::{Failure, Inconclusive};
+use super::{pulse, tcp};
+use crate::target::{Failure, Inconclusive, TlsCheck};
+
+/// Seconds.
+const DAY: i64 = 86_400;
 
 /// How long the trust store is believed to be what it was.
 const TRUST_AGE: Duration = Duration::from_secs(60);
@@ -122,6 +127,33 @@ fn read_store() -> Option<Connectors> {
 
 fn versions(provider: Arc<CryptoProvider>) -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("ring does TLS 1.2 and 1.3")
+}
+
+/// The TLS check: a handshake with `to`, and a certificate that is valid for long enough. `now` is in seconds since 1970.
+pub(super) async fn probe(
+    connector: &TlsConnector,
+    from: Option<IpAddr>,
+    to: SocketAddr,
+    check: &TlsCheck,
+    now: i64,
+) -> Result<(), Unmet> {
+    let stream = tcp::connect(from, to).await?;
+    // As with TCP: nothing is to be left of the connection.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    let stream = wrap(connector, &check.sni.as_deref().map_or_else(|| host_of(to.ip()), Host::Domain), stream).await?;
+    let Some(wanted) = check.min_days_left else { return Ok(()) };
+    let end = stream.certificate().and_then(not_after);
+    let end = end.ok_or_else(|| Failure::Tls("the certificate's end cannot be read".into()))?;
+    let left = (end - now).div_euclid(DAY);
+    if left < i64::from(wanted) { Err(Failure::Expiring { left, wanted }.into()) } else { Ok(()) }
+}
+
+/// An address as the name that a handshake asks for.
+pub(super) const fn host_of(address: IpAddr) -> Host<&'static str> {
+    match address {
+        IpAddr::V4(address) => Host::Ipv4(address),
+        IpAddr::V6(address) => Host::Ipv6(address),
+    }
 }
 
 /// Shakes hands over `stream`, asking for `host` (SNI; an address is not sent).

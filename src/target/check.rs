@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::http::HttpCheck;
 use super::judgement::Judgement;
+use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, TlsCheck};
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
 /// never given to another check. One per (probe, [`Judgement`]) pair.
@@ -54,11 +55,23 @@ pub enum CheckKind {
     Tcp,
     /// An HTTP or HTTPS request is answered as expected. Shared by all targets that are asked the same.
     Http(Arc<HttpCheck>),
+    /// A TLS handshake succeeds, and the certificate is as expected.
+    Tls(Arc<TlsCheck>),
+    /// A question of DNS is answered as expected.
+    Dns(Arc<DnsCheck>),
+    /// A command of this host says that the target is up.
+    Exec(Arc<ExecCheck>),
+    /// An ICMP echo request is answered.
+    Icmp,
+    /// The gRPC health service says that it is serving.
+    Grpc(Arc<GrpcCheck>),
+    /// A file of this host says that the target is up.
+    File(Arc<FileCheck>),
 }
 
 impl CheckKind {
     /// Every name that [`CheckKind::as_str`] gives.
-    pub const NAMES: [&'static str; 3] = ["tcp", "http", "https"];
+    pub const NAMES: [&'static str; 9] = ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file"];
 
     /// A short, stable name for configurations, metrics and JSON.
     #[must_use]
@@ -66,7 +79,19 @@ impl CheckKind {
         match self {
             Self::Tcp => "tcp",
             Self::Http(http) => http.scheme.as_str(),
+            Self::Tls(_) => "tls",
+            Self::Dns(_) => "dns",
+            Self::Exec(_) => "exec",
+            Self::Icmp => "icmp",
+            Self::Grpc(_) => "grpc",
+            Self::File(_) => "file",
         }
+    }
+
+    /// Whether a target of it has a port.
+    #[must_use]
+    pub const fn has_port(&self) -> bool {
+        !matches!(self, Self::Icmp)
     }
 }
 
@@ -86,13 +111,15 @@ impl CheckSpec {
         self.address.map(|address| SocketAddr::new(address, self.port))
     }
 
-    /// Where the probe connects to, for people: `address:port`, or `host:port` where the host is looked up.
+    /// Where the probe connects to, for people: `address:port`, or `host:port` where the host is looked up; the address
+    /// alone where there is no port.
     #[must_use]
     pub fn target(&self) -> String {
-        match (self.socket_address(), &self.kind) {
-            (Some(to), _) => to.to_string(),
+        match (self.address, &self.kind) {
+            (Some(address), kind) if !kind.has_port() => address.to_string(),
+            (Some(address), _) => SocketAddr::new(address, self.port).to_string(),
             (None, CheckKind::Http(http)) => format!("{}:{}", http.host, self.port),
-            (None, CheckKind::Tcp) => format!("port {}", self.port),
+            (None, _) => format!("port {}", self.port),
         }
     }
 
@@ -102,7 +129,7 @@ impl CheckSpec {
     pub fn named_address(&self) -> Option<IpAddr> {
         self.address.or_else(|| match &self.kind {
             CheckKind::Http(http) => http.host.trim_matches(['[', ']']).parse().ok(),
-            CheckKind::Tcp => None,
+            _ => None,
         })
     }
 
@@ -130,14 +157,21 @@ impl CheckSpec {
         let to = self.socket_address().map_or_else(|| "by-name".to_owned(), |to| to.to_string());
         let timeout = self.timeout.as_millis();
         let from = self.source.map(|source| format!(" from={source}")).unwrap_or_default();
-        match &self.kind {
-            CheckKind::Tcp => format!("tcp {to} timeout={timeout}ms{from}"),
+        let asked = match &self.kind {
+            CheckKind::Tcp | CheckKind::Icmp => String::new(),
             CheckKind::Http(http) => {
                 let (url, status, agent) = (http.url(self.port), &http.status, &http.user_agent);
                 let extras = http.canonical_extras();
-                format!("http {to} timeout={timeout}ms url={url:?} status={status} agent={agent:?}{extras}{from}")
+                return format!("http {to} timeout={timeout}ms url={url:?} status={status} agent={agent:?}{extras}{from}");
             }
-        }
+            CheckKind::Tls(tls) => tls.canonical(),
+            CheckKind::Dns(dns) => dns.canonical(),
+            CheckKind::Exec(exec) => exec.canonical(),
+            CheckKind::Grpc(grpc) => grpc.canonical(),
+            CheckKind::File(file) => format!("file={:?}", file.path),
+        };
+        let (kind, blank) = (self.kind.as_str(), if asked.is_empty() { "" } else { " " });
+        format!("{kind} {to} timeout={timeout}ms{blank}{asked}{from}")
     }
 
     /// The definition without the address: what an operator changes when a URL is edited. Two checks with the same
@@ -150,6 +184,8 @@ impl CheckSpec {
                 HttpCheck { host: "*".into(), ..HttpCheck::clone(http) }.url(self.port)
             }
             CheckKind::Http(http) => http.url(self.port),
+            // All but the address, the time limit and the source.
+            _ => Self { address: None, source: None, timeout: Duration::ZERO, ..self.clone() }.canonical(),
         }
     }
 }
@@ -174,6 +210,12 @@ impl fmt::Display for CheckSpec {
                 self.address.map_or(Ok(()), |address| write!(f, " at {address}"))?;
                 http.expectation(f)?;
             }
+            CheckKind::Tls(tls) => write!(f, "tls {}{tls}", self.target())?,
+            CheckKind::Dns(dns) => write!(f, "dns {} {dns}", self.target())?,
+            CheckKind::Exec(exec) => write!(f, "{exec} for {}", self.target())?,
+            CheckKind::Icmp => write!(f, "icmp {}", self.target())?,
+            CheckKind::Grpc(grpc) => write!(f, "grpc {}{grpc}", self.target())?,
+            CheckKind::File(file) => write!(f, "{} on {}", file.path.display(), self.target())?,
         }
         self.source.map_or(Ok(()), |source| write!(f, ", from {source}"))
     }
@@ -212,6 +254,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::super::http::{Codes, Content, Pattern, Scheme, Version};
+    use super::super::kinds::Rcode;
     use super::*;
 
     fn http(host: &str, path: &str) -> CheckSpec {
@@ -272,6 +315,55 @@ mod tests {
         ];
         let keys: std::collections::BTreeSet<_> = variants.iter().chain([&base]).map(CheckSpec::key).collect();
         assert_eq!(keys.len(), variants.len() + 1);
+    }
+
+    #[test]
+    fn what_only_a_configuration_names_has_keys_of_its_own() {
+        let dns = DnsCheck {
+            name: "x.test.".into(),
+            rtype: 1,
+            mnemonic: "A".into(),
+            tcp: false,
+            recursion: true,
+            rcode: Rcode::NOERROR,
+            answer: None,
+        };
+        let tls = TlsCheck { sni: Some("x.test".into()), verify: true, min_days_left: Some(7) };
+        let grpc = GrpcCheck { service: "s".into(), host: None, tls: None };
+        let file = FileCheck { path: "/etc/up".into() };
+        let kinds = [
+            (
+                CheckKind::Tls(tls.clone().into()),
+                "tls 192.0.2.1:53, SNI x.test, certificate verified, certificate valid for 7 days",
+            ),
+            (
+                CheckKind::Tls(TlsCheck { min_days_left: None, ..tls.clone() }.into()),
+                "tls 192.0.2.1:53, SNI x.test, certificate verified",
+            ),
+            (CheckKind::Tls(TlsCheck { verify: false, sni: None, min_days_left: None }.into()), "tls 192.0.2.1:53"),
+            (CheckKind::Dns(dns.clone().into()), "dns 192.0.2.1:53 x.test. A"),
+            (CheckKind::Dns(DnsCheck { tcp: true, ..dns.clone() }.into()), "dns 192.0.2.1:53 x.test. A over TCP"),
+            (CheckKind::Dns(DnsCheck { rcode: Rcode(3), ..dns.clone() }.into()), "dns 192.0.2.1:53 x.test. A, NXDOMAIN"),
+            (
+                CheckKind::Dns(DnsCheck { recursion: false, answer: Some("a".into()), ..dns }.into()),
+                "dns 192.0.2.1:53 x.test. A, answer a",
+            ),
+            (CheckKind::Icmp, "icmp 192.0.2.1"),
+            (CheckKind::Grpc(grpc.clone().into()), "grpc 192.0.2.1:53, service s"),
+            (
+                CheckKind::Grpc(GrpcCheck { tls: Some(tls), ..grpc }.into()),
+                "grpc 192.0.2.1:53, service s, over TLS, SNI x.test, certificate verified, certificate valid for 7 days",
+            ),
+            (CheckKind::File(file.into()), "/etc/up on 192.0.2.1:53"),
+            (CheckKind::Tcp, "tcp 192.0.2.1:53"),
+        ];
+        let spec = |kind| CheckSpec { port: 53, kind, ..http("x", "/") };
+        let keys: std::collections::BTreeSet<_> = kinds.iter().map(|(kind, _)| spec(kind.clone()).key()).collect();
+        assert_eq!(keys.len(), kinds.len());
+        for (kind, text) in kinds {
+            assert_eq!(spec(kind).to_string(), text);
+        }
+        assert_eq!(spec(CheckKind::Icmp).canonical(), "icmp 192.0.2.1:53 timeout=2000ms");
     }
 
     #[test]

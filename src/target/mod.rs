@@ -13,6 +13,7 @@
 mod check;
 mod http;
 mod judgement;
+mod kinds;
 mod named;
 mod outcome;
 mod status;
@@ -21,6 +22,7 @@ mod table;
 pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
 pub use judgement::{Damping, Judgement};
+pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, Rcode, TlsCheck};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use status::{Basis, Status, Value};

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::http::Codes;
+use super::kinds::Rcode;
 
 /// The result of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +43,42 @@ pub enum Failure {
     /// The TLS handshake failed.
     #[error("TLS handshake failed: {0}")]
     Tls(Box<str>),
-    /// The answer was not HTTP.
-    #[error("not an HTTP answer: {0}")]
+    /// The answer was not of the protocol that was spoken.
+    #[error("not an answer of the protocol: {0}")]
     Protocol(Box<str>),
+    /// The certificate is valid for too short a time.
+    #[error("the certificate is valid for {left} more days where {wanted} are expected")]
+    Expiring {
+        /// Whole days, rounded down; negative: it has expired.
+        left: i64,
+        /// How many there should be.
+        wanted: u16,
+    },
+    /// Another response code of DNS than the expected one.
+    #[error("DNS response code {got} where {wanted} is expected")]
+    Rcode {
+        /// What came.
+        got: Rcode,
+        /// What was expected.
+        wanted: Rcode,
+    },
+    /// No record of the answer has the expected data.
+    #[error("the answer lacks the expected data")]
+    Answer,
+    /// The command said no.
+    #[error("the command ended with exit code {code}{}", spoken(.said))]
+    Exit {
+        /// Its exit code.
+        code: i32,
+        /// The first line that it wrote.
+        said: Box<str>,
+    },
+    /// The gRPC call failed, or the service does not serve.
+    #[error("gRPC: {0}")]
+    Grpc(Box<str>),
+    /// The file says that the target is down.
+    #[error("the file says DOWN")]
+    Said,
     /// Another status than the expected one.
     #[error("HTTP status {got} where {wanted} is expected")]
     Status {
@@ -67,6 +101,10 @@ pub enum Failure {
     Redirect(Box<str>),
 }
 
+fn spoken(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
 impl Failure {
     /// Whether a cut on the way to the target, or a filter there, may look the same. Else the target itself was heard.
     #[must_use]
@@ -84,6 +122,12 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Tls(_) => "tls",
             Self::Protocol(_) => "protocol",
+            Self::Expiring { .. } => "expiring",
+            Self::Rcode { .. } => "rcode",
+            Self::Answer => "answer",
+            Self::Exit { .. } => "exit",
+            Self::Grpc(_) => "grpc",
+            Self::Said => "said",
             Self::Status { .. } => "status",
             Self::Body => "body",
             Self::Pattern => "pattern",
@@ -108,6 +152,16 @@ pub enum Inconclusive {
     NoRoute,
     /// A host name did not resolve.
     Unresolved,
+    /// The check's command could not be started.
+    Spawn,
+    /// The check's command was killed by a signal that is not ours.
+    Killed,
+    /// The system grants this process no socket for ICMP.
+    NoPing,
+    /// The check's file cannot be read, or one of its lines: then none of them counts.
+    BadFile,
+    /// The check's file has no line for the target, or one whose time is over.
+    NoWord,
     /// Our process was paused while the probe ran.
     Paused,
     /// The probe itself failed to run to its end: a defect.
@@ -116,13 +170,18 @@ pub enum Inconclusive {
 
 impl Inconclusive {
     /// Every variant, for metrics that must list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Resources,
         Self::NoSource,
         Self::NoTrust,
         Self::Forbidden,
         Self::NoRoute,
         Self::Unresolved,
+        Self::Spawn,
+        Self::Killed,
+        Self::NoPing,
+        Self::BadFile,
+        Self::NoWord,
         Self::Paused,
         Self::Internal,
     ];
@@ -137,6 +196,11 @@ impl Inconclusive {
             Self::Forbidden => "forbidden",
             Self::NoRoute => "no_route",
             Self::Unresolved => "unresolved",
+            Self::Spawn => "spawn",
+            Self::Killed => "killed",
+            Self::NoPing => "no_ping",
+            Self::BadFile => "bad_file",
+            Self::NoWord => "no_word",
             Self::Paused => "paused",
             Self::Internal => "internal",
         }
@@ -152,6 +216,11 @@ impl fmt::Display for Inconclusive {
             Self::Forbidden => "this host's own rules forbid the connection",
             Self::NoRoute => "this host has no route to the target",
             Self::Unresolved => "a host name did not resolve",
+            Self::Spawn => "the check's command could not be started on this host",
+            Self::Killed => "the check's command was killed by a signal on this host",
+            Self::NoPing => "this host grants no ICMP socket to this process: net.ipv4.ping_group_range leaves its group out",
+            Self::BadFile => "the check's file, or one of its lines, cannot be read",
+            Self::NoWord => "the check's file says nothing of the target, or no longer",
             Self::Paused => "this process was paused during the probe",
             Self::Internal => "the probe did not run to its end, which is a defect of leeward",
         })

@@ -1,6 +1,9 @@
 //! `[check.NAME]`, good and bad.
 
-use crate::target::{CheckKind, Codes, HttpCheck, Judgement, NamedCheck, Scheme, Version};
+use crate::target::{
+    CheckKind, Codes, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, NamedCheck, Rcode, Scheme, TlsCheck,
+    Version,
+};
 
 use super::*;
 
@@ -75,7 +78,7 @@ fall = 0
 port = 70000
 source = ["::1", "::2", "x", 5, "224.0.0.1"]
 method = "GET"
-retry_interval = "1s"
+jitter = "1%"
 "#,
         r#"
         leeward.toml:1:8: error: `a b` is no name for a check; write letters, digits, `-`, `_` and `.`, at most 63 of them
@@ -88,8 +91,8 @@ retry_interval = "1s"
         leeward.toml:13:25: error: `[check.bad] source` is "x", which is no address; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:30: error: `[check.bad] source` is an integer, not a string; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:33: error: `[check.bad] source` is 224.0.0.1, from which nothing can be sent; write an address of this host, such as "192.0.2.1", or one of each family
-        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, fall, rise, port, source
-        leeward.toml:15:1: error: `[check.bad] retry_interval` is not in this release; remove it, or use a release that has it
+        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, port, source
+        leeward.toml:15:1: error: `[check.bad] jitter` is not in this release; remove it, or use a release that has it
         "#
         .replace("KINDS", &super::super::checks::kinds())
         .as_str(),
@@ -128,6 +131,95 @@ redirects = 1
         leeward.toml:9:11: error: `[check.x] matches` is "(": unclosed group; write a regular expression as https://docs.rs/regex describes them
         leeward.toml:10:8: error: `[check.x] http` is "3": no version that this release speaks; write "1.1" or "2"
         leeward.toml:11:13: error: `[check.x] redirects` is an integer, not a boolean; write true or false
+        "#,
+    );
+}
+
+fn kind(text: &str) -> CheckKind {
+    definition(text).kind
+}
+
+#[test]
+fn the_kinds_of_this_release() {
+    let tls = |sni: Option<&str>, verify, min_days_left| TlsCheck { sni: sni.map(Into::into), verify, min_days_left };
+    assert_eq!(kind("kind = \"tls\"\nverify = false"), CheckKind::Tls(tls(None, false, None).into()));
+    assert_eq!(
+        kind("kind = \"tls\"\nsni = \"x.test\"\nmin_days_left = 14"),
+        CheckKind::Tls(tls(Some("x.test"), true, Some(14)).into())
+    );
+    let dns = DnsCheck {
+        name: "www.x.test.".into(),
+        rtype: 1,
+        mnemonic: "A".into(),
+        tcp: false,
+        recursion: true,
+        rcode: Rcode::NOERROR,
+        answer: None,
+    };
+    assert_eq!(kind("kind = \"dns\"\nname = \"www.x.test\""), CheckKind::Dns(dns.clone().into()));
+    let other = DnsCheck { rtype: 28, mnemonic: "AAAA".into(), tcp: true, recursion: false, answer: Some("::1".into()), ..dns };
+    assert_eq!(
+        kind("kind = \"dns\"\nname = \"www.x.test.\"\ntype = \"aaaa\"\ntransport = \"tcp\"\nrecursion = false\nanswer = \"::1\""),
+        CheckKind::Dns(other.into())
+    );
+    let exec = ExecCheck { program: "/bin/sh".into(), arguments: ["-c", "exit 0"].map(Into::into).into() };
+    assert_eq!(kind("kind = \"exec\"\nargv = [\"/bin/sh\", \"-c\", \"exit 0\"]"), CheckKind::Exec(exec.into()));
+    let grpc = GrpcCheck { service: "a.B".into(), host: Some("x.test".into()), tls: Some(tls(None, true, None)) };
+    assert_eq!(kind("kind = \"grpc\"\nservice = \"a.B\"\nhost = \"x.test\"\ntls = true"), CheckKind::Grpc(grpc.into()));
+    assert_eq!(kind("kind = \"file\"\nfile = \"/etc/up\""), CheckKind::File(FileCheck { path: "/etc/up".into() }.into()));
+}
+
+#[test]
+fn mistakes_of_the_other_kinds() {
+    finds(
+        r#"[check.tls]
+kind = "tls"
+min_days_left = -1
+[check.dns]
+kind = "dns"
+type = "AXFR"
+transport = "tls"
+rcode = "NODATA"
+[check.both]
+kind = "dns"
+name = "x..y"
+rcode = "NXDOMAIN"
+answer = "192.0.2.1"
+[check.exec]
+kind = "exec"
+argv = ["true", 5]
+[check.gone]
+kind = "exec"
+argv = ["./gone", "hush"]
+[check.none]
+kind = "exec"
+[check.icmp]
+kind = "icmp"
+port = 7
+[check.grpc]
+kind = "grpc"
+sni = "x.test"
+[check.file]
+kind = "file"
+file = ""
+"#,
+        r#"
+        leeward.toml:1:8: warning: the certificate must be valid for the target's bare address, since no name is given; write the name that clients use, or verify = false
+        leeward.toml:3:17: error: `[check.tls] min_days_left` is -1, which is out of range; write a number from 0 to 3650
+        leeward.toml:4:8: error: `[check.dns] name` is missing; write the name to ask for, such as "www.example.com"
+        leeward.toml:6:8: error: `[check.dns] type` is "AXFR": no type of data; write a type of record, such as "A"
+        leeward.toml:7:13: error: `[check.dns] transport` is "tls": neither; write "udp" or "tcp"
+        leeward.toml:8:9: error: `[check.dns] rcode` is "NODATA": no response code; write one of NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED
+        leeward.toml:11:8: error: `[check.both] name` is "x..y": an empty label; write the name to ask for, such as "www.example.com"
+        leeward.toml:13:10: warning: an answer of NXDOMAIN has no data; remove `answer` or `rcode`
+        leeward.toml:16:9: error: `[check.exec] argv` begins with "true", which is no path; write the whole path: commands are not searched for
+        leeward.toml:16:17: error: `[check.exec] argv` holds an integer, not a string; write a path and arguments, such as ["/usr/lib/checks/disk", "-H", "{address}"]
+        leeward.toml:19:9: warning: ./gone in `[check.gone] argv` cannot be run: No such file or directory (os error 2); until it can, nothing is known of the targets
+        leeward.toml:20:8: error: `[check.none] argv` is missing; write a path and arguments, such as ["/usr/lib/checks/disk", "-H", "{address}"]
+        leeward.toml:22:8: warning: `[check.icmp] port` means nothing: icmp has no ports; remove it
+        leeward.toml:22:8: warning: this system grants no ICMP socket to this user, without which nothing is known of the targets; put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range
+        leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, port, source, service, host, tls
+        leeward.toml:30:8: error: `[check.file] file` is empty; write the path of a file with lines such as `192.0.2.1 => UP`
         "#,
     );
 }

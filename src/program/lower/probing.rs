@@ -210,6 +210,8 @@ impl Probing {
     /// What is asked of `address` by a call that gives `port` and no URL, and at which port.
     pub(super) fn at(&self, address: IpAddr, own: Option<u16>, port: u16) -> (u16, CheckKind) {
         match &self.named {
+            // Without a port there is one identity, whatever port is served.
+            Some(named) if !named.kind.has_port() => (0, named.kind.clone()),
             Some(named) => (own.or(named.port).unwrap_or(port), named.kind_at(address)),
             None => (own.unwrap_or(port), CheckKind::Tcp),
         }
