@@ -16,6 +16,10 @@ use leeward::target::{CheckSpec, Outcome};
 use leeward::wire::Name;
 use leeward::zone::{self, Contents};
 
+/// As the server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The zone of every benchmark.
 pub const APEX: &str = "bench.example";
 

@@ -66,6 +66,9 @@ impl Beliefs {
     fn counting(&self, overrides: &Overrides, checks: &Checks, id: CheckId) -> Status {
         let stands = self.frozen.as_ref().map(|frozen| frozen.get(id)).filter(|status| status.value != Value::Unknown);
         let measured = stands.unwrap_or_else(|| checks.status(id));
+        if overrides.is_empty() {
+            return measured;
+        }
         match checks.probe_of(id) {
             Some((key, spec)) => overrides.overlay(key, spec, measured),
             None => measured,

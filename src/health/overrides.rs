@@ -180,9 +180,6 @@ impl Overrides {
     /// What counts of a check of which `measured` was measured.
     #[must_use]
     pub fn overlay(&self, key: CheckKey, spec: &CheckSpec, measured: Status) -> Status {
-        if self.0.is_empty() {
-            return measured;
-        }
         let address = spec.named_address();
         let target = |port| address.map(|address| Subject::Target(address, port));
         let subjects = [Some(Subject::Check(key)), target(Some(spec.port)), target(None)];
@@ -200,6 +197,12 @@ impl Overrides {
             }
             None => Status { drain, ..measured },
         }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The word about `subject`.
