@@ -43,7 +43,7 @@ use super::moment::Moment;
 ///
 /// | weight       | slow Pass             | quick Pass            | Fail, Inconclusive |
 /// | ------------ | --------------------- | --------------------- | ------------------ |
-/// | just came up | half                  | all                   | —                  |
+/// | not known: just up, or another's verdict | half | all           | all                |
 /// | all          | half at `fall` in a row | all; slow ones gone | all                |
 /// | half         | half; quick ones gone | all at `rise` in a row | half              |
 ///
@@ -110,8 +110,8 @@ impl Verdict {
         match from.value {
             Value::Unknown => Self::never(now),
             Value::Up | Value::Down => {
-                let (basis, penalty) = (Basis::Inherited, Penalty::none(now));
-                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, ..*from }
+                let (basis, penalty, pace) = (Basis::Inherited, Penalty::none(now), Pace::UNKNOWN);
+                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, pace, ..*from }
             }
         }
     }
@@ -119,7 +119,7 @@ impl Verdict {
     /// The verdict of another judgement of the same probe: as well founded, but its thresholds are another's.
     #[must_use]
     pub const fn shared(with: &Self) -> Self {
-        Self { against: 0, agreeing: 0, ..*with }
+        Self { against: 0, agreeing: 0, pace: Pace::UNKNOWN, ..*with }
     }
 
     /// Takes in the result of a probe that was started at `started`.
