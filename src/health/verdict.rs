@@ -36,8 +36,10 @@ use super::moment::Moment;
 /// | up    | Fail   | down at `fall`, else up | the same: no penalty delays a death, and none takes an up target down |
 /// | up    | Pass   | up | the same |
 /// | down  | Fail   | down; passes gone | the same |
-/// | down  | Pass   | up at `rise` in a row | down; passes go on being counted, so that it comes up with the first Pass after the penalty has decayed, if `rise` is reached then |
+/// | down  | Pass   | up at `rise` in a row | down; passes are counted all the same |
 /// | unknown, inherited, restored | any | the first result decides | there is no penalty yet |
+///
+/// So it comes up with the first Pass after the penalty has decayed that is the `rise`-th in a row, or a later one.
 ///
 /// A target that answers slowly stays up with half of its weight. Looked at while it is up, and turned by the same counts:
 ///
