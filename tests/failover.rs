@@ -8,7 +8,7 @@
 mod harness;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,6 +71,58 @@ fn failover_under_load() {
     assert!(bad.is_empty(), "no empty and no failed answer: {bad:?}");
     metrics_tell_the_story(&server, asked);
     assert!(server.stop(), "it stops in good order");
+}
+
+/// Nobody can tell our own lost way out from six dead targets in two networks; so nothing is withdrawn until one is heard.
+#[test]
+fn being_cut_off_withdraws_nothing() {
+    let ours = [own_address(), own_address(), own_address()];
+    let addresses = ours.iter().flat_map(|&near| {
+        let [a, b, c, d] = near.octets();
+        [near, Ipv4Addr::new(a, b + 64, c, d)]
+    });
+    let addresses: Vec<Ipv4Addr> = addresses.collect();
+    let port = free_port(&addresses);
+    let listen = |address: Ipv4Addr| {
+        let listener = TcpListener::bind((address, port)).expect("free");
+        listener.set_nonblocking(true).expect("a socket");
+        listener
+    };
+    let mut listeners: Vec<TcpListener> = addresses.iter().copied().map(listen).collect();
+    let site = Site::new();
+    let list: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             all LUA A \"ifportup({port}, {{{}}}, {{interval=0.5, timeout=0.4, selector='all'}})\"\n",
+            list.join(", ")
+        ),
+    );
+    let server = Leeward::start(&site.config(&["gslb.test"], ""));
+    let isolated = || server.get_json("/api/v1/status")["isolated_since"].is_string();
+    let given = || server.ask("all.gslb.test", RecordType::A).data;
+    all_are(&server, "up");
+    assert!(!isolated());
+
+    listeners.clear();
+    wait_for("isolation", || isolated().then_some(()));
+    wait_for("what went down before it was clear", || (given().len() == 6).then_some(()));
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        assert_eq!(given().len(), 6, "all are held");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.metric("leeward_isolated"), Some(1.0));
+
+    listeners.push(listen(addresses[4]));
+    wait_for("the end of isolation", || (!isolated()).then_some(()));
+    wait_for("the only one", || (given() == [addresses[4].to_string()]).then_some(()));
+    let events = server.get_json("/api/v1/events");
+    let kinds: Vec<&str> =
+        events["events"].as_array().expect("a list").iter().filter_map(|event| event["kind"].as_str()).collect();
+    let told: Vec<_> = kinds.iter().filter(|kind| kind.starts_with("isolat")).collect();
+    assert_eq!(told, [&"isolated", &"isolation_over"]);
 }
 
 /// Waits until the server has seen every target up, or down.

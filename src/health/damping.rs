@@ -11,7 +11,7 @@ use super::moment::Moment;
 ///
 /// | event | penalty | held back |
 /// | --- | --- | --- |
-/// | a flap | as far as it has decayed, + [`Damping::penalty`], at most the ceiling | from now on, if that is [`Damping::suppress`] or more; still, if it was |
+/// | a flap | what is left, + [`Damping::penalty`], at most the ceiling | if it was, or if that is [`Damping::suppress`] or more |
 /// | time | half of itself in each [`Damping::half_life`] | no longer, once it is below [`Damping::reuse`] |
 ///
 /// The ceiling is what decays to [`Damping::reuse`] in [`Damping::longest`]: what has stopped flapping is never held back for

@@ -5,9 +5,10 @@
 //!
 //! | we are **blind** as soon as | until |
 //! | --- | --- |
-//! | of at least [`TARGETS_MIN`] targets that answered, [`LOST_MIN`] % or more fell silent within one window, in at least [`NETWORKS_MIN`] networks | one of those that fell silent answers |
+//! | nearly all targets fell silent within one window | one of those that fell silent answers |
 //! | the last probe of every check in `[health] control` met silence | one of them answers |
 //!
+//! - **Nearly all** is [`LOST_MIN`] % or more of at least [`TARGETS_MIN`] that answered, in at least [`NETWORKS_MIN`] networks.
 //! - A **target** is an address. It answers while any of its probes does. Controls are none.
 //! - An **answer** is a pass, and also a failure that only the target can have caused: a wrong status or body, a bad
 //!   certificate. **Silence** is what a cut on the way looks like as well: no answer in time, unreachable, refused, closed

@@ -413,7 +413,12 @@ mod isolation {
     proptest! {
         /// What are few, or near each other, is never held, whenever and however each dies.
         #[test]
-        fn the_death_of_few_is_never_hidden(seed: u64, hosts in 1u8..20, networks in 1u8..5, deaths in prop::collection::vec((100.0..120.0f64, any::<bool>()), 20)) {
+        fn the_death_of_few_is_never_hidden(
+            seed: u64,
+            hosts in 1u8..20,
+            networks in 1u8..5,
+            deaths in prop::collection::vec((100.0..120.0f64, any::<bool>()), 20),
+        ) {
             let judgement = Config::default().judgement();
             let dying = if hosts < 5 || networks == 1 { hosts } else { (u16::from(hosts) * 79 / 100) as u8 };
             let (mut world, ids) = healthy(&Config::default(), hosts, networks, judgement, seed);
@@ -433,7 +438,8 @@ mod isolation {
         fn a_cut_changes_nothing(seed: u64, hosts in 5u8..20, cut in 100.0..110.0f64, lasts in 10.0..500.0f64) {
             let (mut world, ids) = healthy(&Config::default(), hosts, 3, Judgement::AT_ONCE, seed);
             let end = at(cut + lasts);
-            let does = |_: &CheckSpec, now: Moment, _: &mut fastrand::Rng| if now < at(cut) || now > end { Answer } else { Stall };
+            let is_cut = |now| now >= at(cut) && now <= end;
+            let does = |_: &CheckSpec, now: Moment, _: &mut fastrand::Rng| if is_cut(now) { Stall } else { Answer };
             world.run(end, does);
             prop_assert_eq!(down(&world, &ids), 0);
             world.run(end + 20 * SECOND, does);

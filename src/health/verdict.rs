@@ -36,14 +36,16 @@ use super::moment::Moment;
 /// | up    | Fail   | down at `fall`, else up | the same: no penalty delays a death, and none takes an up target down |
 /// | up    | Pass   | up | the same |
 /// | down  | Fail   | down; passes gone | the same |
-/// | down  | Pass   | up at `rise` in a row | down; passes go on being counted, so that it comes up with the first Pass after the penalty has decayed, if `rise` is reached then |
+/// | down  | Pass   | up at `rise` in a row | down; passes are counted all the same |
 /// | unknown, inherited, restored | any | the first result decides | there is no penalty yet |
+///
+/// So it comes up with the first Pass after the penalty has decayed that is the `rise`-th in a row, or a later one.
 ///
 /// A target that answers slowly stays up with half of its weight. Looked at while it is up, and turned by the same counts:
 ///
 /// | weight       | slow Pass             | quick Pass            | Fail, Inconclusive |
 /// | ------------ | --------------------- | --------------------- | ------------------ |
-/// | just came up | half                  | all                   | —                  |
+/// | not known: just up, or another's verdict | half | all           | all                |
 /// | all          | half at `fall` in a row | all; slow ones gone | all                |
 /// | half         | half; quick ones gone | all at `rise` in a row | half              |
 ///
@@ -119,8 +121,8 @@ impl Verdict {
         match from.value {
             Value::Unknown => Self::never(now),
             Value::Up | Value::Down => {
-                let (basis, penalty) = (Basis::Inherited, Penalty::none(now));
-                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, ..*from }
+                let (basis, penalty, pace) = (Basis::Inherited, Penalty::none(now), Pace::UNKNOWN);
+                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, pace, ..*from }
             }
         }
     }
@@ -135,7 +137,7 @@ impl Verdict {
     /// The verdict of another judgement of the same probe: as well founded, but its thresholds are another's.
     #[must_use]
     pub const fn shared(with: &Self) -> Self {
-        Self { against: 0, agreeing: 0, ..*with }
+        Self { against: 0, agreeing: 0, pace: Pace::UNKNOWN, ..*with }
     }
 
     /// Takes in the result of a probe that was started at `started`.

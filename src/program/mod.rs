@@ -72,6 +72,10 @@
 //! | unknown places are far, not at 0°, 0° | `pickclosest(list, {unknown='far'})` |
 //! | places by hand | `{address='192.0.2.1', lat=52.5, lon=13.4}`, with `weight=10` where wanted |
 //! | rise beside fall | `{minimumSuccesses=2}` |
+//! | failures that count until so many passes in a row, and not only in a row | `{minimumFailures=10, forgetAfter=10}` |
+//! | a surprise is asked about again at once | `{minimumFailures=3, retryInterval=1}` |
+//! | flap damping | `{damped='true'}` |
+//! | half of its weight for a slow target | `{slow=0.5}` |
 //! | fractions of a second | `{timeout=0.5, interval=2.5}` |
 //! | checked certificates | `{tlsVerify='true'}` |
 //! | other requests | `{method='POST', body='a=b', headers={Content_Type='text/plain'}}` |
