@@ -68,8 +68,8 @@
 //! one read in one write. DoH and DoQ differ in how a message is framed, and in nothing else.
 //!
 //! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
-//! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → hysteresis → did the value
-//! change? → the programs that consult the check are settled again → the first change publishes at once, then at most
+//! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → is it we who are cut off? →
+//! hysteresis and damping → a surprise is asked about again soon → did the value change? → the programs that consult the check are settled again → the first change publishes at once, then at most
 //! `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand
 //! programs consult the check, they are settled in slices, and other flips go first (`control`'s `backlog`).
 //!
@@ -87,7 +87,8 @@
 //! 1. Nothing published is ever changed; generations only move forward; a query sees one snapshot from start to end.
 //! 2. The query path takes no lock, allocates nothing, logs nothing, reads no clock, and is total: any datagram gets a
 //!    well-formed reply or none. A program that is a script, or that fails, is the exception: see [`answers`].
-//! 3. Losing sight is not death: an inconclusive probe changes no answer. Only what was never known is unknown.
+//! 3. Losing sight is not death: an inconclusive probe changes no answer, nor does silence while it is we who are cut off.
+//!    Only what was never known is unknown.
 //! 4. No DNS port is bound before the first load is adopted.
 //! 5. A bad file, a bad reload or a bad disk keeps the good state serving.
 //! 6. No clock and no randomness below the shell: `now` and the random source are arguments. A script's time limit is the

@@ -1,15 +1,17 @@
-//! The command line as its users meet it: output, exit codes, roles; and the quick start of README, word for word.
+//! The command line as its users meet it: output, exit codes, roles; the quick start of README, word for word; and what
+//! `deploy/` has for those who watch the server.
 #![allow(clippy::disallowed_methods, reason = "tests measure")]
 
 mod harness;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Leeward, Site, has, http_with, leeward, wait_for};
+use harness::{Leeward, Site, command, has, http_with, leeward, wait_for};
 use leeward::wire::RecordType;
 use rustix::process::Signal;
 
@@ -207,4 +209,118 @@ fn the_service_manager_is_told() {
     server.signal(Signal::TERM);
     told("STOPPING=1");
     assert!(server.child.wait().expect("it ends").success());
+}
+
+// -------- alerts and dashboard
+
+/// What the scrape of a plain server does not have, and when one has it.
+const NOT_IN_EVERY_SCRAPE: [(&str, &str); 3] = [
+    ("leeward_check_reported_weight", "where a program asks targets for their weight"),
+    ("leeward_geo_database_build_timestamp_seconds", "with `[geo] databases`"),
+    ("leeward_override_expiry_timestamp_seconds", "while an operator overrides something"),
+];
+
+fn deployed(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)).expect("it is there")
+}
+
+/// The queries of a dashboard, panel by panel.
+fn queries(dashboard: &serde_json::Value) -> Vec<&str> {
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| target["expr"].as_str().expect("a query")).collect()
+}
+
+/// Every word of a text that begins as the names of our metrics do.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("leeward_")).collect()
+}
+
+/// The name of a series, and those of its labels.
+fn series(text: &str) -> (&str, BTreeSet<&str>) {
+    let name = text.split(['{', ' ']).next().unwrap_or(text);
+    let outside_quotes = text[name.len()..].split('"').step_by(2);
+    let labels = outside_quotes.filter_map(|piece| piece.strip_suffix('=')).map(|label| label.trim_start_matches(['{', ',']));
+    (name, labels.collect())
+}
+
+/// An alert over a metric that is not exported, or by a label that it does not have, never fires, and nobody is told.
+#[test]
+fn alerts_and_dashboard_speak_of_what_is_exported() {
+    let site = Site::new();
+    site.write("m.test.zone", ZONE);
+    let server = Leeward::start(&site.config(&["m.test"], ""));
+    let scraped = wait_for("a scrape after a probe", || {
+        let (_, text) = server.get("/metrics");
+        text.contains("leeward_check_last_run_timestamp_seconds{").then_some(text)
+    });
+    let samples = scraped.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let exported: BTreeMap<&str, BTreeSet<&str>> = samples.map(series).collect();
+    for (name, when) in NOT_IN_EVERY_SCRAPE {
+        assert!(!exported.contains_key(name), "{name} was thought to be exported only {when}");
+    }
+    let excused = |name: &str| NOT_IN_EVERY_SCRAPE.iter().any(|(known, _)| *known == name);
+
+    for file in ["alerts.yml", "alerts_test.yml", "dashboard.json"] {
+        let text = deployed(file);
+        let names = metrics_in(&text);
+        assert!(names.len() > 10, "{file}: {names:?}");
+        for name in names {
+            assert!(excused(name) || exported.contains_key(name), "{file}: {name} is not exported:\n{scraped}");
+        }
+    }
+
+    let (alerts, tests) = (deployed("alerts.yml"), deployed("alerts_test.yml"));
+    let inputs = tests.lines().filter_map(|line| line.split("series: '").nth(1)?.split('\'').next()).map(series);
+    for (name, mut labels) in inputs.filter(|(name, _)| name.starts_with("leeward_") && !excused(name)) {
+        assert!(labels.remove("job") && labels.remove("instance"), "{name}: Prometheus adds these");
+        assert_eq!(Some(&labels), exported.get(name), "alerts_test.yml: the labels of {name}");
+    }
+    for name in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let fires = format!("alertname=\"{name}\",alertstate=\"firing\"");
+        assert!(tests.contains(&fires), "alerts_test.yml has no case in which {name} fires");
+    }
+}
+
+#[test]
+fn the_dashboard_explains_itself() {
+    let dashboard: serde_json::Value = serde_json::from_str(&deployed("dashboard.json")).expect("JSON");
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        assert!(ids.insert(panel["id"].as_u64().expect("a number")), "twice: {}", panel["id"]);
+        if panel["type"] != "row" {
+            assert!(panel["description"].as_str().is_some_and(|text| !text.is_empty()), "{}", panel["title"]);
+            assert_eq!(panel["datasource"]["uid"], "${DS_PROMETHEUS}", "{}", panel["title"]);
+        }
+    }
+    let variables = dashboard["templating"]["list"].as_array().expect("variables");
+    let variables: Vec<&str> = variables.iter().filter_map(|variable| variable["name"].as_str()).collect();
+    assert_eq!(variables, ["DS_PROMETHEUS", "node", "zone"]);
+    for query in queries(&dashboard) {
+        assert!(query.contains("instance=~\"$node\""), "not of the chosen nodes: {query}");
+    }
+}
+
+#[test]
+fn promtool_passes_the_alerts_and_the_queries_of_the_dashboard() {
+    if !has("promtool") {
+        return;
+    }
+    let promtool = |args: &[&str]| {
+        let output = command("promtool").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("it runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success() && said.contains("SUCCESS"), "promtool {args:?}: {said}");
+    };
+    promtool(&["check", "rules", "deploy/alerts.yml"]);
+    promtool(&["test", "rules", "deploy/alerts_test.yml"]);
+    // promtool reads queries in rules only; JSON is YAML.
+    let dashboard: serde_json::Value = serde_json::from_str(&deployed("dashboard.json")).expect("JSON");
+    let recorded = queries(&dashboard).into_iter().enumerate().map(|(number, query)| {
+        let query = query.replace("$__rate_interval", "5m");
+        serde_json::json!({ "record": format!("dashboard:query:{number}"), "expr": query })
+    });
+    let rules = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": recorded.collect::<Vec<_>>() }] });
+    let site = Site::new();
+    let rules = site.write("queries.yml", &rules.to_string());
+    promtool(&["check", "rules", rules.to_str().expect("text")]);
 }

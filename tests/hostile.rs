@@ -19,15 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// What one run may cost.
 const RUN_MAX: Duration = Duration::from_millis(10);
-const SETTINGS: Settings = Settings {
-    defaults: Defaults {
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(2),
-        named: leeward::target::Definitions::NONE,
-    },
-    step_limit: 1000,
-    shared: false,
-};
+const SETTINGS: Settings = Settings { defaults: Defaults::USUAL, step_limit: 1000, shared: false };
 
 /// The programs on disk, and those that are too large to be kept.
 fn programs() -> Vec<(String, String)> {

@@ -93,7 +93,13 @@ impl Node {
             match effect {
                 Effect::Probe { run, spec } => self.running.push((run, spec)),
                 Effect::Publish { snapshot, .. } => retired(self.published.publish(snapshot)),
-                Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open
+                | Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
     }

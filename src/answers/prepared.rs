@@ -223,6 +223,12 @@ impl AnswerSet {
         &self.settled
     }
 
+    /// Whether one of its pieces has nothing to give, or nothing but what a fallback names.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.settled.iter().any(|settled| settled.fallback || settled.choice.is_empty())
+    }
+
     /// The program and its settled pieces, for `include`.
     pub(super) fn snippet(&self) -> Option<Snippet> {
         Some((Arc::clone(self.prepared.program.as_ref()?), Arc::clone(&self.settled)))

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 use crate::answers::{Generation, Published};
-use crate::control::{Entry, Overview, Regression};
-use crate::health::{CheckView, Moment};
+use crate::control::{Command, Entry, Overview, Regression, Reply};
+use crate::health::{CheckView, Moment, Override};
 use crate::target::Reports;
 use crate::wire::{Name, Serial};
 
@@ -23,6 +23,10 @@ pub enum Ask {
     Checks(oneshot::Sender<Vec<CheckView>>),
     /// The happenings after this number, oldest first.
     Happenings(u64, oneshot::Sender<Vec<Arc<Entry>>>),
+    /// The operators' words that are in force.
+    Overrides(oneshot::Sender<Vec<Override>>),
+    /// Do what an operator orders. The reply comes when it is on disk and served, or refused.
+    Order(Box<Command>, oneshot::Sender<Reply>),
     /// Read the configuration and the zone files again. The reply comes when the change is served, or refused.
     Reload(ReloadRequest, oneshot::Sender<ReloadReport>),
 }

@@ -18,7 +18,7 @@ use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snaps
 use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Visit};
-use crate::target::{CheckId, CheckKind, Definitions, Outcome};
+use crate::target::{CheckId, CheckKind, Definitions, Outcome, Status, Value};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -267,7 +267,8 @@ impl Teller<'_> {
         let drained = if status.drain { ", drained" } else { "" };
         let probe = spec.map(ToString::to_string);
         let reported = Some(status.reported).filter(|&weight| weight > 0);
-        let mut text = format!("{member} is {} ({}{drained})", status.value, status.basis);
+        let slow = if status.value == Value::Up && status.weight == Status::SLOW { ", slow: half of its weight" } else { "" };
+        let mut text = format!("{member} is {} ({}{drained}{slow})", status.value, status.basis);
         if let Some(weight) = reported {
             text += &format!(", reports the weight {weight}");
         }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
-use crate::health::{CheckView, LastResult, Moment};
-use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Value};
+use crate::health::{CheckView, LastResult, Moment, Override};
+use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
 
@@ -62,14 +62,102 @@ pub struct StatusForm {
     pub listen: Vec<String>,
     /// Whether a start or a reload waits for first results of its checks.
     pub loading: bool,
+    /// Since when verdicts are held because it is the node that is cut off; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_since: Option<String>,
     /// Snapshots published since the start.
     pub publishes: u64,
     /// How long ago the engine and the prober were last seen working, the longer of the two.
     pub late_seconds: f64,
     /// Zones by state.
     pub zones: ZoneCounts,
-    /// Checks by status.
+    /// Checks by what was measured.
     pub checks: CheckCounts,
+    /// How many overrides are in force.
+    #[serde(default)]
+    pub overrides: usize,
+    /// Whether nothing that is measured changes an answer.
+    #[serde(default)]
+    pub frozen: bool,
+}
+
+/// What operators have said.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OverridesForm {
+    /// The published generation.
+    pub generation: u64,
+    /// What is in force.
+    pub overrides: Vec<OverrideForm>,
+}
+
+/// An operator's word.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OverrideForm {
+    /// What it is about: `check`, `target` or `node`.
+    pub kind: String,
+    /// Which one.
+    pub name: String,
+    /// `down`, `up`, `drain` or `frozen`.
+    pub state: String,
+    /// When it was said, in RFC 3339.
+    pub since: String,
+    /// When it ends; absent: when it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Who said it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Its number, for `If-Match`.
+    pub version: u64,
+}
+
+impl From<&Override> for OverrideForm {
+    fn from(word: &Override) -> Self {
+        let Override { subject, state, expires, since, by, reason, version, .. } = word;
+        Self {
+            kind: subject.kind().to_owned(),
+            name: subject.name(),
+            state: state.to_string(),
+            since: wall_text(*since),
+            expires: expires.map(wall_text),
+            by: by.to_string(),
+            reason: reason.to_string(),
+            version: *version,
+        }
+    }
+}
+
+/// A time in milliseconds since 1970, in RFC 3339; one that cannot be written is the beginning.
+fn wall_text(milliseconds: u64) -> String {
+    const LAST: u64 = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// What an order did, or would do.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct OrderForm {
+    /// The generation that serves it, or by which it was judged.
+    pub generation: u64,
+    /// `applied` or `rehearsed`.
+    pub outcome: String,
+    /// Whether it outlives the process.
+    pub durable: bool,
+    /// What was in force before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<OverrideForm>,
+    /// What is in force now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<OverrideForm>,
+    /// Checks that count as something else.
+    pub checks: usize,
+    /// Record programs whose answers may be others.
+    pub programs: usize,
+    /// Where they stand: names and types, a hundred at most.
+    pub names: Vec<String>,
+    /// Those of them that are left without a target that may be given.
+    pub would_empty: Vec<String>,
 }
 
 /// How many zones are in which state.
@@ -182,7 +270,7 @@ pub struct ChecksForm {
 /// One check.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CheckForm {
-    /// The identity of its probe; checks that differ only in `fall` and `rise` share one.
+    /// The identity of its probe; checks that differ only in how they judge share one.
     pub key: String,
     /// `address:port`; `host:port` where the host is looked up at each probe.
     pub target: String,
@@ -200,19 +288,37 @@ pub struct CheckForm {
     /// What is asked for over HTTP, and what is expected.
     #[serde(default, flatten)]
     pub request: RequestForm,
-    /// `up`, `down` or `unknown`.
+    /// What counts: `up`, `down` or `unknown`.
     pub status: String,
+    /// Whether its target gets no new clients.
+    #[serde(default)]
+    pub drain: bool,
+    /// What was measured, whatever operators say.
+    #[serde(default)]
+    pub measured: String,
     /// What that rests on: `never`, `restored`, `inherited`, `held`, `measured` or `forced`.
     pub basis: String,
     /// The weight that the target gives itself while it is up; absent: it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_weight: Option<u32>,
+    /// Whether it is up and slow, which halves its weight.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
     /// When it became so.
     pub since: String,
     /// How often it has changed.
     pub transitions: u64,
-    /// Results in a row that contradict it.
+    /// Results that count against it.
     pub against: u16,
+    /// How many more of them would change it.
+    #[serde(default)]
+    pub needed: u16,
+    /// What its flaps have added up to, as of the last probe; absent: it is not damped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<u32>,
+    /// Until when it is held back by them, if it passes from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_until: Option<String>,
     /// The last finished probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<ResultForm>,
@@ -223,10 +329,19 @@ pub struct CheckForm {
     pub interval_seconds: f64,
     /// The time limit of a probe.
     pub timeout_seconds: f64,
-    /// Failures in a row that take it down.
+    /// Failures that take it down.
     pub fall: u16,
     /// Passes in a row that bring it up.
     pub rise: u16,
+    /// Passes in a row after which failures no longer count.
+    #[serde(default)]
+    pub forget: u16,
+    /// What counts as slow; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_seconds: Option<f64>,
+    /// From a surprise to the next probe; absent: the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_interval_seconds: Option<f64>,
     /// Whether only running programs ask for it; it is let go an hour after the last did, or sooner for another.
     #[serde(default)]
     pub ad_hoc: bool,
@@ -300,18 +415,27 @@ impl CheckForm {
             kind: check.spec.kind.as_str().to_owned(),
             probe: check.spec.to_string(),
             request: RequestForm::new(&check.spec),
-            status: check.status.value.to_string(),
-            basis: check.status.basis.to_string(),
+            status: check.counts.value.to_string(),
+            drain: check.counts.drain,
+            measured: check.status.value.to_string(),
+            basis: check.counts.basis.to_string(),
             reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
+            slow: check.status.weight == Status::SLOW,
             since: clock.text(check.since),
             transitions: check.transitions,
             against: check.against,
+            needed: check.needed,
+            penalty: check.judgement.damping.map(|_| check.penalty),
+            held_back_until: check.held_back_until.map(|until| clock.text(until)),
             last: check.last.as_ref().map(|last| ResultForm::new(last, clock)),
             next: check.next.map(|next| clock.text(next)),
             interval_seconds: seconds(check.interval),
             timeout_seconds: seconds(check.spec.timeout),
             fall: check.judgement.fall,
             rise: check.judgement.rise,
+            forget: check.judgement.forget,
+            slow_seconds: check.judgement.slow.map(seconds),
+            retry_interval_seconds: check.judgement.retry.map(seconds),
             ad_hoc: check.ad_hoc,
         }
     }
@@ -399,6 +523,9 @@ pub struct EventForm {
     /// The reason of the result that did it, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of an override that came in force or ended: what it is about, as `kind/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 impl EventForm {
@@ -426,6 +553,12 @@ impl EventForm {
                 reason: cause.as_ref().and_then(|outcome| outcome_words(outcome).1).map(str::to_owned),
                 ..self
             },
+            Happening::Overridden { word } => {
+                Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
+            }
+            Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
+            Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
+            Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
             Happening::ZoneAdopted { zone, serial, .. } => Self { serial: Some(serial.0), ..named("zone_adopted", zone) },
             Happening::ZoneFailed { zone } => named("zone_failed", zone),

@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::Overview;
-use crate::health::CheckView;
+use crate::health::{CheckView, Override};
 use crate::target::{CheckKey, CheckKind, Inconclusive, Outcome, Value};
 use crate::wire::Rcode;
 
@@ -178,6 +178,7 @@ pub(super) struct Scrape<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) overview: &'a Overview,
     pub(super) checks: &'a [CheckView],
+    pub(super) overrides: &'a [Override],
     pub(super) ready: bool,
     pub(super) clock: &'a Clock,
 }
@@ -192,6 +193,7 @@ impl Scrape<'_> {
             self.connections();
             self.zones();
             self.checks();
+            self.overrides();
             self.databases();
             self.programs();
         });
@@ -202,6 +204,7 @@ impl Scrape<'_> {
         let Self { meters, overview, .. } = self;
         gauge!("leeward_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!("leeward_ready").set(flag(self.ready));
+        gauge!("leeward_isolated").set(flag(overview.isolated_since.is_some()));
         gauge!("leeward_generation").set(overview.generation.0 as f64);
         counter!("leeward_publishes_total").absolute(overview.publishes);
         let ok = meters.last_reload_ok.load(Ordering::Relaxed);
@@ -282,6 +285,17 @@ impl Scrape<'_> {
     }
 }
 
+impl Scrape<'_> {
+    fn overrides(&self) {
+        for Override { subject, state, expires, .. } in self.overrides {
+            let (kind, name) = (("kind", subject.kind().to_owned()), ("name", subject.name()));
+            let expiry = expires.map_or(f64::INFINITY, |expires| expires as f64 / 1e3);
+            gauge!("leeward_override_expiry_timestamp_seconds", &[kind.clone(), name.clone()]).set(expiry);
+            gauge!("leeward_override", &[kind, name, ("state", state.to_string())]).set(1.0);
+        }
+    }
+}
+
 /// What is shown of the checks that share a probe, and so its labels.
 struct Probe {
     target: String,
@@ -335,18 +349,22 @@ fn flag(set: bool) -> f64 {
 
 fn describe_state() {
     describe_gauge!("leeward_build_info", "The program's version; always 1.");
+    describe_gauge!("leeward_isolated", "Whether verdicts are held because it is this node that is cut off.");
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");
-    describe_gauge!("leeward_generation", "The published generation.");
+    describe_gauge!("leeward_generation", "The published generation; it begins anew with each start.");
     describe_counter!("leeward_publishes_total", "Snapshots published.");
     describe_counter!("leeward_program_failures_total", "Runs of record programs that ended in SERVFAIL, by reason.");
     describe_counter!(
         "leeward_program_notices_dropped_total",
         "What programs had to tell (failures, log lines, wishes) while nobody had time for it."
     );
-    describe_gauge!("leeward_config_last_reload_successful", "Whether the last start or reload was taken in.");
+    describe_gauge!(
+        "leeward_config_last_reload_successful",
+        "Whether the last start or reload was without an error; what has errors keeps its old state."
+    );
     describe_gauge!(
         "leeward_config_last_reload_success_timestamp_seconds",
-        "When a configuration was last taken in, in seconds since 1970; 0: never."
+        "When that was last so, in seconds since 1970; 0: never."
     );
     describe_gauge!("leeward_connections", "DNS connections that are open.");
     describe_counter!("leeward_connections_accepted_total", "DNS connections that were taken in.");
@@ -362,13 +380,34 @@ fn describe_state() {
         "When the database of places that is in use was made, in seconds since 1970."
     );
     describe_gauge!("leeward_zone_broken_programs", "Record programs that could not be compiled and answer SERVFAIL.");
-    describe_counter!("leeward_queries_total", "Replies; zone=\"\" are those that belong to no zone.");
+    describe_counter!(
+        "leeward_queries_total",
+        "Replies; zone=\"\" are those that belong to no zone. Rcodes without a series of their own count as SERVFAIL."
+    );
     describe_counter!("leeward_queries_dropped_total", "Messages that got no reply, being no queries.");
-    describe_counter!("leeward_rate_limited_total", "Replies that rate limiting held back or sent empty with TC.");
-    describe_gauge!("leeward_check_status", "1 for the status that the check has, 0 for the others.");
+    describe_counter!(
+        "leeward_rate_limited_total",
+        "Replies that rate limiting held back or sent empty with TC; zone=\"\" are those that belong to no zone."
+    );
+    describe_gauge!(
+        "leeward_check_status",
+        "1 for the status that was measured of the check (the worst, where several judge it), 0 for the others; leeward_override has \
+         what operators say."
+    );
+    describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
+    describe_gauge!(
+        "leeward_override_expiry_timestamp_seconds",
+        "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back."
+    );
     describe_gauge!("leeward_check_reported_weight", "The weight that a target gives itself; 0: it is not up.");
-    describe_counter!("leeward_check_transitions_total", "How often the check's status has changed.");
-    describe_gauge!("leeward_check_last_run_timestamp_seconds", "When the check's last probe finished, in seconds since 1970.");
+    describe_counter!(
+        "leeward_check_transitions_total",
+        "How often the check's status has changed, by all that judge it; its first result counts."
+    );
+    describe_gauge!(
+        "leeward_check_last_run_timestamp_seconds",
+        "When the check's last probe finished, conclusive or not, in seconds since 1970."
+    );
 }
 
 #[cfg(test)]
@@ -389,8 +428,8 @@ mod tests {
         meters.failover(Duration::from_millis(40));
         meters.store_error();
         meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
-        let (snapshot, overview, checks) = (&*fake.snapshot, &fake.overview, &fake.checks);
-        Scrape { meters, snapshot, overview, checks, ready: true, clock: &clock }.render()
+        let (snapshot, overview, checks, overrides) = (&*fake.snapshot, &fake.overview, &fake.checks, &fake.overrides);
+        Scrape { meters, snapshot, overview, checks, overrides, ready: true, clock: &clock }.render()
     }
 
     #[test]
@@ -399,6 +438,7 @@ mod tests {
         for line in [
             concat!("leeward_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "leeward_ready 1",
+            "leeward_isolated 0",
             "leeward_config_last_reload_successful 0",
             "leeward_zone_serial{zone=\"gslb.example.\"} 7",
             "leeward_zone_stale{zone=\"gslb.example.\"} 0",

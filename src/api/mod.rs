@@ -12,6 +12,10 @@
 //! | `GET /api/v1/events?since=&limit=` | [`forms::EventsForm`]; `since` is a number, a duration or a time |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
 //! | `POST /api/v1/reload?dry_run=&zone=&accept=` | [`forms::ReloadForm`] |
+//! | `GET /api/v1/overrides` | [`forms::OverridesForm`] |
+//! | `GET /api/v1/overrides/{kind}/{name}` | [`forms::OverrideForm`], with its version as ETag |
+//! | `PUT /api/v1/overrides/{kind}/{name}?state=&for=&by=&reason=&dry_run=&accept=&durable=` | [`forms::OrderForm`] |
+//! | `DELETE /api/v1/overrides/{kind}/{name}?dry_run=&accept=&durable=` | [`forms::OrderForm`] |
 //!
 //! Every reply carries the generation that it saw or made, as a header and in JSON. Every error is
 //! `application/problem+json` (RFC 9457). A parameter that does not exist is an error, not a silent default.
@@ -20,7 +24,7 @@
 //! - `access`: who may do what.
 //! - `listen`: the control socket and the TCP port, bound before they are served.
 //! - `routes`: the calls. `forms`: their replies, types of their own so that inner types stay free to change.
-//! - `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why.
+//! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why.
 //!
 //! Never here: the engine's state, a clock (the node passes one in), a global recorder, a body that is read.
 
@@ -30,6 +34,7 @@ mod explain;
 pub mod forms;
 mod listen;
 mod metrics;
+mod overrides;
 mod problem;
 mod report;
 mod routes;
@@ -55,9 +60,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use crate::answers::{Options, Prepared, Published, Snapshot};
-    use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, ZoneLoad};
+    use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, Refusal, ZoneLoad};
     use crate::geo::Places;
-    use crate::health::{self, CheckView, Finished, Moment};
+    use crate::health::{self, CheckView, Finished, Moment, Override, State, Subject};
     use crate::program::{Defaults, Settings, compile, join};
     use crate::target::{Failure, Outcome};
     use crate::wire::Name;
@@ -82,6 +87,7 @@ mod tests {
         pub(super) overview: Overview,
         pub(super) checks: Vec<CheckView>,
         pub(super) entries: Vec<Arc<Entry>>,
+        pub(super) overrides: Vec<Override>,
         pub(super) asks: mpsc::Receiver<Ask>,
     }
 
@@ -106,7 +112,12 @@ mod tests {
                 }
                 Effect::Publish { snapshot: next, .. } => snapshot = next,
                 Effect::Open => engine.handle(Event::Opened(vec![([127, 0, 0, 1], 5300).into()]), PROBED),
-                Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
         let (ask, asks) = mpsc::channel(8);
@@ -120,7 +131,17 @@ mod tests {
             reports: Arc::default(),
         };
         let (overview, checks, entries) = (engine.overview(), engine.checks().collect(), engine.happenings().cloned().collect());
-        Fake { node, snapshot, overview, checks, entries, asks }
+        let overrides = vec![Override {
+            subject: Subject::Target(IpAddr::from([192, 0, 2, 1]), Some(443)),
+            state: State::Drain,
+            until: None,
+            expires: Some(1_700_000_060_000),
+            since: 1_700_000_000_000,
+            by: "alice".into(),
+            reason: "kernel".into(),
+            version: 7,
+        }];
+        Fake { node, snapshot, overview, checks, entries, overrides, asks }
     }
 
     impl Fake {
@@ -136,6 +157,13 @@ mod tests {
                         Ask::Checks(reply) => drop(reply.send(self.checks.clone())),
                         Ask::Happenings(after, reply) => {
                             drop(reply.send(self.entries.iter().filter(|entry| entry.number > after).cloned().collect()));
+                        }
+                        Ask::Overrides(reply) => drop(reply.send(self.overrides.clone())),
+                        Ask::Order(command, reply) => {
+                            let refused = Err(Refusal::WouldEmpty(vec![ProgramId(0)]));
+                            let version = self.overrides.first().map_or(0, |word| word.version);
+                            let other = command.if_version.is_some_and(|seen| seen != version);
+                            drop(reply.send(if other { Err(Refusal::Version(version)) } else { refused }));
                         }
                         Ask::Reload(_, reply) => match &report {
                             Some(report) => drop(reply.send(report.clone())),

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::answers::{Asked, Generation, Now};
 use crate::control::{Entry, Overview};
-use crate::health::CheckView;
+use crate::health::{self, CheckView};
 use crate::wire::{Name, NameRef, RecordType};
 
 use super::access::Access;
@@ -28,6 +28,7 @@ use super::forms::{
     ZoneCounts, ZonesForm, seconds,
 };
 use super::metrics::Scrape;
+use super::overrides;
 use super::problem::Problem;
 use super::report::{self, ReportedForm};
 
@@ -62,6 +63,8 @@ pub fn router(node: Node, access: Access) -> Router {
         .route("/api/v1/events", get(events))
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/overrides", get(overrides::list))
+        .route("/api/v1/overrides/{kind}/{*name}", get(overrides::show).put(overrides::put).delete(overrides::delete))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(shared.clone(), gate))
@@ -71,12 +74,12 @@ pub fn router(node: Node, access: Access) -> Router {
 
 /// What every call has.
 #[derive(Clone)]
-struct Shared {
-    node: Arc<Node>,
+pub(super) struct Shared {
+    pub(super) node: Arc<Node>,
     access: Access,
 }
 
-type Reply = Result<Response, Problem>;
+pub(super) type Reply = Result<Response, Problem>;
 
 // -------- around every call
 
@@ -114,7 +117,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail)
 }
 
-fn json(generation: Generation, form: &impl Serialize) -> Reply {
+pub(super) fn json(generation: Generation, form: &impl Serialize) -> Reply {
     let body = serde_json::to_vec(form).map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The reply cannot be written", error.to_string())
     })?;
@@ -129,20 +132,24 @@ fn text(status: StatusCode, kind: HeaderValue, text: impl Into<String>) -> Respo
 }
 
 impl Shared {
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         let (now, wall) = (self.node.clock)();
         Clock { now, wall }
     }
 
     /// Asks the engine, which answers at once unless something is very wrong.
-    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Problem> {
+    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Problem> {
         let limit = ANSWER_WITHIN;
         let detail = format!("no answer within {} s; see the log", limit.as_secs());
         self.ask_within(limit, ask).await?.ok_or_else(|| Problem::silent(StatusCode::SERVICE_UNAVAILABLE, detail))
     }
 
     /// Asks the engine; `None` where it takes longer than `limit`.
-    async fn ask_within<T>(&self, limit: Duration, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<Option<T>, Problem> {
+    pub(super) async fn ask_within<T>(
+        &self,
+        limit: Duration,
+        ask: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    ) -> Result<Option<T>, Problem> {
         let (reply, answer) = oneshot::channel();
         let exchange = async {
             self.node.ask.send(ask(reply)).await.ok()?;
@@ -227,13 +234,14 @@ fn is_ready(overview: &Overview) -> bool {
 
 async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
-    let (overview, checks) = (shared.overview().await?, shared.checks().await?);
+    let (overview, checks, overrides) = (shared.overview().await?, shared.checks().await?, shared.ask(Ask::Overrides).await?);
     let (snapshot, clock) = (shared.node.published.load(), shared.clock());
     let scrape = Scrape {
         meters: &shared.node.meters,
         snapshot: &snapshot,
         overview: &overview,
         checks: &checks,
+        overrides: &overrides,
         ready: is_ready(&overview),
         clock: &clock,
     };
@@ -244,7 +252,7 @@ async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
 
 async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
-    let (overview, checks) = (shared.overview().await?, shared.checks().await?);
+    let (overview, checks, overrides) = (shared.overview().await?, shared.checks().await?, shared.ask(Ask::Overrides).await?);
     let clock = shared.clock();
     let form = StatusForm {
         generation: overview.generation.0,
@@ -255,10 +263,13 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         serving: overview.serving,
         listen: overview.addresses.iter().map(ToString::to_string).collect(),
         loading: overview.loading,
+        isolated_since: overview.isolated_since.map(|since| clock.text(since)),
         publishes: overview.publishes,
         late_seconds: seconds(shared.node.lateness.at(clock.now)),
         zones: ZoneCounts::of(&overview.zones),
         checks: CheckCounts::of(&checks),
+        overrides: overrides.len(),
+        frozen: overrides.iter().any(|word| word.state == health::State::Frozen),
     };
     json(overview.generation, &form)
 }
@@ -434,10 +445,10 @@ fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Probl
 // -------- parameters
 
 /// The query's parameters: each is taken by the call that knows it, and what is left over is an error.
-struct Params<'u>(Vec<(Cow<'u, str>, Cow<'u, str>)>);
+pub(super) struct Params<'u>(Vec<(Cow<'u, str>, Cow<'u, str>)>);
 
 impl<'u> Params<'u> {
-    fn of(uri: &'u Uri) -> Self {
+    pub(super) fn of(uri: &'u Uri) -> Self {
         Self(url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect())
     }
 
@@ -451,14 +462,19 @@ impl<'u> Params<'u> {
     }
 
     /// The parameter as `parse` reads it; `wanted` says what would be right.
-    fn parsed<T>(&mut self, name: &str, wanted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
         let Some(value) = self.take(name)? else { return Ok(None) };
         let wrong = || Problem::parameter(format!("the parameter '{name}' is {value:?} and should be {wanted}"));
         parse(&value).map(Some).ok_or_else(wrong)
     }
 
     /// A parameter that is set by being there.
-    fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         let parse = |text: &str| match text {
             "" | "true" | "1" => Some(true),
             "false" | "0" => Some(false),
@@ -467,7 +483,7 @@ impl<'u> Params<'u> {
         Ok(self.parsed(name, "true or false", parse)?.unwrap_or(false))
     }
 
-    fn finish(self) -> Result<(), Problem> {
+    pub(super) fn finish(self) -> Result<(), Problem> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -512,6 +528,35 @@ mod tests {
         assert_eq!(body["status"], status);
         assert_eq!(headers["leeward-generation"].to_str().unwrap(), body["generation"].to_string());
         (status, body["type"].as_str().unwrap().to_owned(), body)
+    }
+
+    #[tokio::test]
+    async fn overrides_are_shown_and_ordered() {
+        let all = get_json("/api/v1/overrides").await;
+        let word = &all["overrides"][0];
+        assert_eq!((&word["kind"], &word["name"], &word["state"]), (&"target".into(), &"192.0.2.1:443".into(), &"drain".into()));
+        assert_eq!((&word["expires"], &word["version"]), (&"2023-11-14T22:14:20.000Z".into(), &7.into()));
+        let (status, headers, _) = call(fake().run(None), Method::GET, "/api/v1/overrides/target/192.0.2.1:443").await;
+        assert_eq!((status, &headers["etag"]), (200, &HeaderValue::from_static("\"7\"")));
+        let cases = [
+            (Method::GET, "target/192.0.2.2", 404, "not_set"),
+            (Method::GET, "moon/this", 404, "no_such_subject"),
+            (Method::PUT, "target/192.0.2.1", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=off", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=down&for=0s", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=down&for=2years", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=down&accept=anything", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=down&colour=red", 400, "bad_parameter"),
+            (Method::PUT, "target/192.0.2.1?state=down&for=forever", 409, "would_empty"),
+            (Method::PUT, "target/192.0.2.1:443?state=down&if_version=6", 412, "version_mismatch"),
+            (Method::DELETE, "target/192.0.2.1:443?if_version=7", 409, "would_empty"),
+            (Method::DELETE, "target/192.0.2.1:443?for=4h", 400, "bad_parameter"),
+            (Method::POST, "target/192.0.2.1:443", 405, "method_not_allowed"),
+        ];
+        for (method, target, status, kind) in cases {
+            let (seen, word, _) = problem(fake().run(None), method, &format!("/api/v1/overrides/{target}")).await;
+            assert_eq!((seen, word.as_str()), (status, kind), "{target}");
+        }
     }
 
     #[tokio::test]

@@ -33,6 +33,16 @@ pub(super) enum Command {
     Events(EventsArgs),
     /// Read the configuration and the zone files again
     Reload(ReloadArgs),
+    /// Give a target no new clients
+    Drain(SayArgs),
+    /// Say that a target or check is up or down, whatever is measured
+    Force(ForceArgs),
+    /// Let nothing that is measured change an answer
+    Freeze(TermArgs),
+    /// Take back what was said by drain, force or freeze
+    Release(ReleaseArgs),
+    /// Show what operators have said
+    Overrides(ClientArgs),
     /// Show the version
     Version(VersionArgs),
 }
@@ -148,6 +158,90 @@ pub(super) struct ReloadArgs {
     pub(super) accept: Option<Accept>,
     #[command(flatten)]
     pub(super) client_args: ClientArgs,
+}
+
+/// `leeward drain`
+#[derive(Debug, Args)]
+pub(super) struct SayArgs {
+    /// target/ADDRESS, target/ADDRESS:PORT or check/KEY; an address alone is a target
+    #[arg(value_name = "SUBJECT")]
+    pub(super) subject: String,
+    #[command(flatten)]
+    pub(super) term: TermArgs,
+}
+
+/// `leeward force`
+#[derive(Debug, Args)]
+pub(super) struct ForceArgs {
+    /// target/ADDRESS, target/ADDRESS:PORT or check/KEY; an address alone is a target
+    #[arg(value_name = "SUBJECT")]
+    pub(super) subject: String,
+    /// What it is to count as
+    #[arg(value_enum)]
+    pub(super) state: Forced,
+    #[command(flatten)]
+    pub(super) term: TermArgs,
+}
+
+/// What a check can be forced to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Forced {
+    /// Up
+    Up,
+    /// Down
+    Down,
+}
+
+/// For how long, why, and how sure.
+#[derive(Debug, Args)]
+pub(super) struct TermArgs {
+    /// How long: a duration such as 30m, or forever [default: 4h]
+    #[arg(long = "for", value_name = "TIME")]
+    pub(super) lasting: Option<String>,
+    /// Why; it is shown to everyone who asks
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) order: OrderArgs,
+}
+
+/// `leeward release`
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArgs {
+    /// What it was said about; node/this for freeze
+    #[arg(value_name = "SUBJECT")]
+    pub(super) subject: String,
+    #[command(flatten)]
+    pub(super) order: OrderArgs,
+}
+
+/// How an order is carried out.
+#[derive(Debug, Args)]
+pub(super) struct OrderArgs {
+    /// Say which answers would change, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do it all the same
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) accept: Option<Accepted>,
+    /// Do it for this process only where it cannot be written down
+    #[arg(long)]
+    pub(super) volatile: bool,
+    /// The version of the override that you have seen, 0 for none; refused where another is in force
+    #[arg(long, value_name = "VERSION")]
+    pub(super) if_version: Option<u64>,
+    #[command(flatten)]
+    pub(super) client_args: ClientArgs,
+}
+
+/// What an order may be refused for and is accepted by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Accepted {
+    /// An answer would be left without a target
+    WouldEmpty,
+    /// Nothing is probed there
+    NoSuchTarget,
 }
 
 /// What a reload may be refused for and is accepted by name.

@@ -30,9 +30,12 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::api::forms::{EventsForm, ExplainForm, ReloadForm, StatusForm, ZonesForm};
+use crate::api::forms::{EventsForm, ExplainForm, OrderForm, ReloadForm, StatusForm, ZonesForm};
 
-use args::{Accept, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ReloadArgs, VersionArgs};
+use args::{
+    Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ForceArgs, Forced, OrderArgs, ReloadArgs, TermArgs,
+    VersionArgs,
+};
 use client::{Client, Failed};
 
 /// The answer is an error.
@@ -66,6 +69,13 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Checks(args) => get(args, "/api/v1/checks", &[], show::checks),
         Command::Events(args) => events(args),
         Command::Reload(args) => reload(args),
+        Command::Drain(args) => say(&args.subject, "drain", &args.term),
+        Command::Force(ForceArgs { subject, state, term }) => {
+            say(subject, if *state == Forced::Up { "up" } else { "down" }, term)
+        }
+        Command::Freeze(term) => say("node/this", "frozen", term),
+        Command::Release(args) => order(Method::DELETE, &args.subject, Vec::new(), &args.order),
+        Command::Overrides(args) => get(args, "/api/v1/overrides", &[], show::overrides),
         Command::Version(args) => version(args),
     }
 }
@@ -105,6 +115,32 @@ fn reload(args: &ReloadArgs) -> anyhow::Result<ExitCode> {
     let optional = [("dry_run", args.dry_run.then(|| "true".to_owned())), ("zone", args.zone.clone()), ("accept", accept)];
     let query: Vec<_> = optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     call::<ReloadForm>(&args.client_args, Method::POST, "/api/v1/reload", &query, show::reload)
+}
+
+/// Has an operator's word put in force.
+fn say(subject: &str, state: &str, term: &TermArgs) -> anyhow::Result<ExitCode> {
+    let by = ["SUDO_USER", "USER"].iter().find_map(|name| std::env::var(name).ok()).filter(|by| !by.is_empty());
+    let optional = [("for", term.lasting.clone()), ("reason", term.reason.clone()), ("by", by)];
+    let mut query = vec![("state", state.to_owned())];
+    query.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    order(Method::PUT, subject, query, &term.order)
+}
+
+fn order(method: Method, subject: &str, mut query: Vec<(&str, String)>, args: &OrderArgs) -> anyhow::Result<ExitCode> {
+    let accept = args.accept.map(|accepted| match accepted {
+        Accepted::WouldEmpty => "would_empty".to_owned(),
+        Accepted::NoSuchTarget => "no_such_target".to_owned(),
+    });
+    let optional = [
+        ("dry_run", args.dry_run.then(|| "true".to_owned())),
+        ("durable", args.volatile.then(|| "false".to_owned())),
+        ("accept", accept),
+        ("if_version", args.if_version.map(|version| version.to_string())),
+    ];
+    query.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let alone = subject.parse::<std::net::IpAddr>().is_ok() || subject.parse::<std::net::SocketAddr>().is_ok();
+    let subject = if alone { format!("target/{subject}") } else { subject.to_owned() };
+    call::<OrderForm>(&args.client_args, method, &format!("/api/v1/overrides/{subject}"), &query, show::order)
 }
 
 fn version(args: &VersionArgs) -> anyhow::Result<ExitCode> {

@@ -112,7 +112,14 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
                     }
                 }
                 Effect::Publish { snapshot, .. } => published = Some(snapshot),
-                Effect::Open | Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
+                // nobody orders anything here
+                Effect::Open
+                | Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
         if published.is_some() {

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::api::forms::{
-    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm,
-    ZonesForm,
+    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, OrderForm, OverridesForm, ProblemForm, ReloadForm, StatusForm,
+    StepForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -29,17 +29,26 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
     let yes = |set: bool, yes: &str, no: &str| if set { yes.to_owned() } else { no.to_owned() };
     let state = yes(status.serving, "serving", "starting: waits for the first results of its checks");
     let loading = yes(status.loading && status.serving, ", a reload is on trial", "");
+    let isolated =
+        status.isolated_since.as_ref().map(|since| format!(", cut off since {}: verdicts are held", without_fraction(since)));
+    let isolated = isolated.unwrap_or_default();
     let (z, c) = (status.zones, status.checks);
     let rows = [
         vec!["node".to_owned(), format!("{}, leeward {}", status.node, status.version)],
-        vec!["state".to_owned(), format!("{state}{loading}")],
+        vec!["state".to_owned(), format!("{state}{loading}{isolated}")],
         vec!["ready".to_owned(), yes(status.ready, "yes", "no")],
         vec!["generation".to_owned(), format!("{} ({} published)", status.generation, status.publishes)],
         vec!["listen".to_owned(), status.listen.join(", ")],
         vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
         vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
     ];
-    let mut text = table(&rows);
+    let said = match (status.overrides, status.frozen) {
+        (0, _) => None,
+        (count, false) => Some(format!("{count} in force")),
+        (count, true) => Some(format!("{count} in force; FROZEN: nothing that is measured changes an answer")),
+    };
+    let said = said.map(|said| vec!["overrides".to_owned(), said]);
+    let mut text = table(&rows.into_iter().chain(said).collect::<Vec<_>>());
     if !zones.zones.is_empty() {
         text.push('\n');
         let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "BROKEN", "QUERIES"]);
@@ -73,12 +82,20 @@ pub(super) fn checks(form: &ChecksForm) -> String {
     checks.sort_by_key(|check| check.status == "up");
     let head = row(["STATUS", "TARGET", "CHECK", "LAST", "AGE", "SINCE", "CHANGES"]);
     let rows = checks.into_iter().map(|check| {
+        let slow = if check.slow { " slow" } else { "" };
         let basis = if check.basis == "measured" { String::new() } else { format!(" ({})", check.basis) };
+        let drain = if check.drain { " drained" } else { "" };
         let weight = check.reported_weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
-        let pending = if check.against > 0 { format!(" [{} against]", check.against) } else { String::new() };
+        let pending =
+            if check.against > 0 { format!(" [{} against, {} more]", check.against, check.needed) } else { String::new() };
+        let held_back = check
+            .held_back_until
+            .as_ref()
+            .map(|until| format!(" held back until {}", without_fraction(until)))
+            .unwrap_or_default();
         let last = check.last.as_ref();
         vec![
-            format!("{}{weight}{basis}{pending}", check.status),
+            format!("{}{slow}{drain}{weight}{basis}{pending}{held_back}", check.status),
             check.target.clone(),
             what(check),
             last.map_or_else(|| "-".to_owned(), |last| last.reason.clone().unwrap_or_else(|| last.outcome.clone())),
@@ -114,6 +131,42 @@ pub(super) fn events(form: &EventsForm) -> String {
     let rows: Vec<_> =
         form.events.iter().map(|event| vec![event.at.clone(), format!("#{}", event.number), event.text.clone()]).collect();
     text + &table(&rows)
+}
+
+/// `leeward overrides`
+pub(super) fn overrides(form: &OverridesForm) -> String {
+    let head = row(["SUBJECT", "STATE", "UNTIL", "BY", "VERSION", "REASON"]);
+    let rows = form.overrides.iter().map(|word| {
+        let until = word.expires.as_deref().map_or_else(|| "forever".to_owned(), without_fraction);
+        let subject = format!("{}/{}", word.kind, word.name);
+        vec![subject, word.state.clone(), until, word.by.clone(), word.version.to_string(), word.reason.clone()]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    if rows.len() == 1 { "no overrides\n".to_owned() } else { table(&rows) }
+}
+
+/// `leeward drain`, `force`, `freeze` and `release`
+pub(super) fn order(form: &OrderForm) -> String {
+    let rehearsed = form.outcome == "rehearsed";
+    let what = if rehearsed { "would be applied; nothing was changed" } else { "applied" };
+    let mut text = format!("{what}, generation {}\n", form.generation);
+    if !rehearsed && !form.durable {
+        text += "it is not on disk, and ends with the server's process\n";
+    }
+    if let Some(after) = &form.after {
+        let until = after.expires.as_deref().map_or_else(|| "it is released".to_owned(), without_fraction);
+        let _ = writeln!(text, "{}/{} {} until {until}", after.kind, after.name, after.state);
+    }
+    let _ =
+        writeln!(text, "{} checks count as something else; record programs with other answers: {}", form.checks, form.programs);
+    form.names.iter().for_each(|name| text += &format!("  {name}\n"));
+    if form.names.len() < form.programs {
+        let _ = writeln!(text, "  and {} more", form.programs - form.names.len());
+    }
+    for name in &form.would_empty {
+        let _ = writeln!(text, "left without a target that may be given: {name}");
+    }
+    text
 }
 
 /// `leeward reload`
@@ -209,17 +262,26 @@ mod tests {
             probe: String::new(),
             request: RequestForm::default(),
             status: status.into(),
+            drain: false,
+            measured: status.into(),
             basis: "measured".into(),
             reported_weight: None,
+            slow: false,
             since: "2026-01-02T03:04:05.678Z".into(),
             transitions: 1,
             against: 0,
+            needed: 1,
+            penalty: None,
+            held_back_until: None,
             last: Some(last),
             next: None,
             interval_seconds: 5.0,
             timeout_seconds: 2.0,
             fall: 1,
             rise: 1,
+            forget: 1,
+            slow_seconds: None,
+            retry_interval_seconds: None,
         }
     }
 
@@ -248,10 +310,13 @@ mod tests {
             serving: true,
             listen: vec!["127.0.0.1:5300".into()],
             loading: false,
+            isolated_since: Some("2026-01-02T03:04:05.678Z".into()),
             publishes: 4,
             late_seconds: 0.0,
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
             checks: CheckCounts { up: 1, down: 1, unknown: 0 },
+            overrides: 0,
+            frozen: false,
         };
         let zone = ZoneForm {
             zone: "gslb.example.".into(),
@@ -262,7 +327,7 @@ mod tests {
             queries: 0,
         };
         let text = status(&form, &ZonesForm { generation: 12, zones: vec![zone] });
-        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving\nready       yes\n"), "{text}");
+        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving, cut off since 2026-01-02T03:04:05Z: verdicts are held\nready       yes\n"), "{text}");
         assert!(
             text.ends_with(
                 "ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\ngslb.example.  serving  7       1         0       0\n"

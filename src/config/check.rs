@@ -29,7 +29,6 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const HEALTH: &[&str] = &["jitter", "fall", "rise", "retry_interval", "restore_max_age"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
 
@@ -83,11 +82,11 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let node = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
-    let health = health(root.section("health"));
-    let named = super::checks::checks(&mut root, &health, host.pings);
-    let checks = Defaults { interval: health.interval, timeout: health.timeout, named };
-    let answering = Options { programs, checks, ..answering };
     let (prober, deny) = prober(root.section("prober"), host);
+    let health = health(root.section("health"), &deny);
+    let named = super::checks::checks(&mut root, &health, host.pings);
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
+    let answering = Options { programs, checks, ..answering };
     let publish_interval = publish(root.section("publish"));
     let databases = geo(root.section("geo"));
     let (admin, tokens) = admin(root.section("admin"));
@@ -177,7 +176,8 @@ fn octets(text: &str) -> Option<usize> {
     digits.trim_end().parse::<usize>().ok()?.checked_shl(*shift)
 }
 
-fn health(mut section: Section<'_>) -> health::Config {
+fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
+    const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
     let (timeout_at, timeout) = section.duration("timeout", default.timeout, MILLISECOND..=HOUR);
@@ -187,9 +187,103 @@ fn health(mut section: Section<'_>) -> health::Config {
         section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
     }
     let startup_wait = section.duration("startup_wait", default.startup_wait, Duration::ZERO..=HOUR).1;
+    let restore_max_age = section.duration("restore_max_age", default.restore_max_age, Duration::ZERO..=YEAR).1;
     let hold = section.duration("hold", default.hold, SECOND..=YEAR).1;
-    section.finish(later::HEALTH);
-    health::Config { interval, timeout, startup_wait, hold }
+    let fall = results(&mut section, "fall", default.fall);
+    let rise = results(&mut section, "rise", default.rise);
+    let forget = results(&mut section, "forget", default.forget);
+    let (retry_at, retry_interval) = section.duration("retry_interval", default.retry_interval, 50 * MILLISECOND..=DAY);
+    if let Some(at) = retry_at.filter(|_| retry_interval > interval) {
+        let [retry, interval] = [retry_interval, interval].map(humantime::format_duration);
+        let message = format!("`[health] retry_interval` ({retry}) is longer than `[health] interval` ({interval})");
+        section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
+    }
+    let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
+    let slow = slow_at.as_ref().map(|_| slow);
+    if let Some(at) = slow_at.filter(|_| slow >= Some(timeout)) {
+        let timeout = humantime::format_duration(timeout);
+        let message = format!("`[health] slow` is not below `[health] timeout` ({timeout}), so nothing is slow");
+        section.findings.warning(&at, message, "use a shorter time, or a longer timeout");
+    }
+    let damped = section.flag("damped", default.damped);
+    let (damping, damped_rise) = damping(section.section("damping"));
+    let isolation = section.flag("isolation", default.isolation);
+    let control = controls(&mut section, isolation, deny);
+    section.finish(&[]);
+    health::Config {
+        isolation,
+        control,
+        interval,
+        timeout,
+        startup_wait,
+        restore_max_age,
+        hold,
+        fall,
+        rise,
+        forget,
+        retry_interval,
+        slow,
+        jitter,
+        damped,
+        damping,
+        damped_rise,
+    }
+}
+
+/// Whom to ask whether we are cut off.
+fn controls(section: &mut Section<'_>, isolation: bool, deny: &[Net]) -> Vec<SocketAddr> {
+    const CONTROL: &str =
+        "write addresses with ports that take TCP connections, such as [\"192.0.2.1:53\", \"[2001:db8::1]:443\"]";
+    let Some((at, control)) = section.list("control", CONTROL, address) else { return Vec::new() };
+    for to in control.iter().filter(|to| deny.iter().any(|net| net.contains(to.ip()))) {
+        let message = format!("`[health] control` has {to}, which `[prober] deny` forbids");
+        section.findings.error(&at, message, "name another, or allow it");
+    }
+    if !isolation && !control.is_empty() {
+        section.findings.warning(&at, "`[health] control` is asked for nothing: `isolation` is off", "remove one of them");
+    } else if control.len() == 1 {
+        let message = "`[health] control` has one address, whose failure alone holds all verdicts";
+        section.findings.warning(&at, message, "name two or more that fail apart from each other");
+    }
+    control
+}
+
+/// `[health.damping]`, and the passes in a row that it asks for.
+fn damping(mut section: Section<'_>) -> (health::Damping, u16) {
+    const POINTS: RangeInclusive<usize> = 1..=1_000_000;
+    const LONGER: &str = "allow a longer time, or more half-lives in it";
+    let default = health::Damping::default();
+    let at = ["suppress", "reuse", "longest", "half_life"].iter().find_map(|key| section.place(key));
+    let mut points = |key, default: u32| u32::try_from(section.number(key, default as usize, POINTS)).unwrap_or(default);
+    let [penalty, suppress, reuse] = [("penalty", default.penalty), ("suppress", default.suppress), ("reuse", default.reuse)]
+        .map(|(key, default)| points(key, default));
+    let half_life = section.duration("half_life", default.half_life, SECOND..=HOUR).1;
+    let longest = section.duration("longest", default.longest, SECOND..=DAY).1;
+    let damping = health::Damping { penalty, suppress, reuse, half_life, longest };
+    let ceiling = damping.ceiling();
+    if let Some(at) = at.as_ref().filter(|_| reuse >= suppress) {
+        let message = format!("`[health.damping] reuse` ({reuse}) is not below `suppress` ({suppress})");
+        section.findings.error(at, message, "a target is held back from `suppress` on, until it is below `reuse`");
+    } else if let Some(at) = at.as_ref().filter(|_| ceiling < suppress) {
+        let longest = humantime::format_duration(longest);
+        let message =
+            format!("`[health.damping] suppress` ({suppress}) is above {ceiling}, from where `longest` ({longest}) leads");
+        section.findings.error(at, message, LONGER);
+    }
+    let rise = results(&mut section, "rise", health::Config::default().damped_rise);
+    section.finish(&[]);
+    (damping, rise)
+}
+
+/// A number of results of probes.
+fn results(section: &mut Section<'_>, key: &'static str, default: u16) -> u16 {
+    u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(default)
+}
+
+fn percent(text: &str) -> Result<u8, &'static str> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.filter(|number| (0..=50).contains(number)).ok_or("no such share")
 }
 
 fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {

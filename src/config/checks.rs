@@ -25,10 +25,8 @@ use crate::target::{
 use crate::wire::{Name, RecordType};
 
 /// Keys of the contract whose parts this release does not have.
-const LATER: [&str; 5] = ["retry_interval", "forget", "jitter", "slow", "tripwire"];
+const LATER: [&str; 2] = ["jitter", "tripwire"];
 
-/// Results in a row that change a verdict, where a definition does not say.
-const THRESHOLD: usize = 3;
 /// Longest text that is sent or looked for, octets.
 const TEXT_MAX: usize = 1024;
 /// Longest path, octets.
@@ -100,10 +98,9 @@ fn common(section: &mut Section<'_>, (at, kind): (&Place, Kind), health: &health
             format!("{} ({timeout}) is longer than {} ({interval})", section.spell("timeout"), section.spell("interval"));
         section.findings.warning(&at, message, "a probe should end before the next is due: shorten the timeout");
     }
-    let [fall, rise] = ["fall", "rise"].map(|key| threshold(section, key));
+    let judgement = judgement(section, health, timeout.1);
     let port = section.given_number("port", 1..=usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
     let mut sources = sources(section);
-    let judgement = Judgement { fall, rise };
     let kind = kind(section, at);
     if port.is_some() && !kind.has_port() {
         let message = format!("{} means nothing: {} has no ports", section.spell("port"), kind.as_str());
@@ -122,8 +119,20 @@ fn common(section: &mut Section<'_>, (at, kind): (&Place, Kind), health: &health
     NamedCheck { kind, port, sources, timeout: timeout.1, interval: interval.1, judgement }
 }
 
-fn threshold(section: &mut Section<'_>, key: &'static str) -> u16 {
-    u16::try_from(section.number(key, THRESHOLD, 1..=1000)).unwrap_or(u16::MAX)
+/// How results are judged: as `[health]` says, where the check does not.
+fn judgement(section: &mut Section<'_>, health: &health::Config, timeout: Duration) -> Judgement {
+    let damped = section.flag("damped", health.damped);
+    let base = health::Config { damped, ..health.clone() }.judgement();
+    let mut count = |key, default: u16| u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(u16::MAX);
+    let (fall, rise, forget) = (count("fall", base.fall), count("rise", base.rise), count("forget", base.forget));
+    let retry = section.duration("retry_interval", health.retry_interval, 50 * MILLISECOND..=HOUR).1;
+    let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
+    if let Some(at) = slow_at.as_ref().filter(|_| slow >= timeout) {
+        let message = format!("{} is not below the timeout, so nothing is slow", section.spell("slow"));
+        section.findings.warning(at, message, "use a shorter time, or a longer timeout");
+    }
+    let slow = slow_at.map_or(base.slow, |_| Some(slow));
+    Judgement { fall, rise, forget, slow, retry: Some(retry), ..base }
 }
 
 /// Addresses of this host, at most one of each family.

@@ -228,6 +228,11 @@ impl<'f> Section<'f> {
         listed.into_iter().flat_map(|(at, paths)| paths.into_iter().map(move |path| (at.clone(), at.resolve(&path)))).collect()
     }
 
+    /// Where `key` stands, if it is given and has not been asked for.
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
+        self.table.get(key).map(|setting| setting.item.at.clone())
+    }
+
     /// Complains where `key` is absent from this table, which starts at `at`.
     pub(super) fn require(&mut self, key: &str, at: &Place, remedy: &str) {
         if !self.table.contains_key(key) {

@@ -123,6 +123,21 @@ fn every_key() {
         timeout = "1s"
         startup_wait = "0s"
         hold = "1h"
+        fall = 2
+        rise = 4
+        forget = 5
+        retry_interval = "500ms"
+        jitter = "25%"
+        slow = "300ms"
+        damped = true
+        control = ["192.0.2.53:53", "[2001:db8::53]:443"]
+        [health.damping]
+        penalty = 500
+        suppress = 2000
+        reuse = 100
+        half_life = "1m"
+        longest = "5m"
+        rise = 7
         [prober]
         max_in_flight = 7
         max_proc = 3
@@ -168,14 +183,36 @@ fn every_key() {
     assert_eq!(config.server, server);
     assert_eq!(config.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|net| net.parse().unwrap()));
     let programs = Limits { steps: 5000, time: Duration::from_millis(2), memory: 2 << 20, shared: true };
-    let checks = Defaults { interval: Duration::from_secs(90), timeout: Duration::from_secs(1), ..Defaults::default() };
+    let [half_life, longest] = [1, 5].map(|minutes| Duration::from_secs(60 * minutes));
+    let damping = health::Damping { penalty: 500, suppress: 2000, reuse: 100, half_life, longest };
+    let health = health::Config {
+        interval: Duration::from_secs(90),
+        timeout: Duration::from_secs(1),
+        startup_wait: Duration::ZERO,
+        restore_max_age: Duration::from_secs(600),
+        hold: Duration::from_secs(3600),
+        fall: 2,
+        rise: 4,
+        forget: 5,
+        retry_interval: Duration::from_millis(500),
+        slow: Some(Duration::from_millis(300)),
+        jitter: 25,
+        isolation: true,
+        control: ["192.0.2.53:53", "[2001:db8::53]:443"].map(|to| to.parse().unwrap()).to_vec(),
+        damped: true,
+        damping,
+        damped_rise: 7,
+    };
+    let damped = health.judgement();
+    assert_eq!((damped, damped.rise, damped.damping), (health.damped(), 7, Some(damping)));
+    assert_eq!(health::Config { damped: false, ..health.clone() }.judgement().rise, 4);
+    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped, ..Defaults::default() };
     let answering = answers::Options { ecs: false, tcp_idle, programs, checks, ..answers::Options::default() };
     assert_eq!(config.answering, answering);
     assert!(config.insert_whitespace);
     assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
-    let [interval, timeout, startup_wait, hold] = [90, 1, 0, 3600].map(Duration::from_secs);
-    assert_eq!(config.health, health::Config { interval, timeout, startup_wait, hold });
+    assert_eq!(config.health, health);
     assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3 });
     assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
@@ -194,7 +231,7 @@ fn unknown_keys() {
     finds(
         "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
         r#"
-        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, health, check, prober, publish, geo, admin, zone
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, prober, health, check, publish, geo, admin, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
         leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
@@ -206,13 +243,12 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\njitter = 1\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\n\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
         leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:8:1: error: `[health] jitter` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",
     );
@@ -351,6 +387,50 @@ max_per_second = 99999999999999999999"#,
     finds(
         "[server]\nlisten = []",
         r#"leeward.toml:2:10: error: `[server] listen` has no address; write addresses with ports, such as ["192.0.2.1:53", "[2001:db8::1]:53"]"#,
+    );
+}
+
+#[test]
+fn bad_thresholds() {
+    let damping = |keys: &str, finding: &str| {
+        finds(&format!("[health.damping]\n{keys}"), finding);
+    };
+    finds(
+        r#"[health]
+fall = 0
+rise = "3"
+forget = 1001
+retry_interval = "10s"
+jitter = "60%"
+damped = 1
+slow = "2s""#,
+        r#"
+        leeward.toml:2:8: error: `[health] fall` is 0, which is out of range; write a number from 1 to 1000
+        leeward.toml:3:8: error: `[health] rise` is a string, not an integer; write a number from 1 to 1000
+        leeward.toml:4:10: error: `[health] forget` is 1001, which is out of range; write a number from 1 to 1000
+        leeward.toml:5:18: warning: `[health] retry_interval` (10s) is longer than `[health] interval` (5s); nothing is asked again later than at the interval: shorten it
+        leeward.toml:6:10: error: `[health] jitter` is "60%": no such share; write a share of the interval such as "10%", from 0% to 50%
+        leeward.toml:7:10: error: `[health] damped` is an integer, not a boolean; write true or false
+        leeward.toml:8:8: warning: `[health] slow` is not below `[health] timeout` (2s), so nothing is slow; use a shorter time, or a longer timeout
+        "#,
+    );
+    damping(
+        "reuse = 3000",
+        "leeward.toml:2:9: error: `[health.damping] reuse` (3000) is not below `suppress` (3000); a target is held back from \
+         `suppress` on, until it is below `reuse`",
+    );
+    finds(
+        "[prober]\ndeny = [\"169.254.0.0/16\", \"192.0.2.0/24\"]\n[health]\ncontrol = [\"192.0.2.1:53\", \"x\"]",
+        r#"
+        leeward.toml:4:11: error: `[health] control` has 192.0.2.1:53, which `[prober] deny` forbids; name another, or allow it
+        leeward.toml:4:11: warning: `[health] control` has one address, whose failure alone holds all verdicts; name two or more that fail apart from each other
+        leeward.toml:4:28: error: `[health] control` holds "x": no address and port; write addresses with ports that take TCP connections, such as ["192.0.2.1:53", "[2001:db8::1]:443"]
+        "#,
+    );
+    damping(
+        "longest = \"2min\"",
+        "leeward.toml:2:11: error: `[health.damping] suppress` (3000) is above 1500, from where `longest` (2m) leads; allow a \
+         longer time, or more half-lives in it",
     );
 }
 
@@ -525,7 +605,7 @@ fn findings_of_all_files_come_at_once() {
     ]);
     let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
 z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
-z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, health, check, prober, publish, geo, admin, zone
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, prober, health, check, publish, geo, admin, zone
 z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
 a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
 a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year

@@ -1,6 +1,6 @@
 //! The one writer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +10,20 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, RunId};
-use crate::target::{self, CheckRequest, CheckSpec, ChunkTable, StatusTable, Value};
+use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange};
+use crate::target::{self, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
 
 use super::ad_hoc::{AdHoc, Granted};
 use super::backlog::{Backlog, Slice, Users};
+use super::beliefs::{Beliefs, Turn};
+use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+use orders::Orders;
+
+mod orders;
 
 /// Programs whose memory is fetched together: what belongs to them fits into the nearest caches.
 const WARMED: usize = 32;
@@ -50,6 +55,15 @@ pub enum Event {
     },
     /// A program of the zone with this apex consulted a check that there is not.
     Wanted(Box<(CheckRequest, Name)>),
+    /// An operator orders something; [`Effect::Reply`] says how it ended.
+    Ordered(CommandId, Box<Command>),
+    /// [`Effect::Record`] is done for that order, or could not be, and why.
+    Recorded {
+        /// Which.
+        command: CommandId,
+        /// How it went.
+        result: Result<(), String>,
+    },
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
@@ -77,6 +91,27 @@ pub enum Effect {
     Open,
     /// Keep this version as its zone's last-good copy.
     Keep(Zone),
+    /// Write down an operator's word, or that it is taken back; for an order, report it as [`Event::Recorded`].
+    Record {
+        /// Which order; `None`: a word's time is over.
+        command: Option<CommandId>,
+        /// What to write.
+        record: Record,
+    },
+    /// Remember, for the next process, what is measured of a probe's target; `None`: it is not known any more.
+    Remember {
+        /// Which probe.
+        key: CheckKey,
+        /// What.
+        verdict: Option<Remembered>,
+    },
+    /// An order has come to its end.
+    Reply {
+        /// Which.
+        command: CommandId,
+        /// How.
+        reply: Box<Reply>,
+    },
     /// A load was decided.
     Decided {
         /// Which.
@@ -103,6 +138,8 @@ pub struct Overview {
     pub addresses: Vec<SocketAddr>,
     /// Whether a load is on trial.
     pub loading: bool,
+    /// Since when verdicts are held because it is we who are cut off.
+    pub isolated_since: Option<Moment>,
     /// The zones.
     pub zones: Vec<ZoneView>,
 }
@@ -128,7 +165,8 @@ pub struct Engine {
     config: Config,
     random: fastrand::Rng,
     checks: Checks,
-    statuses: StatusTable,
+    beliefs: Beliefs,
+    orders: Orders,
     places: Arc<Places>,
     sets: ChunkTable<Option<Arc<AnswerSet>>>,
     zones: BTreeMap<Name, ZoneEntry>,
@@ -209,10 +247,13 @@ impl Engine {
             ad_hoc: false,
             first_signs: Vec::new(),
         };
+        let mut checks = Checks::new(config.health.hold);
+        checks.configure(&config.health, now);
         Self {
             random,
-            checks: Checks::new(config.health.hold),
-            statuses: StatusTable::new(),
+            checks,
+            beliefs: Beliefs::default(),
+            orders: Orders::default(),
             places: Arc::new(Places::empty()),
             sets: ChunkTable::new(None),
             zones: BTreeMap::new(),
@@ -240,6 +281,19 @@ impl Engine {
         Self { notices, resolved, ..self }
     }
 
+    /// The same engine, which believes what an earlier process did, as of `at`, until it has measured itself.
+    #[must_use]
+    pub fn remembering(mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) -> Self {
+        self.checks.remember(remembered, at);
+        self
+    }
+
+    /// The same engine, with words in force that were said before; `version` is the highest that was ever given.
+    #[must_use]
+    pub fn under(self, overrides: Overrides, version: u64) -> Self {
+        Self { beliefs: Beliefs::under(overrides), orders: Orders::after(version), ..self }
+    }
+
     /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
@@ -247,12 +301,15 @@ impl Engine {
             Event::Probed { run, result } => {
                 let outcome = result.outcome.clone();
                 let changes = self.checks.result(run, result, &mut self.random, now);
+                self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
             Event::Wanted(wish) => {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
             }
+            Event::Ordered(id, command) => self.order(id, *command, now),
+            Event::Recorded { command, result } => self.recorded(command, result, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
@@ -264,11 +321,14 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Moment) {
         self.attend(now);
         self.sweep(now);
+        self.acknowledge();
     }
 
     fn attend(&mut self, now: Moment) {
+        self.follow_sight(now);
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
+        self.end_words(now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
             && let Some(trial) = self.trial.take()
@@ -279,6 +339,7 @@ impl Engine {
         for due in self.checks.start_due(now) {
             self.effects.push_back(Effect::Probe { run: due.run, spec: due.spec });
         }
+        self.acknowledge();
     }
 
     /// When [`Engine::handle_timeout`] next has something to do.
@@ -289,7 +350,9 @@ impl Engine {
         let publish = self.is_change_due().then_some(not_before);
         let swept = (ahead == Ahead::Swept).then_some(sweeps_not_before);
         let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
-        [self.checks.next_timeout(), self.ad_hoc.next_timeout(), trial, publish, swept, sweep].into_iter().flatten().min()
+        let (checks, ad_hoc, words) =
+            (self.checks.next_timeout(), self.ad_hoc.next_timeout(), self.beliefs.overrides().next_timeout());
+        [checks, ad_hoc, words, trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -306,13 +369,20 @@ impl Engine {
             Gate::Closed | Gate::Opening { .. } => (false, Vec::new()),
             Gate::Open(addresses) => (true, addresses.clone()),
         };
-        Overview { generation, publishes, serving, addresses, loading: self.trial.is_some(), zones }
+        let (loading, isolated_since) = (self.trial.is_some(), self.checks.blind_since());
+        Overview { generation, publishes, serving, addresses, loading, isolated_since, zones }
     }
 
     /// Every check.
     pub fn checks(&self) -> impl Iterator<Item = CheckView> {
         let known = |id| self.users.contains_key(&id) || !self.ad_hoc.holds(id);
-        self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), ..view })
+        let counts = |id| self.beliefs.table().get(id);
+        self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
+    }
+
+    /// The operators' words that are in force.
+    pub fn overrides(&self) -> impl Iterator<Item = &Override> {
+        self.beliefs.overrides().iter()
     }
 
     /// The last happenings, oldest first.
@@ -324,34 +394,53 @@ impl Engine {
 
     fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
         for change in changes {
-            self.statuses.set(change.check, change.to);
-            let (users, ad_hoc) = (self.users.get(&change.check), self.ad_hoc.holds(change.check));
-            // A check that is only on trial is nobody's news yet.
-            if !change.concerns_answers() || (users.is_none() && !ad_hoc) {
-                continue;
-            }
             let taken_out = change.is_transition() && change.to.value == Value::Down;
-            let first_sign = taken_out.then_some(change.first_sign);
-            match users {
-                Some(users) => self.backlog.add(change.check, users, first_sign),
-                None => self.publication.first_signs.extend(first_sign),
-            }
-            self.publication.ad_hoc |= ad_hoc;
-            // What queries make up is as much as their clients like, and would wash everything else out of the journal.
-            if !change.is_transition() || users.is_none() {
+            self.follow(change.check, taken_out.then_some(change.first_sign));
+            // A check that is only on trial is nobody's news yet; and what queries make up is as much as their clients like, and
+            // would wash everything else out of the journal.
+            if !change.is_transition() || !self.users.contains_key(&change.check) {
                 continue;
             }
             if let Some(view) = self.checks.view(change.check) {
+                let Status { value, reported, .. } = change.to;
+                let verdict = (value != Value::Unknown).then_some(Remembered { value, reported });
+                self.effects.push_back(Effect::Remember { key: view.key, verdict });
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
             }
         }
     }
 
+    /// Tells of our sight being lost or back, and takes in what was put back on that account.
+    fn follow_sight(&mut self, now: Moment) {
+        while let Some(change) = self.checks.take_sight_change() {
+            match change {
+                SightChange::Lost { blindness, put_back } => {
+                    self.log(Happening::SightLost { blindness, put_back: put_back.len() }, now);
+                    self.take_in(&put_back, None, now);
+                }
+                SightChange::Back(after) => self.log(Happening::SightBack { after }, now),
+            }
+        }
+    }
+
+    /// Has the answers follow what counts of a check now; `first_sign`: it has gone down, and that was first seen then.
+    fn follow(&mut self, check: CheckId, first_sign: Option<Moment>) {
+        let Some(turn) = self.beliefs.refresh(&self.checks, check).filter(Turn::concerns_answers) else { return };
+        let first_sign = first_sign.filter(|_| turn.to.value == Value::Down);
+        let ad_hoc = self.ad_hoc.holds(check);
+        match self.users.get(&check) {
+            Some(users) => self.backlog.add(check, users, first_sign),
+            None if ad_hoc => self.publication.first_signs.extend(first_sign),
+            None => {}
+        }
+        self.publication.ad_hoc |= ad_hoc;
+    }
+
     fn want(&mut self, request: CheckRequest, zone: Name, now: Moment) {
         match self.ad_hoc.want(request, zone, &mut self.checks, now) {
             Granted::New(id) => {
-                self.statuses.set(id, self.checks.status(id));
+                self.beliefs.refresh(&self.checks, id);
                 self.publication.ad_hoc = true;
             }
             Granted::Refused { first: true } => self.log(Happening::CheckRefused { kept: self.ad_hoc.published().len() }, now),
@@ -399,7 +488,7 @@ impl Engine {
                 let set = self
                     .programs
                     .get(id)
-                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, &self.statuses, &self.places));
+                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, self.beliefs.table(), &self.places));
                 self.sets.set(id.0, set.map(Arc::new));
             }
         }
@@ -429,7 +518,7 @@ impl Engine {
             generation: publication.generation,
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
-            statuses: self.statuses.clone(),
+            statuses: self.beliefs.table().clone(),
             ad_hoc: self.ad_hoc.published().clone(),
             resolved: self.resolved.clone(),
             places: Arc::clone(&self.places),
@@ -479,14 +568,18 @@ impl Engine {
     }
 
     fn adopt(&mut self, trial: Trial, now: Moment) {
-        trial.enter_statuses(&self.checks, &mut self.statuses);
+        for check in trial.checks() {
+            self.beliefs.refresh(&self.checks, check);
+        }
         let unknown = trial.unknown(&self.checks);
+        // What comes with a later load is too old for what was believed before this process.
+        self.checks.remember(HashMap::new(), now);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
         self.config.publish_interval = load.publish_interval;
-        self.checks.set_hold(self.config.health.hold);
+        self.checks.configure(&self.config.health, now);
         let added: Vec<ProgramId> = bound.keys().copied().collect();
         for (id, bound) in bound {
             for &check in bound.checks.iter() {
@@ -618,7 +711,7 @@ mod tests {
     }
 
     /// A zone of these programs, numbered in this order.
-    fn load(codes: &[String], options: &Arc<Options>, publish_interval: Duration) -> Load {
+    pub(super) fn load(codes: &[String], options: &Arc<Options>, publish_interval: Duration) -> Load {
         let apex: Name = "z".parse().unwrap();
         let mut text = "@ 30 SOA n.x. h.x. 1 2 3 4 30\n NS n.x.\n".to_owned();
         codes.iter().enumerate().for_each(|(at, code)| text += &format!("p{at:05} LUA A \"{code}\"\n"));
@@ -656,7 +749,13 @@ mod tests {
                 }
                 Effect::Publish { .. } => published += 1,
                 Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
-                Effect::Open | Effect::Keep(_) | Effect::Decided { .. } | Effect::Log(_) => {}
+                Effect::Open
+                | Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::Log(_) => {}
             }
         }
         (published, transitions)
@@ -675,6 +774,34 @@ mod tests {
         assert_eq!(settle(&mut engine, &weighs(4), at(20)), (1, 0), "another");
         let refused = Found::Fail(target::Failure::Refused);
         assert_eq!(settle(&mut engine, &refused, at(30)), (1, 1), "down");
+    }
+
+    #[test]
+    fn being_cut_off_is_told_and_undone() {
+        let at = |seconds| Moment::at(Duration::from_secs(seconds));
+        let (health, options) = (health::Config::default(), Arc::new(Options::default()));
+        let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
+        let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), at(0));
+        let targets: Vec<String> = (0..6).map(|host| format!("'192.0.{}.{host}'", host % 2)).collect();
+        let code = format!("ifportup(80, {{{}}})", targets.join(","));
+        engine.handle(Event::Loaded(Box::new(load(&[code], &options, Duration::ZERO))), at(0));
+        settle(&mut engine, &Found::PASS, at(0));
+        let told = |engine: &Engine| {
+            let sight = |entry: &&Arc<Entry>| matches!(entry.what, Happening::SightLost { .. } | Happening::SightBack { .. });
+            engine.happenings().filter(sight).map(|entry| entry.what.to_string()).collect::<Vec<_>>()
+        };
+        let up = |engine: &Engine| {
+            let known = |view: &CheckView| engine.beliefs.table().get(view.id) == view.status;
+            engine.checks().filter(|view| view.status.value == Value::Up && known(view)).count()
+        };
+        assert_eq!((up(&engine), told(&engine).len()), (6, 0));
+        let transitions = settle(&mut engine, &Found::Fail(target::Failure::Timeout), at(20)).1;
+        assert_eq!((transitions, up(&engine)), (8, 6), "four went down before it was clear, and came back");
+        assert_eq!(told(&engine), ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
+        assert_eq!(engine.overview().isolated_since, Some(at(20)));
+        settle(&mut engine, &Found::PASS, at(50));
+        assert_eq!(told(&engine)[1..], ["no longer cut off, after 30.0 s"]);
+        assert_eq!((up(&engine), engine.overview().isolated_since), (6, None));
     }
 
     const INTERVAL: Duration = Duration::from_millis(10);
@@ -733,7 +860,13 @@ mod tests {
                 match effect {
                     Effect::Probe { run, spec } => drop(self.running.insert(spec.target().to_string(), run)),
                     Effect::Publish { snapshot, .. } => self.published.push(snapshot),
-                    Effect::Open | Effect::Keep { .. } | Effect::Decided { .. } | Effect::Log(_) => {}
+                    Effect::Open
+                    | Effect::Keep(_)
+                    | Effect::Record { .. }
+                    | Effect::Remember { .. }
+                    | Effect::Reply { .. }
+                    | Effect::Decided { .. }
+                    | Effect::Log(_) => {}
                 }
             }
         }
@@ -756,10 +889,10 @@ mod tests {
         /// The programs whose answer sets in the last snapshot are not what settling all of them now would make.
         fn behind(&self) -> Vec<u32> {
             let snapshot = self.published.last().expect("published");
-            let Engine { programs, statuses, places, .. } = &self.engine;
+            let Engine { programs, beliefs, places, .. } = &self.engine;
             let fresh = |id: u32| {
                 let bound = programs.get(ProgramId(id)).expect("in service");
-                AnswerSet::settle(&bound.prepared, &bound.checks, statuses, places)
+                AnswerSet::settle(&bound.prepared, &bound.checks, beliefs.table(), places)
             };
             let is_behind = |&id: &u32| {
                 let set = snapshot.set(ProgramId(id)).expect("settled");

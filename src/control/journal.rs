@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::answers::Generation;
-use crate::health::Moment;
-use crate::target::{CheckKey, CheckSpec, Outcome, Status};
+use crate::health::{Blindness, Moment, Override};
+use crate::target::{Basis, CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
 use super::load::Regression;
@@ -40,8 +41,30 @@ pub enum Happening {
         from: Status,
         /// Believed now.
         to: Status,
-        /// The result that did it; `None`: its evidence grew too old.
+        /// The result that did it; `None`: its evidence grew too old, or is no longer believed.
         cause: Option<Outcome>,
+    },
+    /// An operator's word came in force.
+    Overridden {
+        /// The word.
+        word: Box<Override>,
+    },
+    /// It was taken back, or its time was over.
+    Released {
+        /// The word.
+        word: Box<Override>,
+    },
+    /// It is we who are cut off: silence is no evidence, and verdicts are held.
+    SightLost {
+        /// How that is known.
+        blindness: Blindness,
+        /// How many checks went down on the same evidence, and are up again.
+        put_back: usize,
+    },
+    /// What fell silent was heard again: verdicts follow the results as ever.
+    SightBack {
+        /// How long it took.
+        after: Duration,
     },
     /// The start gate opened.
     Serving {
@@ -93,9 +116,27 @@ impl fmt::Display for Happening {
                 write!(f, "{spec}: {} -> {}", from.value, to.value)?;
                 match cause {
                     Some(outcome) => write!(f, " ({outcome})"),
+                    None if to.basis == Basis::Held => f.write_str(" (it went down when we were cut off)"),
                     None => f.write_str(" (no evidence for too long)"),
                 }
             }
+            Self::Overridden { word } => {
+                let Override { subject, state, expires, by, reason, .. } = &**word;
+                write!(f, "{subject}: {state}, by {by}, ")?;
+                match expires {
+                    Some(expires) => write!(f, "until {}", humantime::format_rfc3339_seconds(wall(*expires)))?,
+                    None => f.write_str("for ever")?,
+                }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::Released { word } => write!(f, "{}: no longer {}; what is measured counts", word.subject, word.state),
+            Self::SightLost { blindness: Blindness::Targets { lost, of }, put_back } => {
+                write!(f, "cut off: {lost} of {of} targets fell silent at once; verdicts are held, {put_back} put back")
+            }
+            Self::SightLost { blindness: Blindness::Controls { of }, put_back } => {
+                write!(f, "cut off: none of {of} controls answers; verdicts are held, {put_back} put back")
+            }
+            Self::SightBack { after } => write!(f, "no longer cut off, after {:.1} s", after.as_secs_f64()),
             Self::Serving { unknown: 0, down: 0 } => f.write_str("serving; every target is up"),
             Self::Serving { unknown, down } => write!(f, "serving; targets down: {down}, not known yet: {unknown}"),
             Self::ZoneAdopted { zone, serial, stale: false } => write!(f, "zone {zone} serial {serial} is served"),
@@ -115,6 +156,11 @@ impl fmt::Display for Happening {
             }
         }
     }
+}
+
+/// The time so many milliseconds after the beginning of 1970; one that no clock shows is the beginning.
+fn wall(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The last happenings.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::answers::{Generation, Options, Prepared};
 use crate::geo::Places;
 use crate::health::{self, Checks, Moment};
-use crate::target::{CheckId, CheckRequest, StatusTable, Value};
+use crate::target::{CheckId, CheckRequest, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
 
@@ -184,7 +184,7 @@ impl Trial {
                 let old = predecessor(&before, request);
                 let new = checks.acquire(request, old, now);
                 trial.heirs.extend(old.filter(|&old| old != new).map(|old| Heir { old, new }));
-                if !checks.has_finished_probe(new) {
+                if !checks.is_settled(new) {
                     trial.waiting.insert(new);
                 }
                 new
@@ -198,7 +198,7 @@ impl Trial {
     /// Whether the first results are in, or have been waited for long enough. Looks at no check twice that has its
     /// result, so that asking after every probe costs nothing however many there are.
     pub(super) fn is_over(&mut self, checks: &Checks, now: Moment) -> bool {
-        while self.waiting.first().is_some_and(|&id| checks.has_finished_probe(id)) {
+        while self.waiting.first().is_some_and(|&id| checks.is_settled(id)) {
             self.waiting.pop_first();
         }
         self.waiting.is_empty() || now >= self.deadline
@@ -206,7 +206,7 @@ impl Trial {
 
     /// How many checks still have no result.
     pub(super) fn unknown(&self, checks: &Checks) -> usize {
-        self.waiting.iter().filter(|&&id| !checks.has_finished_probe(id)).count()
+        self.waiting.iter().filter(|&&id| !checks.is_settled(id)).count()
     }
 
     /// The targets that would go down, where a changed definition fails for more than half of those that were up
@@ -236,11 +236,9 @@ impl Trial {
         self.load
     }
 
-    /// Copies what is believed about the load's checks to `statuses`.
-    pub(super) fn enter_statuses(&self, checks: &Checks, statuses: &mut StatusTable) {
-        for &id in self.bound.values().flat_map(|bound| bound.checks.iter()) {
-            statuses.set(id, checks.status(id));
-        }
+    /// The load's checks.
+    pub(super) fn checks(&self) -> impl Iterator<Item = CheckId> {
+        self.bound.values().flat_map(|bound| bound.checks.iter().copied())
     }
 }
 

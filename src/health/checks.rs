@@ -1,13 +1,16 @@
 //! The checks that exist, the probes that run for them, and when each is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::target::{CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
+use crate::target::{Basis, CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
 
+use super::config::Config;
 use super::moment::Moment;
-use super::verdict::Verdict;
+use super::overrides::Subject;
+use super::sight::{Blindness, Met, Sight};
+use super::verdict::{Remembered, Verdict};
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
 /// meantime, is recognised.
@@ -19,11 +22,18 @@ pub struct RunId(u64);
 /// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
 /// programs consult: one per (probe, [`Judgement`]), counted by reference. The first run of a new probe is due at once
 /// (measure before you serve); the second falls at a point of the interval that the key decides, so that thousands of
-/// probes that begin together are spread; from then on each interval is shortened by up to a tenth, never lengthened,
+/// probes that begin together are spread; from then on each wait is shortened by up to `[health] jitter`, never lengthened,
 /// so that nodes that began together drift apart and nothing is ever late by design.
+///
+/// A result that contradicts what any of the probe's checks says, and that does not change it yet, is a **surprise**: the
+/// next run follows after that check's retry interval, if that is sooner, and so on until no check is in doubt. So `fall = 3`
+/// costs one interval and two short waits, and a probe that several judge re-asks as soon as the most impatient of those
+/// in doubt would have it.
 #[derive(Debug)]
 pub struct Checks {
     hold: Duration,
+    /// [`Config::jitter`].
+    jitter: u8,
     probes: HashMap<CheckKey, Probe>,
     checks: BTreeMap<CheckId, Check>,
     ids: HashMap<(CheckKey, Judgement), CheckId>,
@@ -32,6 +42,15 @@ pub struct Checks {
     running: HashMap<RunId, CheckKey>,
     due: BTreeSet<(Moment, CheckKey)>,
     expiries: BTreeSet<(Moment, CheckId)>,
+    /// What an earlier process believed of probes that there are none of yet.
+    remembered: HashMap<CheckKey, Remembered>,
+    /// When it last saw evidence for that.
+    remembered_at: Moment,
+    sight: Sight,
+    /// Of `[health] control`.
+    controls: Vec<(CheckId, CheckRequest)>,
+    blind_since: Option<Moment>,
+    sight_changes: VecDeque<SightChange>,
 }
 
 #[derive(Debug)]
@@ -43,6 +62,8 @@ struct Probe {
     turn: Turn,
     runs: u64,
     last: Option<LastResult>,
+    /// Whether the target was heard when it was last asked, as `sight` has it.
+    heard: Option<bool>,
 }
 
 /// Where a probe is in its cycle.
@@ -113,12 +134,20 @@ impl Change {
     pub fn is_transition(&self) -> bool {
         self.from.value != self.to.value
     }
+}
 
-    /// Whether the change can change an answer: a transition, or another reported weight.
-    #[must_use]
-    pub fn concerns_answers(&self) -> bool {
-        self.is_transition() || self.from.reported != self.to.reported
-    }
+/// Our sight is lost, or back.
+#[derive(Clone, Debug)]
+pub enum SightChange {
+    /// Lost.
+    Lost {
+        /// How that is known.
+        blindness: Blindness,
+        /// Checks whose target went down on the same evidence, and is up again.
+        put_back: Vec<Change>,
+    },
+    /// Back, after so long.
+    Back(Duration),
 }
 
 /// All there is to say about one check.
@@ -134,14 +163,22 @@ pub struct CheckView {
     pub judgement: Judgement,
     /// From the start of one probe to the next.
     pub interval: Duration,
-    /// What is believed.
+    /// What was measured.
     pub status: Status,
+    /// What counts: that, under what operators say; for `control` to say.
+    pub counts: Status,
     /// When the value last changed.
     pub since: Moment,
-    /// Results in a row that contradict the value.
+    /// Results that count against the value.
     pub against: u16,
+    /// How many more of them would change it.
+    pub needed: u16,
     /// How often the value has changed.
     pub transitions: u64,
+    /// What its flaps have added up to, as of the last result; 0 without damping.
+    pub penalty: u32,
+    /// Until when it is held back by them, if it passes from now on; `None` where it was not at the last result.
+    pub held_back_until: Option<Moment>,
     /// The last finished probe.
     pub last: Option<LastResult>,
     /// When the next probe is due; `None` while one runs.
@@ -151,11 +188,13 @@ pub struct CheckView {
 }
 
 impl Checks {
-    /// No checks; verdicts without evidence are forgotten after `hold`.
+    /// No checks; verdicts without evidence are forgotten after `hold`. Until [`Checks::configure`], our own isolation is not
+    /// looked at.
     #[must_use]
     pub fn new(hold: Duration) -> Self {
         Self {
             hold,
+            jitter: Config::default().jitter,
             probes: HashMap::new(),
             checks: BTreeMap::new(),
             ids: HashMap::new(),
@@ -164,12 +203,85 @@ impl Checks {
             running: HashMap::new(),
             due: BTreeSet::new(),
             expiries: BTreeSet::new(),
+            remembered: HashMap::new(),
+            remembered_at: Moment::at(Duration::ZERO),
+            sight: Sight::default(),
+            controls: Vec::new(),
+            blind_since: None,
+            sight_changes: VecDeque::new(),
         }
     }
 
-    /// Changes how long verdicts outlive their evidence; each check follows with its next result.
-    pub fn set_hold(&mut self, hold: Duration) {
-        self.hold = hold;
+    /// Has new checks begin with what an earlier process believed, which it last saw evidence for at `at`.
+    pub fn remember(&mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) {
+        (self.remembered, self.remembered_at) = (remembered, at);
+    }
+
+    /// Takes over the rules that are the same for all checks, each of which follows with its next result, and the controls.
+    pub fn configure(&mut self, config: &Config, now: Moment) {
+        (self.hold, self.jitter) = (config.hold, config.jitter);
+        let controls = config.controls().map(|request| (self.acquire(&request, None, now), request)).collect();
+        for (id, request) in std::mem::replace(&mut self.controls, controls) {
+            self.release(id, &request);
+        }
+        let keys: HashSet<CheckKey> = self.controls.iter().map(|(_, request)| request.spec.key()).collect();
+        for (&key, probe) in &mut self.probes {
+            if keys.contains(&key) != self.sight.is_control(key)
+                && let Some(heard) = probe.heard.take()
+            {
+                self.sight.end(key, probe.spec.named_address(), heard);
+            }
+        }
+        self.sight.set_controls(keys.into_iter());
+        self.sight.enable(config.isolation);
+        self.follow_sight(now);
+    }
+
+    /// What became of our sight, oldest first; to be asked for before the changes of a result are looked at.
+    pub fn take_sight_change(&mut self) -> Option<SightChange> {
+        self.sight_changes.pop_front()
+    }
+
+    /// Since when silence is no evidence, because it is we who are cut off.
+    #[must_use]
+    pub const fn blind_since(&self) -> Option<Moment> {
+        self.blind_since
+    }
+
+    fn follow_sight(&mut self, now: Moment) {
+        match (self.blind_since, self.sight.blindness()) {
+            (None, Some(blindness)) => {
+                self.blind_since = Some(now);
+                let put_back = self.disbelieve_failures(now);
+                self.sight_changes.push_back(SightChange::Lost { blindness, put_back });
+            }
+            (Some(since), None) => {
+                self.blind_since = None;
+                self.sight_changes.push_back(SightChange::Back(now.since(since)));
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+
+    /// Puts back what went down within the window in which sight was lost, unless its target can be seen.
+    fn disbelieve_failures(&mut self, now: Moment) -> Vec<Change> {
+        let cut = now - self.sight.forget_the_dead(now);
+        let mut changes = Vec::new();
+        for (&id, check) in &mut self.checks {
+            let Some(probe) = self.probes.get(&check.key) else { continue };
+            if probe.spec.named_address().is_some_and(|address| !self.sight.is_lost(address)) {
+                continue;
+            }
+            let interval = probe.shortest_interval();
+            let from = check.verdict.status(check.judgement, interval);
+            check.verdict.disbelieve_failures(cut, now);
+            let to = check.verdict.status(check.judgement, interval);
+            check.transitions += u64::from(from.value != to.value);
+            if from != to {
+                changes.push(Change { check: id, from, to, first_sign: now });
+            }
+        }
+        changes
     }
 
     /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
@@ -197,7 +309,10 @@ impl Checks {
         let verdict = match (sibling, heir_of) {
             (Some(sibling), _) => Verdict::shared(&sibling.verdict),
             (None, Some(other)) => Verdict::inherited(&other.verdict, now),
-            (None, None) => Verdict::never(now),
+            (None, None) => match self.remembered.get(&key) {
+                Some(&remembered) => Verdict::restored(remembered, self.remembered_at),
+                None => Verdict::never(now),
+            },
         };
         self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
@@ -206,7 +321,7 @@ impl Checks {
             due.insert((now, key));
             let spec = Arc::new(request.spec.clone());
             let turn = Turn::Waiting { due: now };
-            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None }
+            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None, heard: None }
         });
         probe.judged_by.push(id);
         self.expect_expiry(id);
@@ -255,6 +370,9 @@ impl Checks {
         if self.probes.get(&key).is_some_and(|probe| probe.judged_by.is_empty())
             && let Some(probe) = self.probes.remove(&key)
         {
+            if let Some(heard) = probe.heard {
+                self.sight.end(key, probe.spec.named_address(), heard);
+            }
             match probe.turn {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
                 Turn::Running { run } => drop(self.running.remove(&run)),
@@ -296,22 +414,60 @@ impl Checks {
         let Some(key) = self.running.remove(&run) else { return Vec::new() };
         let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
         probe.runs += 1;
-        let due = (started + next_wait(key, probe.shortest_interval(), probe.runs, random)).max(now);
-        probe.turn = Turn::Waiting { due };
-        self.due.insert((due, key));
         let interval = probe.shortest_interval();
         let judged_by = probe.judged_by.clone();
-        let changes = judged_by.into_iter().filter_map(|id| self.judge(id, &outcome, interval, started, now)).collect();
+        let answer = match &outcome {
+            Outcome::Pass { .. } => Some(true),
+            Outcome::Fail(failure) => Some(!failure.may_be_the_way()),
+            Outcome::Inconclusive(_) => None,
+        };
+        if let Some(answer) = answer {
+            let before = probe.heard.replace(answer) == Some(true);
+            let window = interval + 2 * probe.spec.timeout;
+            self.sight.meet(Met { key, address: probe.spec.named_address(), before, answer, started, window }, now);
+            self.follow_sight(now);
+        }
+        let evidence = answer.is_some_and(|answer| answer || self.blind_since.is_none());
+        let judged = evidence.then_some((&outcome, started, elapsed));
+        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, now)).collect();
+        let surprise = evidence.then(|| self.retry_of(&judged_by)).flatten();
         if let Some(probe) = self.probes.get_mut(&key) {
+            let mut due = started + next_wait(key, interval, probe.runs, self.jitter, random);
+            if let Some(retry) = surprise {
+                due = due.min(now + shortened(retry, self.jitter, random));
+            }
+            let due = due.max(now);
+            probe.turn = Turn::Waiting { due };
+            self.due.insert((due, key));
             probe.last = Some(LastResult { outcome, at: now, elapsed });
         }
         changes
     }
 
-    fn judge(&mut self, id: CheckId, outcome: &Outcome, interval: Duration, started: Moment, now: Moment) -> Option<Change> {
+    /// How soon the most impatient of those checks that are in doubt wants its next result.
+    fn retry_of(&self, checks: &[CheckId]) -> Option<Duration> {
+        checks.iter().filter_map(|id| self.checks.get(id)).filter_map(|check| check.verdict.doubt(check.judgement)).min()
+    }
+
+    /// `found` is what was found, when the run began and how long it took; `None` where there is no evidence.
+    fn judge(
+        &mut self,
+        id: CheckId,
+        found: Option<(&Outcome, Moment, Duration)>,
+        interval: Duration,
+        now: Moment,
+    ) -> Option<Change> {
         let check = self.checks.get_mut(&id)?;
         let from = check.verdict.status(check.judgement, interval);
-        check.verdict.result(outcome, check.judgement, started, now);
+        match found {
+            Some((outcome, started, took)) => {
+                check.verdict.result(outcome, check.judgement, started, now);
+                if matches!(outcome, Outcome::Pass { .. }) {
+                    check.verdict.pace(took, check.judgement);
+                }
+            }
+            None => check.verdict.hold(),
+        }
         let to = check.verdict.status(check.judgement, interval);
         let first_sign = check.verdict.first_sign();
         check.transitions += u64::from(from.value != to.value);
@@ -372,10 +528,13 @@ impl Checks {
         self.hold.max(round)
     }
 
-    /// Whether a probe has finished for this check, whatever it found.
+    /// Whether nothing needs to be waited for: a probe has finished for this check, whatever it found, or an earlier process
+    /// knew it.
     #[must_use]
-    pub fn has_finished_probe(&self, id: CheckId) -> bool {
-        self.checks.get(&id).and_then(|check| self.probes.get(&check.key)).is_some_and(|probe| probe.last.is_some())
+    pub fn is_settled(&self, id: CheckId) -> bool {
+        let Some(check) = self.checks.get(&id) else { return false };
+        let restored = check.verdict.status(check.judgement, Duration::ZERO).basis == Basis::Restored;
+        restored || self.probes.get(&check.key).is_some_and(|probe| probe.last.is_some())
     }
 
     /// Whether the check exists.
@@ -393,16 +552,21 @@ impl Checks {
             Turn::Waiting { due } => Some(due),
             Turn::Running { .. } => None,
         };
+        let status = check.verdict.status(check.judgement, probe.shortest_interval());
         Some(CheckView {
             id,
             key: check.key,
             spec: Arc::clone(&probe.spec),
             judgement: check.judgement,
             interval: probe.shortest_interval(),
-            status: check.verdict.status(check.judgement, probe.shortest_interval()),
+            status,
+            counts: status,
             since: check.verdict.since(),
             against: check.verdict.against(),
+            needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,
+            penalty: check.verdict.penalty(check.judgement),
+            held_back_until: check.verdict.held_back(check.judgement),
             last: probe.last.clone(),
             next,
             ad_hoc: false,
@@ -412,6 +576,19 @@ impl Checks {
     /// Everything about every check, by number.
     pub fn views(&self) -> impl Iterator<Item = CheckView> {
         self.checks.keys().filter_map(|&id| self.view(id))
+    }
+
+    /// The probe that a check judges: its identity, and what it is.
+    #[must_use]
+    pub fn probe_of(&self, id: CheckId) -> Option<(CheckKey, &CheckSpec)> {
+        let key = self.checks.get(&id)?.key;
+        Some((key, &*self.probes.get(&key)?.spec))
+    }
+
+    /// The checks that a word about `subject` is about.
+    pub fn covered_by(&self, subject: Subject) -> impl Iterator<Item = CheckId> {
+        let covered = self.probes.iter().filter(move |(key, probe)| subject.covers(**key, &probe.spec));
+        covered.flat_map(|(_, probe)| probe.judged_by.iter().copied())
     }
 
     /// How many checks there are.
@@ -434,12 +611,17 @@ impl Probe {
 }
 
 /// From the start of run number `run` (from 1) to the start of the next.
-fn next_wait(key: CheckKey, interval: Duration, run: u64, random: &mut fastrand::Rng) -> Duration {
+fn next_wait(key: CheckKey, interval: Duration, run: u64, jitter: u8, random: &mut fastrand::Rng) -> Duration {
     if run == 1 {
         let share = (key.0 >> 64) as u32;
         return interval.mul_f64(f64::from(share) / f64::from(u32::MAX));
     }
-    interval.mul_f64(1.0 - 0.1 * random.f64())
+    shortened(interval, jitter, random)
+}
+
+/// A wait that may be shorter by so many percent.
+fn shortened(wait: Duration, jitter: u8, random: &mut fastrand::Rng) -> Duration {
+    wait.mul_f64(1.0 - f64::from(jitter) / 100.0 * random.f64())
 }
 
 #[cfg(test)]
@@ -456,7 +638,7 @@ mod tests {
     fn request(host: u8, fall: u16, interval: u64) -> CheckRequest {
         let spec =
             CheckSpec { address: Some([192, 0, 2, host].into()), port: 80, source: None, kind: CheckKind::Tcp, timeout: SECOND };
-        CheckRequest { spec, judgement: Judgement { fall, rise: 1 }, interval: Duration::from_secs(interval) }
+        CheckRequest { spec, judgement: Judgement { fall, ..Judgement::AT_ONCE }, interval: Duration::from_secs(interval) }
     }
 
     fn finished(outcome: &Outcome, started: Moment) -> Finished {
@@ -486,6 +668,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_stands_until_the_first_result() {
+        let mut checks = Checks::new(60 * SECOND);
+        let up = Remembered { value: Value::Up, reported: 7 };
+        checks.remember([(request(1, 3, 10).spec.key(), up)].into(), at(100.0));
+        let (known, unknown) =
+            (checks.acquire(&request(1, 3, 10), None, at(130.0)), checks.acquire(&request(2, 3, 10), None, at(130.0)));
+        assert_eq!((checks.is_settled(known), checks.is_settled(unknown)), (true, false));
+        let seen = checks.status(known);
+        assert_eq!((seen.value, seen.basis, seen.reported), (Value::Up, Basis::Restored, 7));
+        assert_eq!(checks.next_timeout(), Some(at(130.0)), "it is probed at once");
+        run(&mut checks, &Outcome::Inconclusive(crate::target::Inconclusive::NoRoute), at(130.0));
+        assert_eq!((checks.status(known).value, checks.status(known).basis), (Value::Up, Basis::Restored));
+        let mut later = Checks::new(60 * SECOND);
+        later.remember([(request(1, 3, 10).spec.key(), up)].into(), at(100.0));
+        let id = later.acquire(&request(1, 3, 10), None, at(130.0));
+        run(&mut later, &Outcome::Fail(Failure::Refused), at(130.0));
+        assert_eq!((later.status(id).value, later.status(id).basis), (Value::Down, Basis::Measured), "one result decides");
+        let id = checks.acquire(&request(1, 2, 10), None, at(131.0));
+        assert_eq!(checks.status(id).value, Value::Up, "a sibling's verdict, not the memory, but the same");
+        checks.expire(at(160.0));
+        assert_eq!(checks.status(known).value, Value::Unknown, "`hold` counts from the evidence");
+    }
+
+    #[test]
     fn another_weight_is_a_change_and_no_transition() {
         let mut checks = Checks::new(60 * SECOND);
         let id = checks.acquire(&request(1, 1, 1), None, at(0.0));
@@ -493,7 +699,7 @@ mod tests {
         assert_eq!(run(&mut checks, &Outcome::Pass { weight: 3 }, at(2.0)), []);
         let changes = run(&mut checks, &Outcome::Pass { weight: 4 }, at(4.0));
         assert_eq!(changes.iter().map(|change| change.to.reported).collect::<Vec<_>>(), [4]);
-        assert!(changes[0].concerns_answers() && !changes[0].is_transition());
+        assert!(changes[0].from.reported != changes[0].to.reported && !changes[0].is_transition());
         assert_eq!(checks.view(id).map(|view| view.transitions), Some(1));
     }
 
@@ -536,7 +742,7 @@ mod tests {
         let status = checks.status(new);
         assert_eq!((status.value, status.basis), (Value::Up, Basis::Inherited));
         checks.release(old, &request(1, 1, 5));
-        assert!(!checks.contains(old) && !checks.has_finished_probe(new));
+        assert!(!checks.contains(old) && !checks.is_settled(new));
         run(&mut checks, &Outcome::Fail(Failure::Refused), at(1.0));
         assert_eq!(checks.status(new).value, Value::Down);
     }
@@ -574,7 +780,7 @@ mod tests {
         assert_ne!(again, id, "numbers are never given twice");
         checks.start_due(at(2.0));
         assert!(checks.result(running[0].run, late, &mut random, at(3.0)).is_empty(), "a result of its earlier life");
-        assert!(!checks.has_finished_probe(again));
+        assert!(!checks.is_settled(again));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 //! - [`verdict`](Verdict): the hysteresis of one check, a state machine with its table in the doc comment.
 //! - [`Checks`]: which checks exist, who probes for them and when. Checks are counted references, so programs may
 //!   come and go at run time; two checks that ask the same question of the same target share one probe.
+//! - [`Overrides`]: an operator's word over what was measured.
+//!
+//! - `sight`: whether it is the targets that are lost or our own sight of them, in which case verdicts are held.
+//! - `damping`: the penalty of targets that keep going down.
 //!
 //! Time is a [`Moment`] that the caller passes in. Nothing here asks a clock, draws a random number of its own,
 //! or does I/O, so every rule is tested with made-up time.
@@ -13,10 +17,20 @@
 
 mod checks;
 mod config;
+mod damping;
 mod moment;
+mod overrides;
+mod sight;
 mod verdict;
 
-pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId};
+/// As `[health.damping]` says it.
+pub use crate::target::Damping;
+pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange};
 pub use config::Config;
 pub use moment::Moment;
-pub use verdict::Verdict;
+pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
+pub use sight::Blindness;
+pub use verdict::{Remembered, Verdict};
+
+#[cfg(test)]
+mod tests;

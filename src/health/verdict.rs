@@ -4,19 +4,50 @@ use std::time::Duration;
 
 use crate::target::{Basis, Judgement, Outcome, Status, Value};
 
+use super::damping::Penalty;
 use super::moment::Moment;
 
 /// What one check's own results say of its target.
 ///
-/// | value (basis)                 | Pass                              | Fail                               | Inconclusive |
-/// | ----------------------------- | --------------------------------- | ---------------------------------- | ------------ |
-/// | unknown (never)               | up                                | down                               | unchanged    |
-/// | up/down (inherited, restored) | up                                | down                               | unchanged    |
-/// | up (measured, held)           | up; failures forgotten            | down at `fall` in a row, else up   | up, held     |
-/// | down (measured, held)         | up at `rise` in a row, else down  | down; passes forgotten             | down, held   |
+/// | value (basis)                 | Pass                                    | Fail                        | Inconclusive |
+/// | ----------------------------- | --------------------------------------- | --------------------------- | ------------ |
+/// | unknown (never)               | up                                      | down                        | unchanged    |
+/// | up/down (inherited, restored) | up                                      | down                        | unchanged    |
+/// | up (measured, held)           | up; at `forget` in a row, failures gone | down at `fall`, else up     | up, held     |
+/// | down (measured, held)         | up at `rise` in a row, else down        | down; passes gone           | down, held   |
 ///
 /// After Pass and Fail the basis is measured. A value that sees no Pass or Fail for `[health] hold` is forgotten: it
 /// becomes unknown ([`Verdict::expire`]).
+///
+/// With `forget` 1 failures count in a row. With `fall` 10, `forget` 10, `rise` 20 this is gdnsd's counter of three
+/// thresholds: ten failures take a target down unless ten passes in a row came in between, so one that fails now and then for
+/// good is down too. Passes never add up like that: a target comes up by an unbroken run only.
+///
+/// While the last result contradicts the value and more of them are needed, the verdict is **in doubt**
+/// ([`Verdict::doubt`]): the probe is asked again soon. An inconclusive run raises no doubt: our own troubles do not go away
+/// by asking more.
+///
+/// With damping a target that keeps failing is held back. A **flap** is what a check that judges at once would call going
+/// down: a failure right after a pass, whatever `fall` makes of it, so that going up and down beneath the thresholds counts
+/// too. Each adds to a penalty that decays (`Penalty`'s table):
+///
+/// | value | result | undamped | held back |
+/// | ----- | ------ | -------- | --------- |
+/// | up    | Fail   | down at `fall`, else up | the same: no penalty delays a death, and none takes an up target down |
+/// | up    | Pass   | up | the same |
+/// | down  | Fail   | down; passes gone | the same |
+/// | down  | Pass   | up at `rise` in a row | down; passes go on being counted, so that it comes up with the first Pass after the penalty has decayed, if `rise` is reached then |
+/// | unknown, inherited, restored | any | the first result decides | there is no penalty yet |
+///
+/// A target that answers slowly stays up with half of its weight. Looked at while it is up, and turned by the same counts:
+///
+/// | weight       | slow Pass             | quick Pass            | Fail, Inconclusive |
+/// | ------------ | --------------------- | --------------------- | ------------------ |
+/// | just came up | half                  | all                   | —                  |
+/// | all          | half at `fall` in a row | all; slow ones gone | all                |
+/// | half         | half; quick ones gone | all at `rise` in a row | half              |
+///
+/// "In a row" is of passes here: failures in between say nothing of how fast it is.
 ///
 /// The weight that a target reports is that of its last Pass, for as long as it is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +56,42 @@ pub struct Verdict {
     basis: Basis,
     /// The weight of the last Pass; 0: none.
     reported: u32,
-    /// Results in a row that contradict `value`.
+    /// Results that contradict `value`: in a row, but for failures that are not forgotten yet.
     against: u16,
+    /// Results in a row that agree with `value`, since the last that contradicts it.
+    agreeing: u16,
     /// When the run of contradicting results began.
     against_since: Moment,
     /// When `value` last changed.
     since: Moment,
+    /// Whether it did so from up to down.
+    fell: bool,
     /// When the evidence for `value` was last seen.
     evidence: Moment,
+    penalty: Penalty,
+    pace: Pace,
+}
+
+/// How fast a target passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    /// Unknown since it came up.
+    slow: Option<bool>,
+    /// Passes in a row that contradict it.
+    against: u16,
+}
+
+impl Pace {
+    const UNKNOWN: Self = Self { slow: None, against: 0 };
+}
+
+/// What outlives the process of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Up or down.
+    pub value: Value,
+    /// The weight that the target gave itself.
+    pub reported: u32,
 }
 
 impl Verdict {
@@ -44,9 +103,13 @@ impl Verdict {
             basis: Basis::Never,
             reported: 0,
             against: 0,
+            agreeing: 0,
             against_since: now,
             since: now,
+            fell: false,
             evidence: now,
+            penalty: Penalty::none(now),
+            pace: Pace::UNKNOWN,
         }
     }
 
@@ -55,14 +118,24 @@ impl Verdict {
     pub fn inherited(from: &Self, now: Moment) -> Self {
         match from.value {
             Value::Unknown => Self::never(now),
-            Value::Up | Value::Down => Self { basis: Basis::Inherited, against: 0, evidence: now, ..*from },
+            Value::Up | Value::Down => {
+                let (basis, penalty) = (Basis::Inherited, Penalty::none(now));
+                Self { basis, against: 0, agreeing: 0, evidence: now, penalty, ..*from }
+            }
         }
+    }
+
+    /// What an earlier process believed, whose last evidence was seen at `evidence`, until the first result of this one.
+    #[must_use]
+    pub const fn restored(from: Remembered, evidence: Moment) -> Self {
+        let Remembered { value, reported } = from;
+        Self { value, basis: Basis::Restored, reported, ..Self::never(evidence) }
     }
 
     /// The verdict of another judgement of the same probe: as well founded, but its thresholds are another's.
     #[must_use]
     pub const fn shared(with: &Self) -> Self {
-        Self { against: 0, ..*with }
+        Self { against: 0, agreeing: 0, ..*with }
     }
 
     /// Takes in the result of a probe that was started at `started`.
@@ -75,26 +148,115 @@ impl Verdict {
             Outcome::Fail(_) => Value::Down,
             Outcome::Inconclusive(_) => return self.hold(),
         };
+        if let Some(damping) = &judgement.damping
+            && seen == Value::Down
+            && self.passed_last()
+        {
+            self.penalty.flap(damping, now);
+        }
         let firm = matches!(self.basis, Basis::Measured | Basis::Held);
         self.basis = Basis::Measured;
         self.evidence = now;
         if seen == self.value {
-            self.against = 0;
-            return;
+            return self.agree(judgement);
         }
         if self.against == 0 {
             self.against_since = started;
         }
-        self.against = self.against.saturating_add(1);
-        let threshold = if seen == Value::Down { judgement.fall } else { judgement.rise };
-        if !firm || self.against >= threshold {
+        (self.against, self.agreeing) = (self.against.saturating_add(1), 0);
+        let held_back = seen == Value::Up && self.held_back(judgement).is_some();
+        if !firm || (self.against >= self.threshold(judgement) && !held_back) {
+            self.fell = self.value == Value::Up && seen == Value::Down;
+            if self.value != seen {
+                self.pace = Pace::UNKNOWN;
+            }
             (self.value, self.against, self.since) = (seen, 0, now);
         }
     }
 
-    fn hold(&mut self) {
+    /// Takes in how long a Pass took, after [`Verdict::result`].
+    pub fn pace(&mut self, took: Duration, judgement: Judgement) {
+        let Some(limit) = judgement.slow.filter(|_| self.value == Value::Up) else { return };
+        let slow = took > limit;
+        match self.pace.slow {
+            None => self.pace = Pace { slow: Some(slow), against: 0 },
+            Some(known) if known == slow => self.pace.against = 0,
+            Some(_) => {
+                self.pace.against = self.pace.against.saturating_add(1);
+                if self.pace.against >= if slow { judgement.fall } else { judgement.rise } {
+                    self.pace = Pace { slow: Some(slow), against: 0 };
+                }
+            }
+        }
+    }
+
+    /// Whether the target is up and slow.
+    fn is_slow(&self, judgement: Judgement) -> bool {
+        self.value == Value::Up && judgement.slow.is_some() && self.pace.slow == Some(true)
+    }
+
+    fn agree(&mut self, judgement: Judgement) {
+        self.agreeing = self.agreeing.saturating_add(1);
+        if self.value == Value::Down || self.agreeing >= judgement.forget {
+            self.against = 0;
+        }
+    }
+
+    /// How many results it takes to leave the value.
+    const fn threshold(&self, judgement: Judgement) -> u16 {
+        match self.value {
+            Value::Up => judgement.fall,
+            Value::Down => judgement.rise,
+            Value::Unknown => 1,
+        }
+    }
+
+    /// Whether the last result contradicts the value, and more such would change it: then how soon the next probe should
+    /// follow, if the judgement says.
+    #[must_use]
+    pub fn doubt(&self, judgement: Judgement) -> Option<Duration> {
+        judgement.retry.filter(|_| self.is_contradicted() && self.against < self.threshold(judgement))
+    }
+
+    /// Whether the last result was a Pass, as far as the value and what contradicts it tell.
+    const fn passed_last(&self) -> bool {
+        match self.value {
+            Value::Up => !self.is_contradicted(),
+            Value::Down => self.is_contradicted(),
+            Value::Unknown => false,
+        }
+    }
+
+    /// Until when the target may not come up because it kept going down; `None` where it might have at the last result.
+    #[must_use]
+    pub fn held_back(&self, judgement: Judgement) -> Option<Moment> {
+        self.penalty.held_back_until(&judgement.damping?).filter(|&until| self.evidence < until)
+    }
+
+    /// What its flaps have added up to, and what was left of that at the last result; 0 without damping.
+    #[must_use]
+    pub fn penalty(&self, judgement: Judgement) -> u32 {
+        judgement.damping.map_or(0, |damping| self.penalty.level(&damping, self.evidence))
+    }
+
+    const fn is_contradicted(&self) -> bool {
+        self.against > 0 && self.agreeing == 0
+    }
+
+    /// What this check's probe found is no evidence: the value stands.
+    pub fn hold(&mut self) {
         if self.basis == Basis::Measured {
             self.basis = Basis::Held;
+        }
+    }
+
+    /// What counted against an up target no longer does; and one that went down since `cut` is up again, as far as we know.
+    pub fn disbelieve_failures(&mut self, cut: Moment, now: Moment) {
+        if self.value == Value::Down && self.fell && self.since >= cut {
+            let (value, basis) = (Value::Up, Basis::Held);
+            *self = Self { value, basis, against: 0, agreeing: 0, since: now, fell: false, ..*self };
+        } else if self.value == Value::Up {
+            (self.against, self.agreeing) = (0, 0);
         }
     }
 
@@ -114,18 +276,30 @@ impl Verdict {
     /// As a status; `interval` is the probe's.
     #[must_use]
     pub fn status(&self, judgement: Judgement, interval: Duration) -> Status {
-        let needed = match (self.value, self.basis) {
-            (Value::Up, Basis::Measured | Basis::Held) => judgement.fall.saturating_sub(self.against),
-            (Value::Down, Basis::Measured | Basis::Held) => judgement.rise.saturating_sub(self.against),
-            _ => 1,
-        };
-        let earliest = interval.as_secs().saturating_mul(u64::from(needed.max(1)) - 1);
+        let wait = judgement.retry.map_or(interval, |retry| retry.min(interval));
+        let mut earliest = wait.saturating_mul(u32::from(self.needed(judgement)) - 1);
+        if self.value == Value::Down
+            && let Some(until) = self.held_back(judgement)
+        {
+            earliest = earliest.max(until.since(self.evidence));
+        }
+        let earliest = earliest.as_secs();
         Status {
             value: self.value,
             basis: self.basis,
+            weight: if self.is_slow(judgement) { Status::SLOW } else { Status::NEVER.weight },
             reported: if self.value == Value::Up { self.reported } else { 0 },
             earliest_change: u32::try_from(earliest).unwrap_or(u32::MAX),
             ..Status::NEVER
+        }
+    }
+
+    /// How many more results that contradict the value would change it, if nothing comes in between. At least 1.
+    #[must_use]
+    pub fn needed(&self, judgement: Judgement) -> u16 {
+        match self.basis {
+            Basis::Measured | Basis::Held => self.threshold(judgement).saturating_sub(self.against).max(1),
+            _ => 1,
         }
     }
 
@@ -142,7 +316,7 @@ impl Verdict {
         self.against_since
     }
 
-    /// Results in a row that contradict the value.
+    /// Results that count against the value.
     #[must_use]
     pub const fn against(&self) -> u16 {
         self.against
@@ -155,7 +329,7 @@ mod tests {
     use crate::target::{Failure, Inconclusive};
     use proptest::prelude::*;
 
-    const JUDGE: Judgement = Judgement { fall: 3, rise: 2 };
+    const JUDGE: Judgement = Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE };
 
     fn at(seconds: u64) -> Moment {
         Moment::at(Duration::from_secs(seconds))
@@ -210,6 +384,118 @@ mod tests {
         for (start, results, value, basis) in rows {
             assert_eq!(after(start, results), (value, basis), "{start:?} then {results}");
         }
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_a_run_of_passes() {
+        let counted = Judgement { forget: 3, ..JUDGE };
+        let end = |results: &str| {
+            let mut verdict = Verdict::never(at(0));
+            results.chars().for_each(|letter| verdict.result(&outcome(letter), counted, at(0), at(0)));
+            (verdict.value, verdict.against)
+        };
+        use Value::{Down, Up};
+        let rows = [
+            ("+-+-++", Up, 2),
+            ("+-+-++-", Down, 0),
+            ("+-+-+++-", Up, 1),
+            ("+--?+?+?+", Up, 0),
+            ("+--?+?+?-", Down, 0),
+            ("+---+", Down, 1),
+            ("+---+-", Down, 0),
+            ("+---++-", Up, 1),
+        ];
+        for (results, value, against) in rows {
+            assert_eq!(end(results), (value, against), "{results}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_damping_holds() {
+        use Value::{Down, Up};
+        let damped = Judgement { damping: Some(crate::target::Damping::default()), ..JUDGE };
+        // A letter is a result, the number before it the seconds since the last one (5 if there is none).
+        let end = |script: &str, judgement| {
+            let (mut verdict, mut second) = (Verdict::never(at(0)), 0);
+            for word in script.split(' ') {
+                let (wait, letter) = word.split_at(word.len() - 1);
+                second += wait.parse().unwrap_or(5);
+                verdict.result(&outcome(letter.chars().next().expect("one")), judgement, at(second), at(second));
+            }
+            verdict.value
+        };
+        let flapping = "0+ 0- 0+ 0- 0+ 0-";
+        let rows = [
+            // up
+            ("- -", JUDGE, Down),
+            ("-", damped, Up),
+            ("- -", damped, Down),
+            ("+ +", damped, Up),
+            // down: held back until the penalty of 3000 has decayed to 750, which takes four minutes
+            ("- - + +", JUDGE, Up),
+            ("- - + +", damped, Down),
+            ("- - 220+ +", damped, Down),
+            ("- - 220+ + 20+", damped, Up),
+            ("- - 260+", damped, Down),
+            ("- - 260+ +", damped, Up),
+            ("- - 260+ - + +", damped, Up),
+            ("- - 120+ - 120+ +", damped, Down),
+            ("- - 120+ - 210+ +", damped, Up),
+            ("- - 600-", damped, Down),
+            ("- - 600?", damped, Down),
+        ];
+        for (script, judgement, wanted) in rows {
+            assert_eq!(end(&format!("{flapping} {script}"), judgement), wanted, "{script}");
+        }
+        assert_eq!(end("0+ - - - + +", damped), Up, "one death is no flapping");
+    }
+
+    #[test]
+    fn the_table_of_slowness_holds() {
+        let judgement = Judgement { slow: Some(Duration::from_secs(1)), ..JUDGE };
+        // `s` is a slow pass.
+        let weights = |script: &str, judgement| {
+            let mut verdict = Verdict::never(at(0));
+            let weights = script.chars().map(|letter| {
+                verdict.result(&outcome(if letter == 's' { '+' } else { letter }), judgement, at(0), at(0));
+                if matches!(letter, 's' | '+') {
+                    verdict.pace(Duration::from_millis(if letter == 's' { 1001 } else { 1000 }), judgement);
+                }
+                if verdict.status(judgement, Duration::ZERO).weight == 256 { '1' } else { '2' }
+            });
+            weights.collect::<String>()
+        };
+        for (script, wanted) in [
+            ("s", "2"),
+            ("+", "1"),
+            ("+ssss", "11122"),
+            ("+ss+ss", "111111"),
+            ("+ss-?s", "111112"),
+            ("s+s++", "22221"),
+            ("s-?+-+", "222221"),
+            ("s---++", "222111"),
+            ("+---s+s", "1111111"),
+            ("+---+s", "111112"),
+        ] {
+            assert_eq!(weights(script, judgement), wanted, "{script}");
+        }
+        assert_eq!(weights("ssss", JUDGE), "1111", "nothing is slow where it is not asked");
+    }
+
+    #[test]
+    fn doubt_lasts_while_results_contradict() {
+        let judgement = Judgement { forget: 3, retry: Some(Duration::from_secs(1)), ..JUDGE };
+        let doubted = |results: &str, judgement| {
+            let mut verdict = Verdict::never(at(0));
+            let doubts = results.chars().map(|letter| {
+                verdict.result(&outcome(letter), judgement, at(0), at(0));
+                if verdict.doubt(judgement).is_some() { '!' } else { '.' }
+            });
+            doubts.collect::<String>()
+        };
+        assert_eq!(doubted("++-+--++-+", judgement), "..!.!.!.!.");
+        assert_eq!(doubted("++-+--++-+", Judgement { retry: None, ..judgement }), "..........");
+        assert_eq!(doubted("+-+-", Judgement { retry: judgement.retry, ..Judgement::AT_ONCE }), "....", "nothing to wait for");
     }
 
     #[test]

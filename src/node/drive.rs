@@ -6,20 +6,25 @@
 //! whatever arrives meanwhile goes before the next one. Answering threads share with it the pointer that it swaps and the
 //! memory that it reads, and no lock; what it replaces is freed by the `reaper`.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Lateness, Meters};
-use crate::control::{Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome};
+use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
 use crate::health::{Finished, Moment, RunId};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
 use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
+use super::scribe::Note;
 
 /// How often the engine shows that it is alive when nothing happens.
 const BEAT: Duration = Duration::from_secs(1);
@@ -49,6 +54,30 @@ pub(super) struct Outlets {
     pub(super) open: tokio::sync::mpsc::UnboundedSender<()>,
     pub(super) meters: Arc<Meters>,
     pub(super) beats: Arc<Beats>,
+    pub(super) ledger: Sender<Note>,
+    pub(super) orders: Orders,
+}
+
+/// The orders that are being carried out, and whom to tell.
+#[derive(Default)]
+pub(super) struct Orders {
+    callers: RefCell<HashMap<CommandId, oneshot::Sender<Reply>>>,
+    taken: Cell<u64>,
+}
+
+impl Orders {
+    fn take(&self, caller: oneshot::Sender<Reply>) -> CommandId {
+        let id = CommandId(self.taken.get());
+        self.taken.set(id.0 + 1);
+        self.callers.borrow_mut().insert(id, caller);
+        id
+    }
+
+    fn tell(&self, id: CommandId, reply: Reply) {
+        if let Some(caller) = self.callers.borrow_mut().remove(&id) {
+            drop(caller.send(reply)); // one who has gone does not want it
+        }
+    }
 }
 
 /// Runs the engine for the life of the process.
@@ -62,7 +91,7 @@ pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Out
         match inbox.recv_timeout(wait) {
             Ok(first) => {
                 for message in std::iter::once(first).chain(inbox.try_iter()).take(BURST) {
-                    take_in(&mut engine, message);
+                    outlets.take_in(&mut engine, message);
                     outlets.run_all(&mut engine);
                 }
             }
@@ -72,21 +101,25 @@ pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Out
     }
 }
 
-fn take_in(engine: &mut Engine, message: Message) {
-    // A caller that has gone does not want its reply.
-    match message {
-        Message::Event(event) => engine.handle(event, clock::now()),
-        Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
-        Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
-        Message::Ask(Ask::Happenings(after, reply)) => {
-            let entries = engine.happenings().filter(|entry| entry.number > after).cloned().collect();
-            drop(reply.send(entries));
-        }
-        Message::Ask(Ask::Reload(..)) => {} // the loader's; see `node`
-    }
-}
-
 impl Outlets {
+    fn take_in(&self, engine: &mut Engine, message: Message) {
+        // A caller that has gone does not want its reply.
+        match message {
+            Message::Event(event) => engine.handle(event, clock::now()),
+            Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
+            Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
+            Message::Ask(Ask::Happenings(after, reply)) => {
+                let entries = engine.happenings().filter(|entry| entry.number > after).cloned().collect();
+                drop(reply.send(entries));
+            }
+            Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().cloned().collect())),
+            Message::Ask(Ask::Order(command, caller)) => {
+                engine.handle(Event::Ordered(self.orders.take(caller), command), clock::now());
+            }
+            Message::Ask(Ask::Reload(..)) => {} // the loader's; see `node`
+        }
+    }
+
     fn run_all(&self, engine: &mut Engine) {
         while let Some(effect) = engine.poll_effect() {
             self.run(effect);
@@ -102,6 +135,9 @@ impl Outlets {
                 let now = clock::now();
                 first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
             }
+            Effect::Record { command, record } => drop(self.ledger.send(Note::Word(command, record))),
+            Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
+            Effect::Reply { command, reply } => self.orders.tell(command, *reply),
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),
             // What was not adopted goes along, and is freed on the loader's thread.
@@ -153,10 +189,12 @@ fn log(entry: &Entry) {
         Happening::ZoneAdopted { stale, .. } => *stale,
         Happening::ZoneFailed { .. }
         | Happening::CheckRefused { .. }
+        | Happening::SightLost { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
+        Happening::Overridden { .. } | Happening::Released { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
-        Happening::ZoneRemoved { .. } => false,
+        Happening::ZoneRemoved { .. } | Happening::SightBack { .. } => false,
     };
     let generation = entry.generation.0;
     if bad {

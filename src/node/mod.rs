@@ -9,6 +9,7 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
+//! | `ledger` | writes down what operators say and what is measured | the disk |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
 //!
@@ -24,6 +25,7 @@ mod loader;
 mod notify;
 pub mod reaper;
 mod resolver;
+mod scribe;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,11 +43,11 @@ use crate::config::Config;
 use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
-use crate::store::{Keeper, LastGood};
+use crate::store::{Keeper, LastGood, Ledger};
 use crate::target::Reports;
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
-use drive::{Beats, Message, Outlets, drive};
+use drive::{Beats, Message, Orders, Outlets, drive};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -165,6 +167,7 @@ impl Node {
         let (open, opened) = mpsc::unbounded_channel();
         let (jobs, jobs_rx) = sync_channel(RELOADS_WAITING);
         let (ask, asks) = mpsc::channel(ASKS_WAITING);
+        let (records, recorded) = std::sync::mpsc::channel();
 
         let dns = dns_context(&config, &published);
         let counters = Arc::clone(&dns.counters);
@@ -175,7 +178,14 @@ impl Node {
         let (notices, told) = Notices::channel();
         let resolved = Resolved::default();
         let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
+        let mut ledger = Ledger::under(&config.node.state_dir);
+        let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
+        let engine = engine.under(kept.overrides, kept.version);
+        let engine = match kept.verdicts_age.filter(|age| *age <= config.health.restore_max_age) {
+            Some(age) => engine.remembering(kept.verdicts, clock::now() - age),
+            None => engine,
+        };
         let (deny, lines) = (config.deny.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };
         spawn("listener", move || listener.run(told))?;
@@ -190,8 +200,12 @@ impl Node {
             open,
             meters: Arc::clone(&meters),
             beats: Arc::clone(&beats),
+            ledger: records,
+            orders: Orders::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
+        let inbox = engine_tx.clone();
+        spawn("ledger", move || scribe::run(ledger, &recorded, &inbox))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let loader = Loader {
             config_file,

@@ -125,6 +125,21 @@ pub struct Metric {
 }
 
 impl Choice {
+    /// Whether no client gets a member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Fail(_) => true,
+            Self::Every(members) | Self::One { members, .. } | Self::Sample { members, .. } => members.is_empty(),
+            Self::Weighted { members, .. } => members.is_empty(),
+            Self::Ring(points) => points.is_empty(),
+            Self::Rendezvous(contenders) => contenders.is_empty(),
+            Self::Closest(closest) => closest.candidates.is_empty(),
+            Self::Of { inner, .. } => inner.is_empty(),
+            Self::ByNetwork { choices, otherwise, .. } => choices.iter().all(Self::is_empty) && otherwise.is_empty(),
+        }
+    }
+
     /// Appends the members of one answer to `picks`, none is NODATA; says which clients it holds for. Allocates nothing
     /// once `picks` is long enough.
     ///

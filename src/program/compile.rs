@@ -7,7 +7,7 @@ use super::finding::{Finding, Severity};
 use super::lower::{Settings, lower, lower_snippet};
 use super::parser::{Form, parse};
 use super::plan::Program;
-use crate::target::Definitions;
+use crate::target::{Damping, Definitions, Judgement};
 
 /// What holds for checks where a program does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,33 @@ pub struct Defaults {
     pub interval: Duration,
     /// The time limit of a probe.
     pub timeout: Duration,
+    /// How results are judged where `damped='true'` is said and nothing else. Where not even that is, they are judged
+    /// [`Judgement::AT_ONCE`], as PowerDNS does.
+    pub damped: Judgement,
     /// The checks that the configuration names, for the option `check`.
     pub named: Definitions,
 }
 
+impl Defaults {
+    /// As PowerDNS: 5 s and 2 s; and damping as `[health]` has it.
+    pub const USUAL: Self = Self {
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        damped: Judgement {
+            fall: 3,
+            rise: 20,
+            forget: 1,
+            retry: Some(Duration::from_secs(1)),
+            slow: None,
+            damping: Some(Damping::USUAL),
+        },
+        named: Definitions::NONE,
+    };
+}
+
 impl Default for Defaults {
-    /// As PowerDNS: 5 s and 2 s.
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), named: Definitions::NONE }
+        Self::USUAL
     }
 }
 

@@ -269,13 +269,16 @@ impl Walk<'_> {
     /// Those of a group that are available.
     fn group(&mut self, function: Function, group: usize, targets: &[Target]) -> Vec<Target> {
         let mut up = Vec::with_capacity(targets.len());
+        let mut shares = Vec::new();
         for target in targets {
             let status = self.status(target);
             self.unknown |= status.value == Value::Unknown;
             if status.is_available() {
                 up.push(*target);
+                shares.push(status.weight);
             }
         }
+        share(&mut up, &shares);
         let (status, count) = (self.under.status, up.len());
         let consult =
             |&Target { address, member, check, .. }: &Target| Consulted { member, address, check, status: status(check) };
@@ -310,7 +313,8 @@ impl Walk<'_> {
         let up = self.group(function, 0, targets);
         let mut sum = 0u32;
         let add = |target: &Target| {
-            sum = sum.saturating_add(self.status(target).reported.max(1));
+            let Status { reported, weight, .. } = self.status(target);
+            sum = sum.saturating_add(part(reported, weight));
             (sum, target.member)
         };
         let sums: Box<[(u32, u16)]> = up.iter().map(add).collect();
@@ -359,6 +363,30 @@ impl Walk<'_> {
             steps.push(step());
         }
     }
+}
+
+/// Gives each target its share, in 1/256, of its weight, keeping the proportions exact where the numbers allow. Changes
+/// nothing where all have all of it.
+fn share(targets: &mut [Target], shares: &[u16]) {
+    if shares.iter().all(|&share| share == Status::SOUND.weight) {
+        return;
+    }
+    let exact = || targets.iter().zip(shares).map(|(target, &share)| u64::from(target.weight) * u64::from(share));
+    let divisor = exact().fold(0, gcd).max(1);
+    let fits = exact().map(|weight| weight / divisor).sum::<u64>() <= u64::from(u32::MAX);
+    for (target, &share) in targets.iter_mut().zip(shares) {
+        let exact = (u64::from(target.weight) * u64::from(share) / divisor).max(1);
+        target.weight = u32::try_from(exact).ok().filter(|_| fits).unwrap_or_else(|| part(target.weight, share));
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// So many 1/256 of a weight, at least 1.
+fn part(weight: u32, share: u16) -> u32 {
+    u32::try_from(u64::from(weight) * u64::from(share) / 256).unwrap_or(u32::MAX).max(1)
 }
 
 fn members(targets: &[Target]) -> Box<[u16]> {

@@ -86,15 +86,7 @@ impl Outcome {
 }
 
 const LIMITS: Limits = Limits { steps: 1_000_000, time: Duration::from_secs(10), memory: 64 << 20, shared: false };
-const SETTINGS: Settings = Settings {
-    defaults: Defaults {
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(2),
-        named: crate::target::Definitions::NONE,
-    },
-    step_limit: 100_000,
-    shared: false,
-};
+const SETTINGS: Settings = Settings { defaults: Defaults::USUAL, step_limit: 100_000, shared: false };
 
 fn run(program: Program, world: &Arc<Made>, facts: &Facts<'_>, seed: u64, runner: &mut Runner) -> Outcome {
     let program = Arc::new(program);

@@ -1,4 +1,4 @@
-//! Durable state: the last-good copy of every zone.
+//! Durable state: the last-good copy of every zone, and, in [`Ledger`], what operators have said.
 //!
 //! A copy is a self-contained master file under `state_dir/zones`, written beside its place, synced and renamed
 //! (DESIGN 7.1), so that a crash at any moment leaves either the old copy or the new one. Writing happens on a
@@ -7,6 +7,8 @@
 //! While the disk hangs, only the newest copy of each zone waits; one that could not be kept is tried again.
 //!
 //! Never here: what a copy means; whether it is read.
+
+mod ledger;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,6 +21,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::wire::{Name, NameRef};
+
+pub use ledger::{Kept, Ledger, LedgerError};
 
 /// Longest file name that is made from a zone's name; a longer one is hashed.
 const PLAIN_NAME_MAX: usize = 200;

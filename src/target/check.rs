@@ -16,6 +16,7 @@ use http::Method;
 use sha2::{Digest, Sha256};
 
 use super::http::HttpCheck;
+use super::judgement::Judgement;
 use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, TlsCheck};
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
@@ -246,15 +247,6 @@ impl fmt::Debug for CheckKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// How results become a verdict: results in a row that it takes to change a known one. At least 1 each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Judgement {
-    /// Failures in a row, up → down.
-    pub fall: u16,
-    /// Passes in a row, down → up.
-    pub rise: u16,
 }
 
 /// A check that a program asks for.

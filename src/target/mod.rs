@@ -13,6 +13,7 @@
 
 mod check;
 mod http;
+mod judgement;
 mod kinds;
 mod named;
 mod outcome;
@@ -20,8 +21,9 @@ mod reports;
 mod status;
 mod table;
 
-pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec, Judgement};
+pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
+pub use judgement::{Damping, Judgement};
 pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, Rcode, TlsCheck};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::{CheckKind, CheckSpec, Judgement, host_of};
+use super::check::{CheckKind, CheckSpec, host_of};
 use super::http::HttpCheck;
+use super::judgement::Judgement;
 
 /// A `[check.NAME]`: all of a check but whom it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

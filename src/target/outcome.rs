@@ -109,6 +109,12 @@ fn spoken(said: &str) -> String {
 }
 
 impl Failure {
+    /// Whether a cut on the way to the target, or a filter there, may look the same. Else the target itself was heard.
+    #[must_use]
+    pub const fn may_be_the_way(&self) -> bool {
+        matches!(self, Self::Refused | Self::Closed | Self::Unreachable | Self::Timeout)
+    }
+
     /// A short, stable name for metrics and JSON.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

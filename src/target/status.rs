@@ -94,6 +94,9 @@ pub struct Status {
 }
 
 impl Status {
+    /// [`Status::weight`] of a target that is up and slow.
+    pub const SLOW: u16 = 128;
+
     /// Nothing is known yet.
     pub const NEVER: Self =
         Self { value: Value::Unknown, basis: Basis::Never, drain: false, weight: 256, reported: 0, earliest_change: 0 };

@@ -26,15 +26,18 @@ fn http(text: &str) -> HttpCheck {
 fn what_every_kind_has() {
     let check = definition("kind = \"tcp\"");
     let (timeout, interval) = (Duration::from_secs(2), Duration::from_secs(5));
-    let judgement = Judgement { fall: 3, rise: 3 };
+    let judgement = health::Config::default().judgement();
     assert_eq!(check, NamedCheck { kind: CheckKind::Tcp, port: None, sources: Vec::new(), timeout, interval, judgement });
     let check = definition(
         "kind = \"tcp\"\ninterval = \"500ms\"\ntimeout = \"250ms\"\nfall = 1\nrise = 2\nport = 81\nsource = [\"192.0.2.1\", \"::1\"]",
     );
     let (timeout, interval) = (Duration::from_millis(250), Duration::from_millis(500));
     let sources = ["192.0.2.1", "::1"].map(|address| address.parse().unwrap()).to_vec();
-    let judgement = Judgement { fall: 1, rise: 2 };
+    let judgement = Judgement { fall: 1, rise: 2, ..judgement };
     assert_eq!(check, NamedCheck { kind: CheckKind::Tcp, port: Some(81), sources, timeout, interval, judgement });
+    let damped = definition("kind = \"tcp\"\ndamped = true\nforget = 4\nretry_interval = \"200ms\"").judgement;
+    let retry = Some(Duration::from_millis(200));
+    assert_eq!(damped, Judgement { forget: 4, retry, ..health::Config::default().damped() });
     assert_eq!(definition("kind = \"tcp\"\nsource = \"::1\"").sources, ["::1".parse::<std::net::IpAddr>().unwrap()]);
 }
 
@@ -75,7 +78,7 @@ fall = 0
 port = 70000
 source = ["::1", "::2", "x", 5, "224.0.0.1"]
 method = "GET"
-retry_interval = "1s"
+jitter = "1%"
 "#,
         r#"
         leeward.toml:1:8: error: `a b` is no name for a check; write letters, digits, `-`, `_` and `.`, at most 63 of them
@@ -88,8 +91,8 @@ retry_interval = "1s"
         leeward.toml:13:25: error: `[check.bad] source` is "x", which is no address; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:30: error: `[check.bad] source` is an integer, not a string; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:33: error: `[check.bad] source` is 224.0.0.1, from which nothing can be sent; write an address of this host, such as "192.0.2.1", or one of each family
-        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, fall, rise, port, source
-        leeward.toml:15:1: error: `[check.bad] retry_interval` is not in this release; remove it, or use a release that has it
+        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, port, source
+        leeward.toml:15:1: error: `[check.bad] jitter` is not in this release; remove it, or use a release that has it
         "#
         .replace("KINDS", &super::super::checks::kinds())
         .as_str(),
@@ -219,7 +222,7 @@ source = "::1"
         leeward.toml:20:8: error: `[check.none] argv` is missing; write a path and arguments, such as ["/usr/lib/checks/disk", "-H", "{address}"]
         leeward.toml:22:8: warning: `[check.icmp] port` means nothing: icmp has no ports; remove it
         leeward.toml:22:8: warning: this system grants no ICMP socket to this user, without which nothing is known of the targets; put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range
-        leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, fall, rise, port, source, service, host, tls
+        leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, port, source, service, host, tls
         leeward.toml:30:8: error: `[check.file] file` is empty; write the path of a file with lines such as `192.0.2.1 => UP`
         leeward.toml:31:8: error: `[check.push] token_file` is missing; write the path of a file that holds what the target must show
         leeward.toml:31:8: warning: `[check.push] source` means nothing: push makes no connection; remove it

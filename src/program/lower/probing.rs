@@ -6,6 +6,10 @@
 //! | --- | --- | --- |
 //! | `timeout`, `interval` | seconds with a fraction | PowerDNS reads the whole seconds only, and 0.5 as 0 |
 //! | `minimumSuccesses` | 1 and up, default 1 | passes in a row, down → up |
+//! | `forgetAfter` | 1 and up, default 1 | passes in a row after which an up target's failures no longer count |
+//! | `retryInterval` | seconds with a fraction | from a surprise to the next probe; not given: the interval, as PowerDNS |
+//! | `slow` | seconds with a fraction | a target whose passes take longer has half of its weight, for selectors that look at it |
+//! | `damped` | `'true'` | `[health]`'s preset `damped`, where the five before say nothing else; and flap damping |
 //! | `tlsVerify` | `'true'` | the certificate must be valid for the URL's host by the system's trust store |
 //! | `method` | `'GET'`, `'HEAD'`, `'POST'`, ... | the request's method, default `'GET'` |
 //! | `body` | a text | the request's body; its Content-Type is for `headers` to say |
@@ -44,6 +48,12 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::
 /// Shortest and longest `interval`.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
+/// Shortest and longest `retryInterval`.
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(86_400);
+
+/// Shortest and longest `slow`.
+const SLOW: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
 /// Longest text of an option, octets.
 const TEXT_MAX: usize = 1024;
 /// Most `headers`.
@@ -53,13 +63,45 @@ const HEADERS_MAX: usize = 64;
 pub(super) struct Probing {
     timeout: Duration,
     interval: Duration,
-    judgement: Judgement,
+    judging: Judging,
     /// Where probes come from, and the place where that is said.
     source: Option<(IpAddr, usize)>,
     /// The request and what is expected, for a URL that is filled in later.
     http: HttpCheck,
     /// The definition that the option `check` names.
     named: Option<NamedCheck>,
+}
+
+/// What the options say of how results are judged.
+struct Judging {
+    fall: Option<u16>,
+    rise: Option<u16>,
+    forget: Option<u16>,
+    retry: Option<Duration>,
+    slow: Option<Duration>,
+    damped: bool,
+    /// What stands for what is not said.
+    base: Judgement,
+    /// The same, if it is to be damped.
+    preset: Judgement,
+}
+
+impl Judging {
+    fn over(base: Judgement, preset: Judgement) -> Self {
+        Self { fall: None, rise: None, forget: None, retry: None, slow: None, damped: false, base, preset }
+    }
+
+    fn judgement(&self) -> Judgement {
+        let base = if self.damped { self.preset } else { self.base };
+        Judgement {
+            fall: self.fall.unwrap_or(base.fall),
+            rise: self.rise.unwrap_or(base.rise),
+            forget: self.forget.unwrap_or(base.forget),
+            retry: self.retry.or(base.retry),
+            slow: self.slow.or(base.slow),
+            ..base
+        }
+    }
 }
 
 /// An option of the probe.
@@ -69,6 +111,10 @@ pub(super) enum Name {
     Interval,
     MinimumFailures,
     MinimumSuccesses,
+    ForgetAfter,
+    RetryInterval,
+    Slow,
+    Damped,
     Source,
     StringMatch,
     RegexMatch,
@@ -83,11 +129,15 @@ pub(super) enum Name {
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 15] = [
+pub(super) const NAMES: [(&str, Name); 19] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
     ("minimumSuccesses", Name::MinimumSuccesses),
+    ("forgetAfter", Name::ForgetAfter),
+    ("retryInterval", Name::RetryInterval),
+    ("slow", Name::Slow),
+    ("damped", Name::Damped),
     ("source", Name::Source),
     ("stringmatch", Name::StringMatch),
     ("regexmatch", Name::RegexMatch),
@@ -108,11 +158,11 @@ impl Name {
     }
 
     /// Whether only checks of URLs have it.
-    const fn of_urls(self) -> bool {
-        !matches!(
-            self,
-            Self::Timeout | Self::Interval | Self::MinimumFailures | Self::MinimumSuccesses | Self::Source | Self::Check
-        )
+    fn of_urls(self) -> bool {
+        let of_the_probe = [Self::Timeout, Self::Interval, Self::Source, Self::Check];
+        let of_the_judgement =
+            [Self::MinimumFailures, Self::MinimumSuccesses, Self::ForgetAfter, Self::RetryInterval, Self::Slow, Self::Damped];
+        !of_the_probe.contains(&self) && !of_the_judgement.contains(&self)
     }
 }
 
@@ -137,7 +187,7 @@ impl Probing {
         Self {
             timeout: defaults.timeout,
             interval: defaults.interval,
-            judgement: Judgement { fall: 1, rise: 1 },
+            judging: Judging::over(Judgement::AT_ONCE, defaults.damped),
             source: None,
             http: Self::request(),
             named: None,
@@ -150,10 +200,11 @@ impl Probing {
     }
 
     /// As a check of the configuration says.
-    fn of(named: &NamedCheck) -> Self {
+    fn of(named: &NamedCheck, preset: Judgement) -> Self {
         let http = if let CheckKind::Http(http) = &named.kind { HttpCheck::clone(http) } else { Self::request() };
         let &NamedCheck { timeout, interval, judgement, .. } = named;
-        Self { timeout, interval, judgement, source: None, http, named: Some(named.clone()) }
+        let judging = Judging::over(judgement, preset);
+        Self { timeout, interval, judging, source: None, http, named: Some(named.clone()) }
     }
 
     /// What is asked of `address` by a call that gives `port` and no URL, and at which port.
@@ -185,7 +236,7 @@ impl Lowering<'_> {
         let named = || probing.named.as_ref().and_then(|named| named.source_for(address?));
         let source = probing.source.map(|(source, _)| source).or_else(named);
         let spec = CheckSpec { address, port, source, kind, timeout: probing.timeout };
-        Some(self.checks.number((spec, probing.judgement, probing.interval)))
+        Some(self.checks.number((spec, probing.judging.judgement(), probing.interval)))
     }
 
     /// What the options begin with: a named check, where one is named, else the defaults.
@@ -205,7 +256,7 @@ impl Lowering<'_> {
             let what = format!("a check of kind {}, and `{function}` asks for a URL", named.kind.as_str());
             return self.bad(given, &what, "use `ifportup`, or a check of kind http or https");
         }
-        Some(Probing::of(named))
+        Some(Probing::of(named, defaults.damped))
     }
 
     /// Takes in the option `known`, which is spelled `name` at `offset`.
@@ -237,8 +288,12 @@ impl Lowering<'_> {
         match known {
             Name::Timeout => probing.timeout = self.seconds(given, TIMEOUT)?,
             Name::Interval => probing.interval = self.seconds(given, INTERVAL)?,
-            Name::MinimumFailures => probing.judgement.fall = self.in_a_row(given)?,
-            Name::MinimumSuccesses => probing.judgement.rise = self.in_a_row(given)?,
+            Name::MinimumFailures => probing.judging.fall = Some(self.in_a_row(given)?),
+            Name::MinimumSuccesses => probing.judging.rise = Some(self.in_a_row(given)?),
+            Name::ForgetAfter => probing.judging.forget = Some(self.in_a_row(given)?),
+            Name::RetryInterval => probing.judging.retry = Some(self.seconds(given, RETRY)?),
+            Name::Slow => probing.judging.slow = Some(self.seconds(given, SLOW)?),
+            Name::Damped => probing.judging.damped = self.flag(given)?,
             Name::Source => probing.source = Some((self.source(given)?, given.offset)),
             Name::StringMatch => http.body = Some(self.short(given)?).filter(|text| !text.is_empty()),
             Name::RegexMatch => http.pattern = Some(self.pattern(given)?),
@@ -261,6 +316,11 @@ impl Lowering<'_> {
 
     /// What no single option shows: `table` is where the options begin.
     pub(super) fn check_probing(&mut self, probing: &Probing, table: usize) -> Option<()> {
+        if let Some(slow) = probing.judging.slow.filter(|&slow| slow >= probing.timeout) {
+            let message =
+                format!("`slow` ({} s) is not below the time limit of the probe, so nothing is slow", slow.as_secs_f64());
+            self.warn(table, message, "use a shorter time, or a longer `timeout`");
+        }
         let HttpCheck { method, content, body, pattern, .. } = &probing.http;
         if !content.0.is_empty() && (method == Method::GET || method == Method::HEAD) {
             return self.error(table, format!("the option `body` with the method {method}"), "add `method='POST'`");
@@ -514,8 +574,20 @@ mod tests {
     #[test]
     fn thresholds_of_both_ways() {
         let judgement = |options| asked(options)[0].judgement;
-        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2 });
-        assert_eq!(judgement("{minimumSuccesses=0}"), Judgement { fall: 1, rise: 1 });
+        assert_eq!(judgement("{minimumFailures=3, minimumSuccesses='2'}"), Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE });
+        assert_eq!(judgement("{minimumSuccesses=0, forgetAfter=0}"), Judgement::AT_ONCE);
+        let retry = Some(Duration::from_millis(250));
+        assert_eq!(judgement("{forgetAfter=10, retryInterval=0.25}"), Judgement { forget: 10, retry, ..Judgement::AT_ONCE });
+        assert_eq!(judgement("{damped='false'}"), Judgement::AT_ONCE);
+        let damped = Defaults::default().damped;
+        assert_eq!(judgement("{damped='true'}"), damped);
+        assert_eq!(judgement("{minimumSuccesses=4, damped='true'}"), Judgement { rise: 4, ..damped });
+        let slow = Some(Duration::from_millis(1500));
+        assert_eq!(judgement("{slow=1.5}"), Judgement { slow, ..Judgement::AT_ONCE });
+        let late = "W 0 `slow` (2 s) is not below the time limit of the probe, so nothing is slow";
+        assert_eq!(findings("{slow=2}"), [late]);
+        assert_eq!(findings("{damped='yes'}"), ["E 8 the option `damped` is `yes`, neither 'true' nor 'false'"]);
+        assert_eq!(findings("{retryInterval=0.01}"), ["W 15 the retryInterval of 0.01 seconds counts as 0.05"]);
     }
 
     #[test]
@@ -571,7 +643,7 @@ mod tests {
             sources: vec![[198, 51, 100, 1].into()],
             timeout: second,
             interval: 7 * second,
-            judgement: Judgement { fall: 3, rise: 2 },
+            judgement: Judgement { fall: 3, rise: 2, ..Judgement::AT_ONCE },
         };
         let plain = NamedCheck { kind: CheckKind::Tcp, port: None, ..web.clone() };
         [("web".into(), web), ("plain".into(), plain)].into_iter().collect()
@@ -581,7 +653,7 @@ mod tests {
         let defaults = Defaults { named: named(), ..Defaults::default() };
         let compiled = compile(code, &Settings { defaults, step_limit: 1000, shared: false });
         let line = |check: &CheckRequest| {
-            let CheckRequest { spec, judgement: Judgement { fall, rise }, interval } = check;
+            let CheckRequest { spec, judgement: Judgement { fall, rise, .. }, interval } = check;
             format!("{spec} {:?}/{interval:?} {fall}/{rise}", spec.timeout)
         };
         match compiled.program {

@@ -502,11 +502,8 @@ fn options_set_checks_and_complain() {
 
 #[test]
 fn unset_options_take_the_defaults() {
-    let defaults = Defaults {
-        interval: std::time::Duration::from_secs(9),
-        timeout: std::time::Duration::from_millis(1500),
-        ..Defaults::default()
-    };
+    let (interval, timeout) = (std::time::Duration::from_secs(9), std::time::Duration::from_millis(1500));
+    let defaults = Defaults { interval, timeout, ..Defaults::USUAL };
     let settings = Settings { defaults: defaults.clone(), step_limit: 1000, shared: false };
     let program = compile("ifportup(80, {'192.0.2.1'})", &settings).program.unwrap();
     let check = &program.checks()[0];

@@ -19,15 +19,7 @@ const UNKNOWN: Status = Status::NEVER;
 const DRAINED: Status = Status { drain: true, ..Status::SOUND };
 const FORCED_DOWN: Status = Status { value: Value::Down, ..Status::SOUND };
 
-const SETTINGS: Settings = Settings {
-    defaults: Defaults {
-        interval: std::time::Duration::from_secs(5),
-        timeout: std::time::Duration::from_secs(2),
-        named: crate::target::Definitions::NONE,
-    },
-    step_limit: 1000,
-    shared: false,
-};
+const SETTINGS: Settings = Settings { defaults: Defaults::USUAL, step_limit: 1000, shared: false };
 
 fn program(code: &str) -> Program {
     let Compiled { program, findings } = compile(code, &SETTINGS);
@@ -268,6 +260,29 @@ fn consistent_choices_move_the_clients_of_the_dead_only() {
             assert!(before == after || before == dead, "{number}: {before} -> {after} without {dead}");
         }
     }
+}
+
+#[test]
+fn slow_targets_have_half_of_their_weight() {
+    const SLOW: Status = Status { weight: Status::SLOW, ..UP };
+    let list = |weights: [u32; 2], selector: &str| {
+        let [one, two] = weights;
+        format!("ifportup(80, {{{{{one}, '10.0.0.1'}}, {{{two}, '10.0.0.2'}}}}, {{selector='{selector}'}})")
+    };
+    let drawn = |members: &[(u32, u16)]| Choice::Weighted { draw: Draw::Chance, members: members.into() };
+    let shares = |weights, statuses: [Status; 2]| settle(&list(weights, "wrandom"), &statuses).choice;
+    assert_eq!(shares([10, 20], [UP, UP]), drawn(&[(20, 1), (30, 0)]));
+    assert_eq!(shares([10, 20], [UP, SLOW]), drawn(&[(1, 1), (2, 0)]), "as 10 and 10");
+    assert_eq!(shares([1, 1], [UP, SLOW]), drawn(&[(1, 1), (3, 0)]), "as 1 and a half");
+    assert_eq!(shares([10, 20], [SLOW, SLOW]), drawn(&[(2, 1), (3, 0)]));
+    assert_eq!(shares([10, 20], [DOWN, SLOW]), drawn(&[(1, 1)]));
+    let large = shares([4_000_000_001, 200_000_000], [UP, SLOW]);
+    assert_eq!(large, drawn(&[(100_000_000, 1), (4_100_000_001, 0)]), "what does not fit is rounded");
+    assert_eq!(settle(&list([10, 20], "all"), &[UP, SLOW]).choice, Choice::Every([0, 1].into()), "never out");
+    let code = "pickselfweighted('http://x/', {'10.0.0.1', '10.0.0.2'})";
+    let reports = |weight| Status { reported: 9, weight, ..UP };
+    let choice = settle(code, &[reports(256), reports(Status::SLOW)]).choice;
+    assert_eq!(choice, Choice::Weighted { draw: Draw::Client, members: [(9, 0), (13, 1)].into() });
 }
 
 #[test]

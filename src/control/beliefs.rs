@@ -1,0 +1,127 @@
+//! What counts of each check: what was measured, under what operators say.
+//!
+//! One table, which snapshots share, and one way into it: [`Beliefs::refresh`]. While the node is frozen what was measured
+//! when that was said stands for what is measured; a check of which nothing was known then is still believed its first
+//! result, for nobody wants an answer from nothing frozen.
+
+use crate::health::{Checks, Moment, Override, Overrides, Subject};
+use crate::target::{CheckId, Status, StatusTable, Value};
+
+#[derive(Debug, Default)]
+pub(super) struct Beliefs {
+    statuses: StatusTable,
+    overrides: Overrides,
+    frozen: Option<StatusTable>,
+}
+
+/// A check that counts as something else than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) from: Status,
+    pub(super) to: Status,
+}
+
+impl Turn {
+    /// Whether an answer may be another for it.
+    pub(super) fn concerns_answers(&self) -> bool {
+        let seen = |status: Status| (status.value, status.drain, status.is_excluded(), status.weight, status.reported);
+        seen(self.from) != seen(self.to)
+    }
+}
+
+impl Beliefs {
+    /// With these words in force; nothing is measured yet.
+    pub(super) fn under(overrides: Overrides) -> Self {
+        let frozen = overrides.is_frozen().then(StatusTable::new);
+        Self { statuses: StatusTable::new(), overrides, frozen }
+    }
+
+    /// What counts of every check.
+    pub(super) fn table(&self) -> &StatusTable {
+        &self.statuses
+    }
+
+    pub(super) fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// Enters what counts of a check now; `None`: what counted before.
+    pub(super) fn refresh(&mut self, checks: &Checks, id: CheckId) -> Option<Turn> {
+        let measured = checks.status(id);
+        if let Some(frozen) = &mut self.frozen
+            && frozen.get(id).value == Value::Unknown
+            && measured.value != Value::Unknown
+        {
+            frozen.set(id, measured);
+        }
+        let (from, to) = (self.statuses.get(id), self.counting(&self.overrides, checks, id));
+        if from == to {
+            return None;
+        }
+        self.statuses.set(id, to);
+        Some(Turn { from, to })
+    }
+
+    /// What would count of a check under other words.
+    fn counting(&self, overrides: &Overrides, checks: &Checks, id: CheckId) -> Status {
+        let stands = self.frozen.as_ref().map(|frozen| frozen.get(id)).filter(|status| status.value != Value::Unknown);
+        let measured = stands.unwrap_or_else(|| checks.status(id));
+        match checks.probe_of(id) {
+            Some((key, spec)) => overrides.overlay(key, spec, measured),
+            None => measured,
+        }
+    }
+
+    /// What would change if `word` were in force about `subject`, or none: the checks, and the table as it would be.
+    pub(super) fn foresee(
+        &self,
+        checks: &Checks,
+        subject: Subject,
+        word: Option<&Override>,
+    ) -> (Vec<(CheckId, Turn)>, StatusTable) {
+        let (mut overrides, mut table) = (self.overrides.clone(), self.statuses.clone());
+        match word {
+            Some(word) => overrides.set(word.clone()),
+            None => _ = overrides.remove(subject),
+        }
+        let mut turns = Vec::new();
+        for id in checks.covered_by(subject) {
+            let (from, to) = (self.statuses.get(id), self.counting(&overrides, checks, id));
+            if from != to {
+                table.set(id, to);
+                turns.push((id, Turn { from, to }));
+            }
+        }
+        (turns, table)
+    }
+
+    /// Puts `word` in force about `subject`, or none, and gives the checks that may count as something else now; the word
+    /// before.
+    pub(super) fn say(&mut self, checks: &Checks, subject: Subject, word: Option<Override>) -> (Vec<CheckId>, Option<Override>) {
+        let before = self.overrides.get(subject).cloned();
+        match word {
+            Some(word) => self.overrides.set(word),
+            None => _ = self.overrides.remove(subject),
+        }
+        self.freeze_or_thaw(checks);
+        (checks.covered_by(subject).collect(), before)
+    }
+
+    /// The words whose time is over, which still are in force.
+    pub(super) fn ended(&self, now: Moment) -> Vec<Override> {
+        self.overrides.iter().filter(|word| word.until.is_some_and(|until| until <= now)).cloned().collect()
+    }
+
+    /// Keeps what is measured now where the node has just been frozen, and forgets what was kept where it no longer is.
+    fn freeze_or_thaw(&mut self, checks: &Checks) {
+        match (&self.frozen, self.overrides.is_frozen()) {
+            (None, true) => {
+                let mut frozen = StatusTable::new();
+                checks.covered_by(Subject::Node).for_each(|id| frozen.set(id, checks.status(id)));
+                self.frozen = Some(frozen);
+            }
+            (Some(_), false) => self.frozen = None,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! From an operator's order to its reply.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::super::beliefs::Turn;
+use super::super::command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
+use super::super::journal::Happening;
+use super::{Ahead, Effect, Engine};
+use crate::answers::AnswerSet;
+use crate::health::{Moment, Override, Subject};
+use crate::target::{CheckId, StatusTable};
+use crate::zone::ProgramId;
+
+/// Orders that may wait for the one before them.
+const WAITING_MAX: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    waiting: VecDeque<(CommandId, Command)>,
+    /// The one that is being written down.
+    written: Option<(CommandId, Judged)>,
+    /// Those that are in force and not yet served.
+    unserved: Vec<(CommandId, Report)>,
+    /// The highest version that was given.
+    version: u64,
+}
+
+/// An order that may be carried out.
+#[derive(Debug)]
+struct Judged {
+    command: Command,
+    /// The word that it puts in force; `None`: it takes one back.
+    word: Option<Override>,
+    /// What will be said of it.
+    report: Report,
+}
+
+impl Orders {
+    /// Goes on after this version.
+    pub(super) fn after(version: u64) -> Self {
+        Self { version, ..Self::default() }
+    }
+}
+
+impl Engine {
+    pub(super) fn order(&mut self, id: CommandId, command: Command, now: Moment) {
+        if self.orders.waiting.len() >= WAITING_MAX {
+            return self.reply(id, Err(Refusal::Busy));
+        }
+        self.orders.waiting.push_back((id, command));
+        self.take_orders(now);
+    }
+
+    fn take_orders(&mut self, now: Moment) {
+        while self.orders.written.is_none() {
+            let Some((id, command)) = self.orders.waiting.pop_front() else { return };
+            match self.judge(command, now) {
+                Err(refusal) => self.reply(id, Err(refusal)),
+                Ok(judged) if judged.command.dry_run => self.reply(id, Ok(judged.report)),
+                Ok(judged) => {
+                    self.orders.version = judged.word.as_ref().map_or(self.orders.version, |word| word.version);
+                    self.record(Some(id), judged.command.subject, judged.word.clone());
+                    self.orders.written = Some((id, judged));
+                }
+            }
+        }
+    }
+
+    /// The order has been written down, or not, and why.
+    pub(super) fn recorded(&mut self, id: CommandId, result: Result<(), String>, now: Moment) {
+        let Some((_, mut judged)) = self.orders.written.take_if(|(written, _)| *written == id) else { return };
+        judged.report.durable = result.is_ok();
+        match result {
+            Err(why) if !judged.command.volatile => self.reply(id, Err(Refusal::NotDurable(why))),
+            _ => {
+                self.put_in_force(judged.command.subject, judged.word, now);
+                self.orders.unserved.push((id, judged.report));
+            }
+        }
+        self.take_orders(now);
+    }
+
+    /// Ends the words whose time is over.
+    pub(super) fn end_words(&mut self, now: Moment) {
+        for word in self.beliefs.ended(now) {
+            self.record(None, word.subject, None);
+            self.put_in_force(word.subject, None, now);
+        }
+    }
+
+    /// Answers the orders that are served by what is published.
+    pub(super) fn acknowledge(&mut self) {
+        let ahead = self.publication.ahead != Ahead::Nothing || self.publication.ad_hoc;
+        if self.orders.unserved.is_empty() || ahead || self.backlog.is_due() || self.backlog.is_sweeping() {
+            return;
+        }
+        let generation = self.publication.generation;
+        for (id, report) in std::mem::take(&mut self.orders.unserved) {
+            self.reply(id, Ok(Report { generation, ..report }));
+        }
+    }
+
+    fn reply(&mut self, command: CommandId, reply: Reply) {
+        self.effects.push_back(Effect::Reply { command, reply: Box::new(reply) });
+    }
+
+    fn record(&mut self, command: Option<CommandId>, subject: Subject, word: Option<Override>) {
+        let version = self.orders.version;
+        self.effects.push_back(Effect::Record { command, record: Record { subject, word, version } });
+    }
+
+    fn judge(&self, command: Command, now: Moment) -> Result<Judged, Refusal> {
+        let Command { subject, if_version, accept_empty, accept_unknown, dry_run, .. } = command;
+        let before = self.beliefs.overrides().get(subject).cloned();
+        let in_force = before.as_ref().map_or(0, |word| word.version);
+        if if_version.is_some_and(|seen| seen != in_force) {
+            return Err(Refusal::Version(in_force));
+        }
+        let word = match &command.action {
+            Action::Release if before.is_none() => return Err(Refusal::NotSet),
+            Action::Release => None,
+            Action::Say { state, .. } if !subject.takes(*state) => return Err(Refusal::Unfit),
+            Action::Say { state, lasting, since, by, reason } => Some(Override {
+                subject,
+                state: *state,
+                until: lasting.map(|lasting| now + lasting),
+                expires: lasting.map(|lasting| since.saturating_add(u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX))),
+                since: *since,
+                by: by.clone(),
+                reason: reason.clone(),
+                version: self.orders.version + 1,
+            }),
+        };
+        if word.is_some() && !accept_unknown && subject != Subject::Node && self.checks.covered_by(subject).next().is_none() {
+            return Err(Refusal::NoSuchTarget);
+        }
+        let (turns, table) = self.beliefs.foresee(&self.checks, subject, word.as_ref());
+        let (programs, bare) = self.affected(&turns, &table);
+        if !bare.is_empty() && !accept_empty && !dry_run {
+            return Err(Refusal::WouldEmpty(bare));
+        }
+        let generation = self.publication.generation;
+        let report = Report { generation, before, after: word.clone(), checks: turns.len(), programs, bare, durable: false };
+        Ok(Judged { command, word, report })
+    }
+
+    /// The programs that settle otherwise under `table`, and those of them that had targets to give and would have none.
+    fn affected(&self, turns: &[(CheckId, Turn)], table: &StatusTable) -> (Vec<ProgramId>, Vec<ProgramId>) {
+        let users = turns.iter().filter_map(|(id, _)| self.users.get(id));
+        let users: BTreeSet<ProgramId> = users.flatten().copied().collect();
+        let (mut changed, mut bare) = (Vec::new(), Vec::new());
+        for id in users {
+            let Some(bound) = self.programs.get(id) else { continue };
+            let settle = |table| AnswerSet::settle(&bound.prepared, &bound.checks, table, &self.places);
+            let (before, after) = (settle(self.beliefs.table()), settle(table));
+            if before.settled() != after.settled() {
+                changed.push(id);
+            }
+            if after.is_bare() && !before.is_bare() {
+                bare.push(id);
+            }
+        }
+        (changed, bare)
+    }
+
+    fn put_in_force(&mut self, subject: Subject, word: Option<Override>, now: Moment) {
+        let (checks, before) = self.beliefs.say(&self.checks, subject, word.clone());
+        for id in checks {
+            self.follow(id, None);
+        }
+        match (word, before) {
+            (Some(word), _) => self.log(Happening::Overridden { word: Box::new(word) }, now),
+            (None, Some(word)) => self.log(Happening::Released { word: Box::new(word) }, now),
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::tests::load;
+    use super::super::{Config, Event};
+    use super::*;
+    use crate::answers::{Options, Snapshot};
+    use crate::health::{self, Finished, State};
+    use crate::target::{Failure, Outcome, Status, Value};
+
+    /// A node of three targets: two in one program, and one, 192.0.2.3, alone in another.
+    struct Node {
+        engine: Engine,
+        now: Moment,
+        published: Vec<Arc<Snapshot>>,
+        /// Those that are down.
+        down: Vec<&'static str>,
+        records: Vec<(Option<CommandId>, Record)>,
+        replies: Vec<(CommandId, Reply)>,
+    }
+
+    impl Node {
+        fn start() -> Self {
+            let now = Moment::at(Duration::from_secs(1000));
+            let options = Arc::new(Options::default());
+            let interval = Duration::from_millis(10);
+            let config = Config {
+                health: health::Config::default(),
+                options: Arc::clone(&options),
+                publish_interval: interval,
+                workers: 1,
+            };
+            let engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
+            let (records, replies, published) = (Vec::new(), Vec::new(), Vec::new());
+            let mut node = Self { engine, now, published, down: Vec::new(), records, replies };
+            let codes = ["ifportup(80, {'192.0.2.1', '192.0.2.2'}, {selector='all'})", "ifportup(80, {'192.0.2.3'})"];
+            node.engine.handle(Event::Loaded(Box::new(load(&codes.map(str::to_owned), &options, interval))), now);
+            node.run(0);
+            node
+        }
+
+        /// Goes on for so many seconds.
+        fn run(&mut self, seconds: u64) {
+            for _ in 0..=seconds * 10 {
+                self.engine.handle_timeout(self.now);
+                while let Some(effect) = self.engine.poll_effect() {
+                    match effect {
+                        Effect::Probe { run, spec } => {
+                            let is_down = self.down.iter().any(|down| spec.target() == format!("{down}:80"));
+                            let outcome = if is_down { Outcome::Fail(Failure::Refused) } else { Outcome::PASS };
+                            let result = Finished { outcome, started: self.now, elapsed: Duration::ZERO };
+                            self.engine.handle(Event::Probed { run, result }, self.now);
+                        }
+                        Effect::Publish { snapshot, .. } => self.published.push(snapshot),
+                        Effect::Record { command, record } => self.records.push((command, record)),
+                        Effect::Reply { command, reply } => self.replies.push((command, *reply)),
+                        _ => {}
+                    }
+                }
+                self.now = self.now + Duration::from_millis(100);
+            }
+        }
+
+        fn order(&mut self, id: u64, command: Command) {
+            self.engine.handle(Event::Ordered(CommandId(id), Box::new(command)), self.now);
+            self.run(0);
+        }
+
+        /// Orders, has that written down, and gives the reply.
+        fn ordered(&mut self, id: u64, command: Command) -> Reply {
+            self.order(id, command);
+            self.recorded(id, Ok(()));
+            let (_, reply) = self.replies.pop().expect("a reply");
+            reply
+        }
+
+        fn recorded(&mut self, id: u64, result: Result<(), String>) {
+            self.engine.handle(Event::Recorded { command: CommandId(id), result }, self.now);
+            self.run(0);
+        }
+
+        /// What counts of a target, as it is published.
+        fn counts(&self, target: &str) -> Status {
+            let view = self.engine.checks().find(|view| view.spec.target() == format!("{target}:80")).expect("a check");
+            self.published.last().expect("a snapshot").statuses.get(view.id)
+        }
+    }
+
+    fn say(subject: &str, state: State) -> Command {
+        let lasting = Some(Duration::from_secs(60));
+        let action = Action::Say { state, lasting, since: 5000, by: "me".into(), reason: "test".into() };
+        let subject = subject.parse().expect(subject);
+        let (if_version, dry_run, volatile) = (None, false, false);
+        Command { subject, action, if_version, dry_run, accept_empty: false, accept_unknown: false, volatile }
+    }
+
+    fn release(subject: &str) -> Command {
+        Command { action: Action::Release, ..say(subject, State::Drain) }
+    }
+
+    const FIRST: &str = "target/192.0.2.1";
+
+    #[test]
+    fn an_order_is_answered_when_it_is_written_down_and_served() {
+        let mut node = Node::start();
+        let before = node.published.len();
+        node.order(1, say(FIRST, State::Drain));
+        assert_eq!(
+            (node.records.len(), node.replies.len(), node.published.len()),
+            (1, 0, before),
+            "it is on its way to the disk"
+        );
+        assert!(!node.counts("192.0.2.1").drain);
+        node.order(2, say("target/192.0.2.2", State::Up));
+        assert_eq!(node.records.len(), 1, "the next waits for it");
+        node.recorded(1, Ok(()));
+        let (id, reply) = node.replies.pop().expect("a reply");
+        let report = reply.expect("done");
+        assert_eq!((id, report.generation), (CommandId(1), node.published.last().unwrap().generation));
+        assert!(report.durable && node.counts("192.0.2.1").drain && node.counts("192.0.2.1").value == Value::Up);
+        assert_eq!((report.checks, report.programs, report.bare), (1, vec![ProgramId(0)], vec![]));
+        let word = report.after.expect("a word");
+        assert_eq!((word.version, word.expires, report.before), (1, Some(65_000), None));
+        assert_eq!(node.records.len(), 2, "now the next");
+    }
+
+    #[test]
+    fn what_is_measured_goes_on_beneath_and_counts_again() {
+        let mut node = Node::start();
+        node.ordered(1, say(FIRST, State::Down)).expect("done");
+        assert!(node.counts("192.0.2.1").is_excluded());
+        node.ordered(2, say(FIRST, State::Up)).expect("done");
+        node.down.push("192.0.2.1");
+        node.run(10);
+        assert_eq!(node.counts("192.0.2.1").value, Value::Up, "forced");
+        let report = node.ordered(3, release(FIRST)).expect("done");
+        assert_eq!((report.before.map(|word| word.version), report.after), (Some(2), None));
+        assert_eq!(node.counts("192.0.2.1").value, Value::Down, "as the probes found in the meantime");
+    }
+
+    #[test]
+    fn a_word_ends_by_itself() {
+        let mut node = Node::start();
+        node.ordered(1, say(FIRST, State::Drain)).expect("done");
+        node.run(58);
+        assert!(node.counts("192.0.2.1").drain);
+        node.run(3);
+        assert!(!node.counts("192.0.2.1").drain);
+        let (command, record) = node.records.last().expect("written down");
+        assert_eq!((*command, record.word.is_none(), record.version), (None, true, 1));
+        assert_eq!(node.ordered(2, release(FIRST)).err(), Some(Refusal::NotSet));
+    }
+
+    #[test]
+    fn nothing_changes_while_the_node_is_frozen_but_by_order() {
+        let mut node = Node::start();
+        node.ordered(1, say("node/this", State::Frozen)).expect("done");
+        let before = node.published.len();
+        node.down.push("192.0.2.2");
+        node.run(10);
+        assert_eq!((node.published.len(), node.counts("192.0.2.2").value), (before, Value::Up));
+        node.ordered(2, say(FIRST, State::Drain)).expect("done");
+        assert_eq!((node.counts("192.0.2.1").drain, node.counts("192.0.2.2").value), (true, Value::Up));
+        node.ordered(3, release("node/this")).expect("done");
+        assert_eq!((node.counts("192.0.2.1").drain, node.counts("192.0.2.2").value), (true, Value::Down));
+    }
+
+    #[test]
+    fn orders_are_refused_for_reasons() {
+        let mut node = Node::start();
+        let alone = "target/192.0.2.3";
+        let mut refused = |id, command| node.ordered(id, command).err();
+        assert_eq!(refused(1, say(alone, State::Drain)), Some(Refusal::WouldEmpty(vec![ProgramId(1)])));
+        assert_eq!(refused(2, say("target/192.0.2.9", State::Drain)), Some(Refusal::NoSuchTarget));
+        assert_eq!(refused(3, say(FIRST, State::Frozen)), Some(Refusal::Unfit));
+        assert_eq!(refused(4, say("node/this", State::Down)), Some(Refusal::Unfit));
+        assert_eq!(refused(5, release(FIRST)), Some(Refusal::NotSet));
+        assert_eq!(refused(6, Command { if_version: Some(3), ..say(FIRST, State::Drain) }), Some(Refusal::Version(0)));
+        assert_eq!(refused(7, Command { if_version: Some(0), ..say(FIRST, State::Drain) }), None);
+        assert_eq!(refused(8, Command { if_version: Some(0), ..say(FIRST, State::Up) }), Some(Refusal::Version(1)));
+        assert_eq!(refused(9, Command { accept_empty: true, ..say(alone, State::Drain) }), None);
+        assert_eq!(refused(10, Command { accept_unknown: true, ..say("target/192.0.2.9", State::Drain) }), None);
+        let rehearsed = node.ordered(11, Command { dry_run: true, ..release(alone) }).expect("judged");
+        assert_eq!((rehearsed.programs, rehearsed.durable), (vec![ProgramId(1)], false));
+        assert!(node.counts("192.0.2.3").drain, "nothing was changed");
+        let rehearsed = node.ordered(12, Command { dry_run: true, ..say("target/192.0.2.2", State::Drain) }).expect("judged");
+        assert_eq!(rehearsed.bare, [ProgramId(0)], "both would be drained");
+        node.order(13, say("target/192.0.2.2", State::Up));
+        node.recorded(13, Err("disk full".into()));
+        assert_eq!(node.replies.pop().and_then(|(_, reply)| reply.err()), Some(Refusal::NotDurable("disk full".into())));
+        assert_eq!(node.counts("192.0.2.2").basis, crate::target::Basis::Measured);
+        node.order(14, Command { volatile: true, ..say("target/192.0.2.2", State::Up) });
+        node.recorded(14, Err("disk full".into()));
+        let (_, reply) = node.replies.pop().expect("a reply");
+        assert_eq!(reply.map(|report| report.durable).ok(), Some(false));
+    }
+
+    #[test]
+    fn words_from_before_are_in_force_from_the_first_answer() {
+        let mut node = Node::start();
+        let word = node.ordered(1, say(FIRST, State::Down)).expect("done").after.expect("a word");
+        let mut overrides = crate::health::Overrides::default();
+        overrides.set(word);
+        let mut next = Node::start();
+        next.engine = {
+            let options = Arc::new(Options::default());
+            let health = health::Config::default();
+            let config = Config { health, options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
+            let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), next.now).under(overrides, 9);
+            let codes = ["ifportup(80, {'192.0.2.1', '192.0.2.2'}, {selector='all'})".to_owned()];
+            engine.handle(Event::Loaded(Box::new(load(&codes, &options, Duration::ZERO))), next.now);
+            engine
+        };
+        next.published.clear();
+        next.run(0);
+        let first = next.published.first().expect("published");
+        let view = next.engine.checks().find(|view| view.spec.target() == "192.0.2.1:80").expect("a check");
+        assert!(first.statuses.get(view.id).is_excluded() && view.status.value == Value::Up);
+        let report = next.ordered(1, say("target/192.0.2.2", State::Up)).expect("done");
+        assert_eq!(report.after.map(|word| word.version), Some(10), "no version is given twice");
+    }
+}

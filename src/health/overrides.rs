@@ -1,0 +1,329 @@
+//! An operator's word over what was measured.
+//!
+//! | state | a check that it is about counts as | meanwhile |
+//! | --- | --- | --- |
+//! | [`State::Down`] | down, forced: not even a fallback names its target | it is probed, and what is measured is kept beneath |
+//! | [`State::Up`] | up, forced | the same |
+//! | [`State::Drain`] | what was measured, and its target gets no new clients | the same |
+//! | [`State::Frozen`] | what was believed of it when that was said | the same |
+//!
+//! A word is about one [`Subject`]. Of several that say up or down about one check the narrowest counts: the check, then the
+//! target with its port, then the address. A drain holds whoever says it. Nothing measured is ever changed by a word, so
+//! when it ends the answer is at once what the probes say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use crate::target::{Basis, CheckKey, CheckSpec, Status, Value};
+
+use super::moment::Moment;
+
+/// What an operator says something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// One probe, with every judgement of it.
+    Check(CheckKey),
+    /// Every check of an address, or of one of its ports.
+    Target(IpAddr, Option<u16>),
+    /// All that this node measures.
+    Node,
+}
+
+/// What [`Subject::Node`] is called: there is one.
+const THIS: &str = "this";
+
+/// How subjects are written, for messages.
+pub const SUBJECTS: &str = "check/<key>, target/<address>, target/<address>:<port> or node/this";
+
+impl Subject {
+    /// What it is one of: the first part of how it is written.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Check(_) => "check",
+            Self::Target(..) => "target",
+            Self::Node => "node",
+        }
+    }
+
+    /// Which one: the second part.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Check(key) => key.to_string(),
+            Self::Target(address, None) => address.to_string(),
+            Self::Target(address, Some(port)) => SocketAddr::new(address, port).to_string(),
+            Self::Node => THIS.to_owned(),
+        }
+    }
+
+    /// The subject of that kind and name; `None`: there can be none.
+    #[must_use]
+    pub fn new(kind: &str, name: &str) -> Option<Self> {
+        match kind {
+            "check" if name.len() == 32 && name.bytes().all(|octet| octet.is_ascii_hexdigit()) => {
+                u128::from_str_radix(name, 16).ok().map(|key| Self::Check(CheckKey(key)))
+            }
+            "target" => {
+                let address = name.trim_start_matches('[').trim_end_matches(']').parse().ok().map(|address| (address, None));
+                let socket = || name.parse().ok().map(|to: SocketAddr| (to.ip(), Some(to.port())));
+                address.or_else(socket).map(|(address, port)| Self::Target(address, port))
+            }
+            "node" => (name == THIS).then_some(Self::Node),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about that check.
+    #[must_use]
+    pub fn covers(self, key: CheckKey, spec: &CheckSpec) -> bool {
+        match self {
+            Self::Check(about) => about == key,
+            Self::Target(address, port) => spec.named_address() == Some(address) && port.is_none_or(|port| port == spec.port),
+            Self::Node => true,
+        }
+    }
+
+    /// Whether that may be said about it.
+    #[must_use]
+    pub fn takes(self, state: State) -> bool {
+        (self == Self::Node) == (state == State::Frozen)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind(), self.name())
+    }
+}
+
+impl FromStr for Subject {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, name) = text.split_once('/').ok_or(())?;
+        Self::new(kind, name).ok_or(())
+    }
+}
+
+/// What an operator says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It is down.
+    Down,
+    /// It is up.
+    Up,
+    /// It is to get no new clients.
+    Drain,
+    /// Nothing that is measured is to change an answer.
+    Frozen,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Down, Self::Up, Self::Drain, Self::Frozen];
+
+    /// `down`, `up`, `drain` or `frozen`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Drain => "drain",
+            Self::Frozen => "frozen",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(())
+    }
+}
+
+/// An operator's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it says.
+    pub state: State,
+    /// When it ends; `None`: when it is taken back.
+    pub until: Option<Moment>,
+    /// The same on the wall clock, in milliseconds since 1970: what outlives the process.
+    pub expires: Option<u64>,
+    /// When it was said, likewise.
+    pub since: u64,
+    /// Who said it.
+    pub by: Box<str>,
+    /// Why.
+    pub reason: Box<str>,
+    /// Which word this is, of all that this node was ever told: two are never the same.
+    pub version: u64,
+}
+
+/// The words that are in force.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides(BTreeMap<Subject, Override>);
+
+impl Overrides {
+    /// What counts of a check of which `measured` was measured.
+    #[must_use]
+    pub fn overlay(&self, key: CheckKey, spec: &CheckSpec, measured: Status) -> Status {
+        if self.0.is_empty() {
+            return measured;
+        }
+        let address = spec.named_address();
+        let target = |port| address.map(|address| Subject::Target(address, port));
+        let subjects = [Some(Subject::Check(key)), target(Some(spec.port)), target(None)];
+        let states = || subjects.iter().flatten().filter_map(|subject| Some(self.0.get(subject)?.state));
+        let value = states().find_map(|state| match state {
+            State::Down => Some(Value::Down),
+            State::Up => Some(Value::Up),
+            State::Drain | State::Frozen => None,
+        });
+        let drain = measured.drain || states().any(|state| state == State::Drain);
+        match value {
+            Some(value) => {
+                let reported = if value == Value::Up { measured.reported } else { 0 };
+                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, ..measured }
+            }
+            None => Status { drain, ..measured },
+        }
+    }
+
+    /// The word about `subject`.
+    #[must_use]
+    pub fn get(&self, subject: Subject) -> Option<&Override> {
+        self.0.get(&subject)
+    }
+
+    /// All words, by subject.
+    pub fn iter(&self) -> impl Iterator<Item = &Override> {
+        self.0.values()
+    }
+
+    /// Whether nothing that is measured may change an answer.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.0.contains_key(&Subject::Node)
+    }
+
+    /// Puts a word in force, in place of another about the same.
+    pub fn set(&mut self, word: Override) {
+        self.0.insert(word.subject, word);
+    }
+
+    /// Takes a word back.
+    pub fn remove(&mut self, subject: Subject) -> Option<Override> {
+        self.0.remove(&subject)
+    }
+
+    /// When the next one ends.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Moment> {
+        self.0.values().filter_map(|word| word.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::target::CheckKind;
+
+    const UP: Status = Status { value: Value::Up, basis: Basis::Measured, ..Status::NEVER };
+    const DOWN: Status = Status { value: Value::Down, basis: Basis::Measured, ..Status::NEVER };
+
+    fn spec(port: u16) -> CheckSpec {
+        let address = Some("192.0.2.1".parse().unwrap());
+        CheckSpec { address, port, source: None, kind: CheckKind::Tcp, timeout: Duration::from_secs(2) }
+    }
+
+    fn words(of: &[(&str, State)]) -> Overrides {
+        let mut words = Overrides::default();
+        for &(subject, state) in of {
+            let subject = subject.parse().expect(subject);
+            let (by, reason) = ("me".into(), "test".into());
+            words.set(Override { subject, state, until: None, expires: None, since: 0, by, reason, version: 1 });
+        }
+        words
+    }
+
+    #[test]
+    fn subjects_are_written_as_they_are_read() {
+        let key = spec(80).key().to_string();
+        for text in ["target/192.0.2.1", "target/192.0.2.1:443", "target/2001:db8::1", "target/[2001:db8::1]:443", "node/this"] {
+            assert_eq!(text.parse::<Subject>().map(|subject| subject.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!(format!("check/{key}").parse(), Ok(Subject::Check(spec(80).key())));
+        assert_eq!("target/[2001:db8::1]".parse::<Subject>(), "target/2001:db8::1".parse());
+        for bad in [
+            "target",
+            "target/",
+            "target/x",
+            "target/192.0.2.1:x",
+            "check/12",
+            "node/other",
+            "pool/web",
+            "",
+            "check/+0000000000000000000000000000000",
+        ] {
+            assert_eq!(bad.parse::<Subject>(), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_narrowest_word_counts_and_a_drain_always() {
+        let (web, other) = (spec(80), spec(443));
+        let check = format!("check/{}", web.key());
+        type Case<'c> = (&'c [(&'c str, State)], Status, (Value, Basis, bool), (Value, bool));
+        let cases: &[Case<'_>] = &[
+            (&[], UP, (Value::Up, Basis::Measured, false), (Value::Up, false)),
+            (&[("target/192.0.2.1", State::Down)], UP, (Value::Down, Basis::Forced, false), (Value::Down, false)),
+            (&[("target/192.0.2.1:80", State::Down)], UP, (Value::Down, Basis::Forced, false), (Value::Up, false)),
+            (&[("target/192.0.2.1", State::Drain)], DOWN, (Value::Down, Basis::Measured, true), (Value::Down, true)),
+            (&[("target/192.0.2.2", State::Down)], UP, (Value::Up, Basis::Measured, false), (Value::Up, false)),
+            (
+                &[(&check, State::Up), ("target/192.0.2.1", State::Down)],
+                DOWN,
+                (Value::Up, Basis::Forced, false),
+                (Value::Down, false),
+            ),
+            (
+                &[(&check, State::Drain), ("target/192.0.2.1", State::Up)],
+                DOWN,
+                (Value::Up, Basis::Forced, true),
+                (Value::Up, false),
+            ),
+        ];
+        for (words_of, measured, at_web, at_other) in cases {
+            let words = words(words_of);
+            let seen = words.overlay(web.key(), &web, *measured);
+            assert_eq!((seen.value, seen.basis, seen.drain), *at_web, "{words_of:?}");
+            let seen = words.overlay(other.key(), &other, *measured);
+            assert_eq!((seen.value, seen.drain), *at_other, "{words_of:?}");
+        }
+    }
+
+    #[test]
+    fn words_end() {
+        let mut words = words(&[("node/this", State::Frozen)]);
+        let until = Some(Moment::at(Duration::from_secs(10)));
+        words.set(Override { until, ..words.get(Subject::Node).unwrap().clone() });
+        assert_eq!((words.next_timeout(), words.is_frozen()), (until, true));
+        assert_eq!(words.remove(Subject::Node).map(|word| word.until), Some(until));
+        assert_eq!((words.next_timeout(), words.is_frozen()), (None, false));
+    }
+}

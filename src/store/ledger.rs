@@ -1,0 +1,281 @@
+//! What operators have said, on disk, one row for each word that is in force; and what was measured, one row for each probe.
+//!
+//! The file is `state_dir/leeward.redb`; a write is a transaction, and is on disk when it returns, so a crash at any moment
+//! leaves every word either as it was or as it was acknowledged. After a failure the file is opened anew for the next write:
+//! a disk that was full is found to have room again.
+//!
+//! Rows are JSON under `kind/name`. One that cannot be read is told, left alone, and is not in force.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use serde::{Deserialize, Serialize};
+
+use crate::health::{Moment, Override, Overrides, Remembered, State, Subject};
+use crate::target::{CheckKey, Value};
+
+const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides");
+/// Numbers, by name.
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// What is believed of each probe's target: 0 for down, 1 and its reported weight for up.
+const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
+/// When that was last so, in milliseconds since 1970.
+const VERDICTS_AT: &str = "verdicts_at";
+/// The highest version that was ever given to a word.
+const VERSION: &str = "override_version";
+
+/// Why the ledger cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = .path.display())]
+pub struct LedgerError {
+    path: PathBuf,
+    source: Box<redb::Error>,
+}
+
+/// The durable record of operators' words.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    database: Option<Database>,
+}
+
+/// What was in the ledger.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The words; those whose time has passed meanwhile are among them, and have ended.
+    pub overrides: Overrides,
+    /// The highest version that was ever given.
+    pub version: u64,
+    /// Rows that could not be read, by their key.
+    pub unreadable: Vec<String>,
+    /// What was believed of each probe's target.
+    pub verdicts: HashMap<CheckKey, Remembered>,
+    /// How long ago that was last so; `None`: never.
+    pub verdicts_age: Option<Duration>,
+}
+
+/// A row.
+#[derive(Debug, Deserialize, Serialize)]
+struct Row {
+    state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    since: u64,
+    by: String,
+    reason: String,
+    version: u64,
+}
+
+impl Ledger {
+    /// The ledger under `state_dir`, which nobody has opened yet.
+    #[must_use]
+    pub fn under(state_dir: &Path) -> Self {
+        Self { path: state_dir.join("leeward.redb"), database: None }
+    }
+
+    /// Reads everything. `now` and `wall`, in milliseconds since 1970, are one moment: what is left of a word's time is counted
+    /// from there.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: the file cannot be made, opened or read, or another process has it open.
+    pub fn read(&mut self, now: Moment, wall: u64) -> Result<Kept, LedgerError> {
+        self.attempt(|database| {
+            let reading = database.begin_read()?;
+            let mut kept = Kept::default();
+            match reading.open_table(NUMBERS) {
+                Ok(numbers) => {
+                    kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value());
+                    let at = numbers.get(VERDICTS_AT)?.map(|at| at.value());
+                    kept.verdicts_age = at.map(|at| Duration::from_millis(wall.saturating_sub(at)));
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match reading.open_table(WORDS) {
+                Ok(words) => {
+                    for entry in words.iter()? {
+                        let (key, row) = entry?;
+                        match word(key.value(), row.value(), now, wall) {
+                            Some(word) => kept.overrides.set(word),
+                            None => kept.unreadable.push(key.value().to_owned()),
+                        }
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match reading.open_table(VERDICTS) {
+                Ok(verdicts) => {
+                    for entry in verdicts.iter()? {
+                        let (key, row) = entry?;
+                        kept.verdicts.insert(CheckKey(key.value()), remembered(row.value()));
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Ok(kept)
+        })
+    }
+
+    /// Writes what is believed of these probes' targets, or that nothing is, and that all of it is so at `wall`, in milliseconds
+    /// since 1970.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was written.
+    pub fn write_verdicts(&mut self, verdicts: &BTreeMap<CheckKey, Option<Remembered>>, wall: u64) -> Result<(), LedgerError> {
+        self.attempt(|database| {
+            let writing = database.begin_write()?;
+            {
+                let mut table = writing.open_table(VERDICTS)?;
+                for (key, verdict) in verdicts {
+                    match verdict {
+                        Some(verdict) => drop(table.insert(key.0, number(*verdict))?),
+                        None => drop(table.remove(key.0)?),
+                    }
+                }
+                writing.open_table(NUMBERS)?.insert(VERDICTS_AT, wall)?;
+            }
+            writing.commit()?;
+            Ok(())
+        })
+    }
+
+    /// Writes the word about `subject`, or that there is none; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was written.
+    pub fn write(&mut self, subject: Subject, word: Option<&Override>, version: u64) -> Result<(), LedgerError> {
+        self.attempt(|database| {
+            let writing = database.begin_write()?;
+            {
+                let mut words = writing.open_table(WORDS)?;
+                let key = subject.to_string();
+                match word.map(row) {
+                    Some(row) => drop(words.insert(&*key, &*row)?),
+                    None => drop(words.remove(&*key)?),
+                }
+                writing.open_table(NUMBERS)?.insert(VERSION, version)?;
+            }
+            writing.commit()?;
+            Ok(())
+        })
+    }
+
+    /// Opens the file if it is not open; closes it after an error.
+    fn attempt<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, LedgerError> {
+        let database = match self.database.take() {
+            Some(database) => Ok(database),
+            None => Database::create(&self.path).map_err(redb::Error::from),
+        };
+        let done = database.and_then(|database| {
+            let done = work(&database)?;
+            self.database = Some(database);
+            Ok(done)
+        });
+        done.map_err(|error| LedgerError { path: self.path.clone(), source: Box::new(error) })
+    }
+}
+
+fn number(verdict: Remembered) -> u64 {
+    if verdict.value == Value::Up { 1 + u64::from(verdict.reported) } else { 0 }
+}
+
+fn remembered(number: u64) -> Remembered {
+    match number.checked_sub(1) {
+        Some(reported) => Remembered { value: Value::Up, reported: u32::try_from(reported).unwrap_or(u32::MAX) },
+        None => Remembered { value: Value::Down, reported: 0 },
+    }
+}
+
+fn row(word: &Override) -> Vec<u8> {
+    let Override { state, expires, since, by, reason, version, .. } = word;
+    let (state, by, reason) = (state.to_string(), by.to_string(), reason.to_string());
+    // Numbers and strings: nothing that JSON could not hold.
+    serde_json::to_vec(&Row { state, expires: *expires, since: *since, by, reason, version: *version }).unwrap_or_default()
+}
+
+fn word(key: &str, row: &[u8], now: Moment, wall: u64) -> Option<Override> {
+    let Row { state, expires, since, by, reason, version } = serde_json::from_slice(row).ok()?;
+    let (subject, state): (Subject, State) = (key.parse().ok()?, state.parse().ok()?);
+    let until = expires.map(|expires| now + Duration::from_millis(expires.saturating_sub(wall)));
+    let (by, reason) = (by.into(), reason.into());
+    subject.takes(state).then_some(Override { subject, state, until, expires, since, by, reason, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::at(Duration::from_secs(100));
+
+    fn drained(subject: &str, expires: Option<u64>, version: u64) -> Override {
+        let (by, reason) = ("alice".into(), "a \"test\"".into());
+        let until = expires.map(|expires| NOW + Duration::from_millis(expires.saturating_sub(1000)));
+        Override { subject: subject.parse().expect(subject), state: State::Drain, until, expires, since: 7, by, reason, version }
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_the_next_process() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        assert_eq!(ledger.read(NOW, 1000).expect("an empty one").version, 0);
+        let (first, second) = (drained("target/192.0.2.1", Some(61_000), 1), drained("target/[2001:db8::1]:443", None, 2));
+        ledger.write(first.subject, Some(&first), 1).expect("written");
+        ledger.write(second.subject, Some(&second), 2).expect("written");
+        assert!(Ledger::under(folder.path()).read(NOW, 1000).is_err(), "another process has it open");
+        drop(ledger);
+        let mut ledger = Ledger::under(folder.path());
+        let kept = ledger.read(NOW, 1000).expect("read");
+        assert_eq!(kept.overrides.iter().cloned().collect::<Vec<_>>(), [first.clone(), second.clone()]);
+        ledger.write(second.subject, None, 2).expect("written");
+        let kept = ledger.read(NOW, 99_000).expect("read");
+        let ended: Vec<_> = kept.overrides.iter().map(|word| (word.subject, word.until)).collect();
+        assert_eq!((ended, kept.version), (vec![(first.subject, Some(NOW))], 2), "its time has passed meanwhile");
+    }
+
+    #[test]
+    fn verdicts_are_read_with_their_age() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        assert_eq!(ledger.read(NOW, 0).expect("read").verdicts_age, None);
+        let up = |reported| Some(Remembered { value: Value::Up, reported });
+        let down = Some(Remembered { value: Value::Down, reported: 0 });
+        let keys = [1, 2, u128::MAX].map(CheckKey);
+        ledger.write_verdicts(&keys.into_iter().zip([up(0), down, up(u32::MAX)]).collect(), 5000).expect("written");
+        ledger.write_verdicts(&[(keys[1], None), (keys[0], down)].into(), 6000).expect("written");
+        let kept = ledger.read(NOW, 7500).expect("read");
+        assert_eq!(kept.verdicts_age, Some(Duration::from_millis(1500)));
+        assert_eq!(keys.map(|key| kept.verdicts.get(&key).copied()), [down, None, up(u32::MAX)]);
+        assert_eq!(ledger.read(NOW, 5500).expect("read").verdicts_age, Some(Duration::ZERO), "a clock that was put back");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_and_tried_again() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let missing = folder.path().join("later");
+        let mut ledger = Ledger::under(&missing);
+        let word = drained("target/192.0.2.1", None, 1);
+        let error = ledger.write(word.subject, Some(&word), 1).expect_err("no folder");
+        assert!(error.to_string().contains("leeward.redb: "), "{error}");
+        std::fs::create_dir(&missing).expect("made");
+        ledger.write(word.subject, Some(&word), 1).expect("written");
+        assert_eq!(ledger.read(NOW, 0).expect("read").overrides.iter().count(), 1);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_told() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let database = Database::create(folder.path().join("leeward.redb")).expect("made");
+        let writing = database.begin_write().expect("begun");
+        for (key, row) in [("target/192.0.2.1", "{}"), ("moon/this", "{}"), ("node/this", "no JSON")] {
+            writing.open_table(WORDS).expect("a table").insert(key, row.as_bytes()).expect("inserted");
+        }
+        writing.commit().expect("committed");
+        drop(database);
+        let kept = Ledger::under(folder.path()).read(NOW, 0).expect("read");
+        assert_eq!((kept.unreadable.len(), kept.overrides.iter().count()), (3, 0));
+    }
+}

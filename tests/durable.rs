@@ -1,0 +1,367 @@
+//! What outlives the process, with a real server: what operators say is served when it is acknowledged, survives kill -9 at any
+//! moment, and a disk that is full is told and loses nothing; what was measured is believed by the next process.
+//!
+//! `LEEWARD_KILLS=500 cargo nextest run --test durable` kills as often as that.
+
+#![allow(clippy::disallowed_methods, reason = "tests measure")]
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use harness::{Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, wait_for};
+use leeward::health::Moment;
+use leeward::store::Ledger;
+use leeward::target::Value::Up;
+use leeward::wire::RecordType;
+use serde_json::Value;
+
+/// Kills where nobody asks for more.
+const KILLS: u32 = 20;
+
+/// A zone whose `all` has these two targets, and whose `alone` has the first only. Nobody listens there, so both are down
+/// as soon as they are measured, until somebody says that they are up.
+fn site(targets: [Ipv4Addr; 2]) -> (Site, PathBuf) {
+    let site = Site::new();
+    let [one, two] = targets;
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             all LUA A \"ifportup(1, {{'{one}', '{two}'}}, {{selector='all', interval=60}})\"\n\
+             alone LUA A \"ifportup(1, {{'{one}'}}, {{interval=60}})\"\n"
+        ),
+    );
+    let config = site.config(&["gslb.test"], "");
+    (site, config)
+}
+
+fn put(server: &Leeward, subject: &str, query: &str) -> (u16, Value) {
+    order(server, "PUT", subject, query).expect("an answer")
+}
+
+/// `None`: the server was killed meanwhile.
+fn order(server: &Leeward, method: &str, subject: &str, query: &str) -> Option<(u16, Value)> {
+    let path = format!("/api/v1/overrides/{subject}?{query}");
+    let answer = std::panic::catch_unwind(|| http(server.admin, method, &path)).ok()?;
+    let (status, body) = answer;
+    Some((status, serde_json::from_str(&body).ok()?))
+}
+
+fn answer(server: &Leeward, name: &str) -> Vec<String> {
+    let mut data: Vec<String> = server.ask(name, RecordType::A).data.iter().map(ToString::to_string).collect();
+    data.sort();
+    data
+}
+
+fn texts<const N: usize>(addresses: [Ipv4Addr; N]) -> Vec<String> {
+    let mut texts = addresses.map(|address| address.to_string()).to_vec();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn what_is_acknowledged_is_served_and_outlives_the_process() {
+    let targets = [own_address(), own_address()];
+    let (_site, config) = site(targets);
+    let mut server = Leeward::start(&config);
+    let [one, two] = targets;
+    for target in targets {
+        assert_eq!(put(&server, &format!("target/{target}"), "state=up&for=forever").0, 200);
+    }
+    assert_eq!(answer(&server, "all.gslb.test"), texts(targets), "served when it is acknowledged");
+    let (status, refused) = put(&server, &format!("target/{one}:1"), "state=down");
+    assert_eq!((status, &refused["type"]), (409, &"would_empty".into()), "{refused}");
+    assert_eq!(refused["names"][0], "alone.gslb.test. A");
+    assert_eq!(answer(&server, "all.gslb.test"), texts(targets), "nothing was changed");
+    let (status, done) = put(&server, &format!("target/{one}:1"), "state=down&accept=would_empty&by=alice&reason=kernel&for=1h");
+    assert_eq!((status, &done["durable"], &done["after"]["by"]), (200, &true.into(), &"alice".into()), "{done}");
+    assert_eq!((answer(&server, "all.gslb.test"), answer(&server, "alone.gslb.test")), (texts([two]), vec![]));
+    server.child.kill().expect("killed");
+    server.child.wait().expect("gone");
+    let server = Leeward::start(&config);
+    assert_eq!((answer(&server, "all.gslb.test"), answer(&server, "alone.gslb.test")), (texts([two]), vec![]));
+    let expiry = server.metric(&format!("leeward_override_expiry_timestamp_seconds{{kind=\"target\",name=\"{one}:1\"}}"));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs_f64();
+    assert!(expiry.is_some_and(|expiry| (3000.0..3601.0).contains(&(expiry - now))), "{expiry:?} {now}");
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let said = |args: &[&str]| {
+        let output = leeward(&[args, &["--socket", &socket]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = said(&["overrides"]);
+    assert!(code == Some(0) && text.contains(&format!("target/{one}:1  down   ")) && text.contains("kernel"), "{text}");
+    let (code, text) = said(&["release", &format!("{one}:1"), "--dry-run"]);
+    assert!(
+        code == Some(0) && text.starts_with("would be applied; nothing was changed") && text.contains("all.gslb.test. A"),
+        "{text}"
+    );
+    let (code, text) = said(&["release", &format!("{one}:1")]);
+    assert!(code == Some(0) && text.starts_with("applied, generation "), "{text}");
+    assert_eq!(answer(&server, "all.gslb.test"), texts(targets));
+    let (code, text) = said(&["drain", &two.to_string(), "--for", "10m", "--reason", "new disks"]);
+    assert!(code == Some(0) && text.contains(&format!("target/{two} drain until ")), "{text}");
+    assert_eq!(answer(&server, "all.gslb.test"), texts(targets.map(|_| one)).into_iter().take(1).collect::<Vec<_>>());
+    let (_, text) = said(&["events"]);
+    assert!(text.contains(&format!("target/{two}: drain, by ")) && text.contains(": new disks"), "{text}");
+    assert_eq!(said(&["freeze", "--for", "forever"]).0, Some(0));
+    assert!(said(&["status"]).1.contains("FROZEN"));
+    assert_eq!(said(&["release", "node/this"]).0, Some(0));
+    assert_eq!(said(&["release", "node/this"]).0, Some(1), "there is nothing to take back");
+}
+
+/// What is known of one override while a server may be killed at any moment.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// As it was last acknowledged.
+    acknowledged: Option<String>,
+    /// What was asked for and not answered.
+    asked: Option<Option<String>>,
+}
+
+#[test]
+fn kill_at_any_moment_loses_nothing_that_was_acknowledged() {
+    let kills = std::env::var("LEEWARD_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let targets = [own_address(), own_address()];
+    let (_site, config) = site(targets);
+    let mut random = fastrand::Rng::with_seed(7);
+    let subjects: Vec<String> = (1..=4).map(|host| format!("target/192.0.2.{host}")).collect();
+    let mut known: BTreeMap<String, Known> = subjects.iter().map(|subject| (subject.clone(), Known::default())).collect();
+    let mut acknowledged = 0;
+    for _ in 0..kills {
+        let mut server = Leeward::start(&config);
+        agrees(&server, &mut known);
+        let (stop, wishes) = (AtomicBool::new(false), Mutex::new(&mut known));
+        let admin = server.admin;
+        let alive_for = Duration::from_micros(random.u64(500..60_000));
+        let seed = random.u64(..);
+        let done = std::thread::scope(|scope| {
+            let caller = scope.spawn(|| {
+                let (mut random, mut done) = (fastrand::Rng::with_seed(seed), 0);
+                while !stop.load(Ordering::Relaxed) {
+                    let subject = &subjects[random.usize(..subjects.len())];
+                    let wish = random.bool().then(|| random.u32(..).to_string());
+                    let mut known = wishes.lock().expect("one at a time");
+                    let entry = known.get_mut(subject).expect("a subject");
+                    entry.asked = Some(wish.clone());
+                    let (method, query) = match &wish {
+                        Some(reason) => ("PUT", format!("state=drain&accept=no_such_target&reason={reason}&for=forever")),
+                        None => ("DELETE", String::new()),
+                    };
+                    match call(admin, method, &format!("/api/v1/overrides/{subject}?{query}")) {
+                        Some(200) => {
+                            done += 1;
+                            entry.acknowledged = wish;
+                            entry.asked = None;
+                        }
+                        Some(404) => entry.asked = None, // nothing to take back
+                        _ => return done,
+                    }
+                }
+                done
+            });
+            std::thread::sleep(alive_for);
+            server.child.kill().expect("killed");
+            server.child.wait().expect("gone");
+            stop.store(true, Ordering::Relaxed);
+            caller.join().expect("the caller")
+        });
+        acknowledged += done;
+    }
+    let server = Leeward::start(&config);
+    agrees(&server, &mut known);
+    println!("{kills} kills, {acknowledged} acknowledged orders, none lost");
+    assert!(acknowledged > kills, "there was something to lose: {acknowledged}");
+}
+
+/// The status of a reply that came whole.
+fn call(admin: std::net::SocketAddr, method: &str, path: &str) -> Option<u16> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(admin).ok()?;
+    stream.write_all(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).ok()?;
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    serde_json::from_str::<Value>(body).ok()?;
+    head.split(' ').nth(1)?.parse().ok()
+}
+
+/// What the server has is what was acknowledged, or what was asked for last and not answered.
+fn agrees(server: &Leeward, known: &mut BTreeMap<String, Known>) {
+    let list = server.get_json("/api/v1/overrides");
+    let in_force: BTreeMap<String, String> = list["overrides"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|word| {
+            assert_eq!(word["state"], "drain", "{word}");
+            let text = |key: &str| word[key].as_str().expect("a text").to_owned();
+            (format!("{}/{}", text("kind"), text("name")), text("reason"))
+        })
+        .collect();
+    for (subject, known) in known {
+        let seen = in_force.get(subject).cloned();
+        let either = [Some(known.acknowledged.clone()), known.asked.clone()];
+        assert!(either.contains(&Some(seen.clone())), "{subject}: {seen:?} of {known:?}");
+        *known = Known { acknowledged: seen, asked: None };
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_is_lost() {
+    if !is_root() || !has("mount") {
+        return;
+    }
+    let targets = [own_address(), own_address()];
+    let (site, config) = site(targets);
+    let disk = Disk::mount(&site.path("state"));
+    let server = Leeward::start(&config);
+    assert_eq!(put(&server, "target/192.0.2.1", "state=drain&accept=no_such_target").0, 200);
+    disk.fill();
+    let (status, refused) = put(&server, "target/192.0.2.2", "state=drain&accept=no_such_target");
+    assert_eq!((status, &refused["type"]), (507, &"not_durable".into()), "{refused}");
+    let (status, done) = put(&server, "target/192.0.2.2", "state=drain&accept=no_such_target&durable=false");
+    assert_eq!((status, &done["durable"]), (200, &false.into()), "{done}");
+    assert_eq!(server.ask("ns.gslb.test", RecordType::A).data.len(), 1, "answers do not need it");
+    disk.free();
+    wait_for("room again", || (put(&server, "target/192.0.2.3", "state=drain&accept=no_such_target").0 == 200).then_some(()));
+    assert!(server.stop());
+    let server = Leeward::start(&config);
+    let names: Vec<String> = server.get_json("/api/v1/overrides")["overrides"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|word| word["name"].as_str().expect("a name").to_owned())
+        .collect();
+    assert_eq!(names, ["192.0.2.1", "192.0.2.3"]);
+    assert!(server.stop());
+}
+
+/// A web server that says what it is told to, or nothing at all.
+struct Web {
+    address: Ipv4Addr,
+    mood: Arc<AtomicU8>,
+}
+
+const WELL: u8 = 0;
+const ILL: u8 = 1;
+/// It takes connections and never says a word.
+const SILENT: u8 = 2;
+
+impl Web {
+    fn start(address: Ipv4Addr, port: u16) -> Self {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind((address, port)).expect("bound");
+        let mood = Arc::new(AtomicU8::new(WELL));
+        let seen = Arc::clone(&mood);
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let line = match seen.load(Ordering::SeqCst) {
+                    WELL => "200 OK",
+                    ILL => "500 No",
+                    _ => {
+                        held.push(stream);
+                        continue;
+                    }
+                };
+                let _a_probe_may_be_gone = stream.read(&mut [0; 1024]);
+                let _likewise = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        Self { address, mood }
+    }
+
+    fn becomes(&self, mood: u8) {
+        self.mood.store(mood, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_server_that_starts_believes_what_it_knew() {
+    let addresses: [Ipv4Addr; 10] = std::array::from_fn(|_| own_address());
+    let port = free_port(&addresses);
+    let webs = addresses.map(|address| Web::start(address, port));
+    let (well, ill) = webs.split_at(7);
+    ill.iter().for_each(|web| web.becomes(ILL));
+    let list: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
+    let site = Site::new();
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             www LUA A \"ifurlup('http://www.test:{port}/', {{{}}}, {{selector='all', timeout=30, interval=60}})\"\n",
+            list.join(", ")
+        ),
+    );
+    // Not waiting for what it does not know: a server that knew nothing would name the dead at once.
+    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\n");
+    let alive: Vec<String> = {
+        let mut alive: Vec<String> = well.iter().map(|web| web.address.to_string()).collect();
+        alive.sort();
+        alive
+    };
+    // Killed at once after it has seen everything, it may not have written that down yet; then it lives a little longer.
+    let mut patience = Duration::from_millis(100);
+    loop {
+        let mut server = Leeward::start(&config);
+        wait_for("every result", || (answer(&server, "www.gslb.test") == alive).then_some(()));
+        std::thread::sleep(patience);
+        server.child.kill().expect("killed");
+        server.child.wait().expect("gone");
+        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
+        if kept.verdicts.values().filter(|verdict| verdict.value == Up).count() == 7 && kept.verdicts.len() == 10 {
+            break;
+        }
+        patience *= 2;
+        assert!(patience < PATIENCE, "it is not written down: {kept:?}");
+    }
+    webs.iter().for_each(|web| web.becomes(SILENT));
+    let server = Leeward::start(&config);
+    assert_eq!(answer(&server, "www.gslb.test"), alive, "no probe can have finished");
+    let checks = server.get_json("/api/v1/checks");
+    let bases: Vec<&Value> = checks["checks"].as_array().expect("a list").iter().map(|check| &check["basis"]).collect();
+    assert_eq!(bases, ["restored"; 10]);
+    drop(server);
+    // Too old to be believed, it is as if nothing were known: every target is named, as PowerDNS does.
+    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\nrestore_max_age = \"0s\"\n");
+    std::thread::sleep(Duration::from_millis(2));
+    let server = Leeward::start(&config);
+    assert_eq!(answer(&server, "www.gslb.test").len(), 10);
+}
+
+/// A small file system of its own, gone with it.
+struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    fn mount(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let status = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
+        assert!(status.expect("mount").success());
+        Self { folder: folder.to_owned() }
+    }
+
+    fn fill(&self) {
+        use std::io::Write;
+        let mut ballast = std::fs::File::create(self.folder.join("ballast")).expect("a file");
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.folder.join("ballast")).expect("removed");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _lazily = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
+    }
+}
