@@ -15,6 +15,8 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
+use leeward::wire::RecordType;
+
 use harness::{Leeward, Nginx, Program, Site, command, free_port, has, is_root, leeward, own_address, wait_for};
 
 /// A name, its definition, the target, and the verdict: `up`, or `down` or `unknown` and why.
@@ -59,8 +61,18 @@ fn wanted(claims: &[Claim]) -> BTreeMap<String, String> {
 fn hold(site: &Site, claims: &[Claim], environment: &[(&str, &str)]) -> Leeward {
     let mut server = Leeward::launch_with(&configure(site, claims, ""), &[], environment);
     server.wait_until_open();
-    assert_eq!(verdicts(&server.get_json("/api/v1/checks")), wanted(claims));
+    let seen: BTreeMap<_, _> = claims.iter().map(|claim| (claim.name.to_owned(), verdict(&server, claim.name))).collect();
+    assert_eq!(seen, wanted(claims));
     server
+}
+
+/// What is said of the one target of a name: `status reason`.
+fn verdict(server: &Leeward, name: &str) -> String {
+    let why = server.get_json(&format!("/api/v1/explain?name={name}.gslb.test&type=A"));
+    let group = why["why"].as_array().and_then(|steps| steps.iter().find(|step| step["step"] == "group"));
+    let member = &group.expect("a group")["members"][0];
+    let reason = member["last"]["reason"].as_str().map(|reason| format!(" {reason}")).unwrap_or_default();
+    format!("{}{reason}", member["status"].as_str().expect("a status"))
 }
 
 /// Takes connections into its backlog and never says a word.
@@ -113,7 +125,7 @@ fn tcp_and_http() {
         location /none {{ return 204; }}
         location /moved {{ return 302 /; }}
         location /token {{ if ($http_x_token != t0psecret) {{ return 403; }} return 200 ok; }}
-        location /post {{ if ($request_method$content_length != POST3) {{ return 405; }} return 201 ok; }}
+        location /post {{ set $asked $request_method$content_length; if ($asked != POST3) {{ return 405; }} return 201 ok; }}
         location /host {{ if ($host != inner.test) {{ return 403; }} return 200 ok; }}
         location /version {{ return 200 $server_protocol; }}
         location /source {{ if ($remote_addr != {source}) {{ return 403; }} return 200 ok; }}"
@@ -172,6 +184,8 @@ fn tcp_and_http() {
         assert_eq!(status, 200, "{path}: {text}");
         assert!(!text.contains("t0psecret"), "{path}: {text}");
     }
+    let (_, explained) = server.get("/api/v1/explain?name=headers.gslb.test&type=A");
+    assert!(explained.contains("check='headers'"), "the program is shown: {explained}");
     assert!(server.metric("leeward_probe_duration_seconds_count{kind=\"https\"}").is_some_and(|count| count >= 4.0));
     let socket = site.path("control.sock");
     let shown = leeward(&["checks", "--socket", &socket.display().to_string()]);
@@ -239,7 +253,7 @@ fn dns_questions() {
     let config = site.write("named.conf", &config);
     let _named = Program::start(command("named").args(["-g", "-n", "1", "-c"]).arg(config));
     wait_for("named", || {
-        let query = harness::query("target.test", leeward::wire::RecordType::SOA, None);
+        let query = harness::query("target.test", RecordType::SOA, None);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").ok()?;
         socket.set_read_timeout(Some(std::time::Duration::from_millis(100))).ok()?;
         socket.send_to(&query, named).ok()?;
@@ -286,7 +300,7 @@ fn commands() {
         |text: &str| format!("kind = \"exec\"; argv = [\"/bin/sh\", \"-c\", \"{text}\", \"x\", \"{{address}}\", \"{{port}}\"]");
     let claims = [
         claim("up", &script("exit 0"), target, "up"),
-        claim("down", &script("echo disk full; exit 2"), target, "down exit"),
+        claim("down", &script("echo disk full;exit 2"), target, "down exit"),
         claim("told", &script("[ $1:$2 = 192.0.2.1:8080 ]"), target, "up"),
         claim("slow", &(script("sleep 600") + "; timeout = \"300ms\""), target, "down timeout"),
         claim("killed", &script("kill -9 $$"), target, "unknown killed"),
@@ -304,7 +318,7 @@ fn commands_take_turns() {
     let site = Site::new();
     let log = site.path("log");
     let (_listener, open) = silent();
-    let text = format!("echo + >> {0}; sleep 0.05; echo - >> {0}", log.display());
+    let text = format!("echo + >> {0};sleep 0.05;echo - >> {0}", log.display());
     let definition = format!("kind = \"exec\"; argv = [\"/bin/sh\", \"-c\", \"{text}\"]; timeout = \"30s\"; interval = \"1h\"");
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let target = |number: u8| SocketAddr::from(([192, 0, 2, number], 80));
@@ -341,29 +355,61 @@ fn files() {
         claim("nowhere", &definition.replace("words", "nowhere"), at(1, 80), "unknown bad_file"),
         claim("no-word", definition, at(4, 80), "unknown no_word"),
     ];
-    // The first two names are of one definition, and so is the last: each check has all their names.
     let mut server = Leeward::launch(&configure(&site, &claims, ""), &[]);
     server.wait_until_open();
-    let ask = |name: &str| server.ask(&format!("{name}.gslb.test"), leeward::wire::RecordType::A);
-    let seen = |target: &str| {
-        let checks = server.get_json("/api/v1/checks");
-        let checks = checks["checks"].as_array().expect("a list");
-        let found = checks.iter().find(|check| check["target"] == target && check["names"].to_string().contains("up"));
-        let check = found.expect("a check").clone();
-        let reason = check["last"]["reason"].as_str().map(|reason| format!(" {reason}")).unwrap_or_default();
-        format!("{}{reason}", check["status"].as_str().expect("a status"))
-    };
-    assert_eq!((seen("192.0.2.1:80"), seen("192.0.2.2:80")), ("up".to_owned(), "down said".to_owned()));
-    assert_eq!((seen("192.0.2.4:80"), seen("192.0.2.3:80")), ("unknown no_word".to_owned(), "up".to_owned()));
-    assert_eq!(ask("up").data, ["192.0.2.1"]);
+    let seen = |name: &str| verdict(&server, name);
+    let all: BTreeMap<_, _> = claims.iter().map(|claim| (claim.name.to_owned(), seen(claim.name))).collect();
+    assert_eq!(all, wanted(&claims));
+    assert_eq!(server.ask("up.gslb.test", RecordType::A).data, ["192.0.2.1"]);
     // The tables turn; then a mistake turns nothing, and neither does silence.
+    let both = |up: &str, down: &str| (seen("up") == up && seen("down") == down).then_some(());
     write("192.0.2.1 => DOWN\n192.0.2.2 => UP\n192.0.2.3 => UP\n");
-    wait_for("the change", || (seen("192.0.2.1:80") == "down said" && seen("192.0.2.2:80") == "up").then_some(()));
+    wait_for("the change", || both("down said", "up"));
     write("192.0.2.1 => UP\n192.0.2.2 => DWN\n");
-    wait_for("the mistake", || (seen("192.0.2.1:80") == "down bad_file" && seen("192.0.2.2:80") == "up bad_file").then_some(()));
+    wait_for("the mistake", || both("down bad_file", "up bad_file"));
     assert!(server.log_line("line 2 is not `ADDRESS => UP` or `DOWN`; none of its lines counts").is_some());
     write("");
-    wait_for("silence", || (seen("192.0.2.1:80") == "down no_word" && seen("192.0.2.2:80") == "up no_word").then_some(()));
+    wait_for("silence", || both("down no_word", "up no_word"));
+}
+
+/// A target speaks for itself: with its check's token, and for as long as that says.
+#[test]
+fn reports() {
+    let site = Site::new();
+    site.write("token", "0123456789abcdef\n");
+    site.write("operator", "fedcba9876543210\n");
+    let definition =
+        "kind = \"push\"; token_file = \"token\"; expiry = \"2s\"; interval = \"100ms\"; timeout = \"100ms\"; fall = 1; rise = 1";
+    let claims = [claim("self", definition, SocketAddr::from(([192, 0, 2, 1], 80)), "unknown no_word")];
+    let access = "[admin.token.op]\nfile = \"operator\"\nrole = \"admin\"\n";
+    let mut server = Leeward::launch(&configure(&site, &claims, access), &[]);
+    server.wait_until_open();
+    let socket = site.path("control.sock").display().to_string();
+    let check = || {
+        let output = leeward(&["checks", "--json", "--socket", &socket]);
+        let checks: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        checks["checks"][0].clone()
+    };
+    let seen = || format!("{} {}", check()["status"], check()["last"]["reason"]).replace('"', "");
+    let key = check()["key"].as_str().expect("a key").to_owned();
+    let report = |key: &str, status: &str, token: &str| {
+        let path = format!("/api/v1/checks/{key}/report?status={status}");
+        harness::http_with(server.admin, "POST", &path, &format!("Authorization: Bearer {token}\r\n")).0
+    };
+    let own = "0123456789abcdef";
+    assert_eq!(report(&key, "up", "fedcba9876543210"), 401, "an operator is not the target");
+    assert_eq!(report(&key, "up", "0123456789abcdee"), 401);
+    assert_eq!(report(&key.replace(|_: char| true, "0"), "up", own), 401, "another check");
+    assert_eq!(report(&key, "maybe", own), 400);
+    assert_eq!(report(&key, "up", own), 200);
+    wait_for("its word", || (seen() == "up null").then_some(()));
+    assert_eq!(server.ask("self.gslb.test", RecordType::A).data, ["192.0.2.1"]);
+    assert_eq!(report(&key, "down", own), 200);
+    wait_for("its other word", || (seen() == "down said").then_some(()));
+    assert_eq!(report(&key, "up", own), 200);
+    wait_for("its word again", || (seen() == "up null").then_some(()));
+    wait_for("its silence", || (seen() == "down silent").then_some(()));
+    assert_eq!(server.log_count(own), 0);
 }
 
 type GrpcBody =
@@ -504,6 +550,6 @@ fn a_name_that_the_configuration_does_not_have_stops_the_zone() {
     );
     let said = leeward(&["checkconf", "--config", &config.display().to_string()]);
     let text = String::from_utf8_lossy(&said.stdout);
-    let place = "gslb.test.zone:5:37: error: the option `check` is `wep`, and the configuration has no check of that name; did you mean `web`?";
+    let place = "gslb.test.zone:5:38: error: the option `check` is `wep`, and the configuration has no check of that name; did you mean `web`?";
     assert!(text.contains(place) && said.status.code() == Some(1), "{text}");
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::problem::Problem;
+use super::report::is_report;
 
 /// `[admin]`, checked.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +131,8 @@ impl Access {
 fn needed(method: &Method, path: &str) -> Option<Role> {
     match path {
         "/livez" | "/healthz" | "/readyz" => None,
+        // Which asks for the token of its check.
+        _ if method == Method::POST && is_report(path) => None,
         _ if method == Method::GET || method == Method::HEAD => Some(Role::Read),
         _ => Some(Role::Operate),
     }
@@ -142,7 +145,7 @@ fn role(tokens: &[Token], headers: &HeaderMap) -> Option<Role> {
 }
 
 /// The credentials of `Bearer` (RFC 6750 2.1); the scheme's case does not matter (RFC 9110 11.1).
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, rest) = value.as_bytes().split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| rest.trim_ascii())
 }

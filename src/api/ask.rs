@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::answers::{Generation, Published};
 use crate::control::{Command, Entry, Overview, Regression, Reply};
 use crate::health::{CheckView, Moment, Override};
+use crate::target::Reports;
 use crate::wire::{Name, Serial};
 
 use super::metrics::Meters;
@@ -117,6 +118,8 @@ pub struct Node {
     pub lateness: Arc<dyn Lateness>,
     /// What the shell has counted and timed.
     pub meters: Arc<Meters>,
+    /// Where targets report themselves.
+    pub reports: Arc<Reports>,
 }
 
 /// How long ago the engine and the prober were last seen working.

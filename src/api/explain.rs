@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use std::collections::BTreeSet;
+
 use hickory_proto::op::Message;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
@@ -16,7 +18,7 @@ use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snaps
 use crate::geo::NetMap;
 use crate::health::CheckView;
 use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Visit};
-use crate::target::{CheckId, CheckKind, Outcome, Status, Value};
+use crate::target::{CheckId, CheckKind, Definitions, Outcome, Status, Value};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -148,7 +150,7 @@ impl Teller<'_> {
     fn program(&self, set: &AnswerSet, trail: &[Visit], failure: Option<&Failure>) -> Vec<StepForm> {
         let prepared = set.prepared();
         let (rtype, ttl) = (prepared.rtype(), prepared.ttl());
-        let code = shown_code(prepared);
+        let code = shown_code(prepared, &self.snapshot.options.checks.named);
         let head = StepForm {
             code: Some(code.clone()),
             tier: prepared.program().map(|program| program.tier().as_str().to_owned()),
@@ -291,20 +293,28 @@ impl Teller<'_> {
 }
 
 /// A program's code without what its checks send in headers and bodies, which may be secret: dots stand for it. Where that
-/// is not found as it stands, being spelled with escapes, the dots stand for all.
-fn shown_code(prepared: &Prepared) -> String {
+/// is not found as it stands, being spelled with escapes, the dots stand for all; unless it is of a named check, and so not
+/// in the code.
+fn shown_code(prepared: &Prepared, named: &Definitions) -> String {
+    let of_named: BTreeSet<&str> = named.iter().flat_map(|(_, check)| secrets(&check.kind)).collect();
     let mut code = prepared.code().to_owned();
     for request in prepared.program().iter().flat_map(|program| program.checks()) {
-        let CheckKind::Http(http) = &request.spec.kind else { continue };
-        let values = http.headers.iter().map(|(_, value)| value.to_str().unwrap_or_default()).chain([&*http.content.0]);
-        for secret in values.filter(|value| !value.is_empty()) {
-            if !prepared.code().contains(secret) {
-                return DOTS.to_owned();
+        for secret in secrets(&request.spec.kind) {
+            match prepared.code().contains(secret) {
+                true => code = code.replace(secret, DOTS),
+                false if of_named.contains(secret) => {}
+                false => return DOTS.to_owned(),
             }
-            code = code.replace(secret, DOTS);
         }
     }
     code
+}
+
+/// What a check sends that may be secret, and that a program could hold.
+fn secrets(kind: &CheckKind) -> Vec<&str> {
+    let CheckKind::Http(http) = kind else { return Vec::new() };
+    let values = http.headers.iter().map(|(_, value)| value.to_str().unwrap_or_default()).chain([&*http.content.0]);
+    values.filter(|value| !value.is_empty()).collect()
 }
 
 fn zone(entry: &ZoneEntry) -> StepForm {
@@ -461,7 +471,7 @@ mod tests {
             let settings = Settings { defaults: Defaults::default(), step_limit: 1000, shared: false };
             let compiled = compile(&code, &settings);
             let (rtype, ttl) = ("A".parse().unwrap(), crate::wire::Ttl::new(30).unwrap());
-            shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program))
+            shown_code(&Prepared::new(rtype, ttl, code.into(), compiled.program), &Definitions::NONE)
         };
         let plain = shown("{headers={['X-Token']='t0ken'}, method='POST', body='b0dy', useragent='me'}");
         let wanted = "{headers={['X-Token']='…'}, method='POST', body='…', useragent='me'})";

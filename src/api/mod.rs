@@ -7,6 +7,7 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /api/v1/status` | [`forms::StatusForm`] |
 //! | `GET /api/v1/checks` | [`forms::ChecksForm`] |
+//! | `POST /api/v1/checks/{key}/report?status=up` | a target reports itself, with its check's token (`report`) |
 //! | `GET /api/v1/zones` | [`forms::ZonesForm`] |
 //! | `GET /api/v1/events?since=&limit=` | [`forms::EventsForm`]; `since` is a number, a duration or a time |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
@@ -35,6 +36,7 @@ mod listen;
 mod metrics;
 mod overrides;
 mod problem;
+mod report;
 mod routes;
 
 pub use access::{Access, Config, Role, Secret, Token};
@@ -126,6 +128,7 @@ mod tests {
             clock: || (NOW, clock_reading().wall),
             lateness: Arc::new(Late(Duration::ZERO)),
             meters: Arc::new(Meters::new()),
+            reports: Arc::default(),
         };
         let (overview, checks, entries) = (engine.overview(), engine.checks().collect(), engine.happenings().cloned().collect());
         let overrides = vec![Override {

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -30,6 +30,7 @@ use super::forms::{
 use super::metrics::Scrape;
 use super::overrides;
 use super::problem::Problem;
+use super::report::{self, ReportedForm};
 
 /// The engine answers in microseconds; one that takes this long is stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -57,6 +58,7 @@ pub fn router(node: Node, access: Access) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/checks", get(checks))
+        .route("/api/v1/checks/{key}/report", post(report))
         .route("/api/v1/zones", get(zones))
         .route("/api/v1/events", get(events))
         .route("/api/v1/explain", get(explain))
@@ -278,6 +280,15 @@ async fn checks(State(shared): State<Shared>, uri: Uri) -> Reply {
     let snapshot = shared.node.published.load();
     let (generation, named) = (snapshot.generation, &snapshot.options.checks.named);
     json(generation, &ChecksForm::new(generation.0, checks, named, &shared.clock()))
+}
+
+async fn report(State(shared): State<Shared>, Path(key): Path<String>, uri: Uri, headers: HeaderMap) -> Reply {
+    let mut params = Params::of(&uri);
+    let status = params.take("status")?.unwrap_or_default().into_owned();
+    params.finish()?;
+    let generation = shared.node.published.load().generation;
+    let status = report::take(&shared.node.reports, &key, &status, &headers, shared.clock().now.since_origin())?;
+    json(generation, &ReportedForm { generation: generation.0, check: key, status })
 }
 
 async fn zones(State(shared): State<Shared>, uri: Uri) -> Reply {

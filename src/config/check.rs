@@ -383,7 +383,7 @@ fn role(text: &str) -> Option<api::Role> {
 }
 
 /// The text of a token file, without the white space around it.
-fn token_text(path: &Path, at: &Place, findings: &mut Findings) -> Option<String> {
+pub(super) fn token_text(path: &Path, at: &Place, findings: &mut Findings) -> Option<String> {
     const MAKE: &str = "make one with: openssl rand -hex 32";
     let text = secret_text(path, at, "token", MAKE, findings)?;
     let shown = path.display();

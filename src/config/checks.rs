@@ -13,14 +13,14 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use url::Host;
 
-use super::check::{HOUR, MILLISECOND};
+use super::check::{HOUR, MILLISECOND, SECOND, token_text};
 use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::Section;
 use crate::health;
 use crate::target::{
     CheckKind, Codes, Content, Definitions, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, NamedCheck, Pattern,
-    Rcode, Scheme, TlsCheck, Version,
+    PushCheck, Rcode, Scheme, TlsCheck, Token, Version,
 };
 use crate::wire::{Name, RecordType};
 
@@ -35,7 +35,7 @@ const PATH_MAX: usize = 2048;
 const HEADERS_MAX: usize = 64;
 
 /// How the kinds are spelled, and what reads the keys of each.
-const KINDS: [(&str, Kind); 9] = [
+const KINDS: [(&str, Kind); 10] = [
     ("tcp", |_, _| CheckKind::Tcp),
     ("http", |section, at| http(section, at, Scheme::Http)),
     ("https", |section, at| http(section, at, Scheme::Https)),
@@ -45,6 +45,7 @@ const KINDS: [(&str, Kind); 9] = [
     ("icmp", |_, _| CheckKind::Icmp),
     ("grpc", grpc),
     ("file", file),
+    ("push", push),
 ];
 
 /// Reads a kind's own keys of the section that begins at a place.
@@ -99,11 +100,16 @@ fn common(section: &mut Section<'_>, (at, kind): (&Place, Kind), health: &health
     }
     let judgement = judgement(section, health, timeout.1);
     let port = section.given_number("port", 1..=usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
-    let sources = sources(section);
+    let mut sources = sources(section);
     let kind = kind(section, at);
     if port.is_some() && !kind.has_port() {
         let message = format!("{} means nothing: {} has no ports", section.spell("port"), kind.as_str());
         section.findings.warning(at, message, "remove it");
+    }
+    if !sources.is_empty() && !kind.connects() {
+        let message = format!("{} means nothing: {} makes no connection", section.spell("source"), kind.as_str());
+        section.findings.warning(at, message, "remove it");
+        sources.clear();
     }
     if matches!(kind, CheckKind::Icmp) && !pings {
         let message = "this system grants no ICMP socket to this user, without which nothing is known of the targets";
@@ -312,6 +318,18 @@ fn file(section: &mut Section<'_>, at: &Place) -> CheckKind {
         given => given.and_then(|(_, path)| path),
     };
     CheckKind::File(Arc::new(FileCheck { path: path.unwrap_or_default() }))
+}
+
+fn push(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    const TOKEN: &str = "write the path of a file that holds what the target must show";
+    section.require("token_file", at, TOKEN);
+    let file = section.path("token_file", TOKEN);
+    if let Some((at, None)) = &file {
+        section.findings.error(at, format!("{} is empty", section.spell("token_file")), TOKEN);
+    }
+    let text = file.and_then(|(at, path)| token_text(&path?, &at, section.findings));
+    let (_, expiry) = section.duration("expiry", 30 * SECOND, SECOND..=24 * HOUR);
+    CheckKind::Push(Arc::new(PushCheck { token: Token::of(text.unwrap_or_default().as_bytes()), expiry }))
 }
 
 fn method(section: &mut Section<'_>) -> Method {

@@ -44,6 +44,7 @@ use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood, Ledger};
+use crate::target::Reports;
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
@@ -153,6 +154,7 @@ impl Node {
         let mut seed = fastrand::Rng::new();
         let meters = Arc::new(Meters::new());
         let pulse = Arc::new(Pulse::new());
+        let reports = Arc::new(Reports::default());
         let beats = Arc::new(Beats::new(Arc::clone(&pulse)));
         let cookie_secret = cookie_secret()?;
         let options = Arc::new(config.answering.clone().with_cookie_secret(&cookie_secret));
@@ -190,7 +192,7 @@ impl Node {
         let outlets = Outlets {
             published: published.clone(),
             retired,
-            prober: prober(&config, Arc::clone(&pulse)),
+            prober: prober(&config, Arc::clone(&pulse)).hearing(Arc::clone(&reports)),
             runtime: runtime.handle().clone(),
             inbox: engine_tx.clone(),
             keeper: keeper(store.clone(), Arc::clone(&meters))?,
@@ -230,6 +232,7 @@ impl Node {
             clock: clock::now_and_wall,
             lateness: beats,
             meters,
+            reports,
         };
         Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, dns, seed })
     }

@@ -2,7 +2,7 @@
 //!
 //! [`Prober::probe`] opens a connection of its own to the check's address (or runs a command, or looks into a file), does what
 //! the check's kind says within the check's time limit, and gives a [`Report`]. Each kind has a file: `tcp`, `http`, `tls`,
-//! `dns`, `icmp`, `grpc`, `exec`, `file`. What goes wrong is told apart by one table
+//! `dns`, `icmp`, `grpc`, `exec`, `file`; what targets say of themselves is looked up in [`Reports`]. What goes wrong is told apart by one table
 //! (`errors`): the target's failures, and our own troubles, which are never the target's (DESIGN 6.3). A failure that
 //! overlaps a pause of our process ([`Pulse`]) is one of ours as well.
 //!
@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
-use crate::target::{CheckKind, CheckSpec, Failure, Inconclusive, Outcome};
+use crate::target::{CheckKind, CheckSpec, Failure, Heard, Inconclusive, Outcome, Reports};
 use errors::Unmet;
 pub use pulse::Pulse;
 
@@ -71,6 +71,7 @@ pub struct Report {
 pub struct Prober {
     shared: Arc<Shared>,
     allows: Arc<Allows>,
+    reports: Arc<Reports>,
 }
 
 /// Whether a redirect or a look-up may lead to an address.
@@ -95,7 +96,17 @@ impl Prober {
         let semaphore = |permits: usize| Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS));
         let (turns, commands) = (semaphore(config.max_in_flight), semaphore(config.max_proc));
         let (client, files) = (http::Client::new(), Arc::default());
-        Self { shared: Arc::new(Shared { turns, commands, client, files, pulse }), allows: Arc::new(|_| true) }
+        Self {
+            shared: Arc::new(Shared { turns, commands, client, files, pulse }),
+            allows: Arc::new(|_| true),
+            reports: Arc::default(),
+        }
+    }
+
+    /// The same prober, which looks into `reports` for what targets say themselves.
+    #[must_use]
+    pub fn hearing(self, reports: Arc<Reports>) -> Self {
+        Self { reports, ..self }
     }
 
     /// The same prober, whose probes go where a redirect or a look-up leads only if it `allows` that address (`[prober]
@@ -154,6 +165,12 @@ impl Prober {
             CheckKind::Grpc(check) => grpc::probe(spec, to, check, &tls).await,
             CheckKind::Exec(check) => exec::probe(to, check).await,
             CheckKind::File(check) => self.shared.files.probe(to, check).await,
+            CheckKind::Push(check) => match self.reports.look(spec.key(), check, pulse::now()) {
+                Heard::Up => Ok(()),
+                Heard::Down => Err(Failure::Said.into()),
+                Heard::Silent => Err(Failure::Silent.into()),
+                Heard::NotYet => Err(Inconclusive::NoWord.into()),
+            },
         }
         .map(|()| 0)
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::http::HttpCheck;
 use super::judgement::Judgement;
-use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, TlsCheck};
+use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, TlsCheck};
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
 /// never given to another check. One per (probe, [`Judgement`]) pair.
@@ -67,11 +67,13 @@ pub enum CheckKind {
     Grpc(Arc<GrpcCheck>),
     /// A file of this host says that the target is up.
     File(Arc<FileCheck>),
+    /// The target says itself that it is up.
+    Push(Arc<PushCheck>),
 }
 
 impl CheckKind {
     /// Every name that [`CheckKind::as_str`] gives.
-    pub const NAMES: [&'static str; 9] = ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file"];
+    pub const NAMES: [&'static str; 10] = ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file", "push"];
 
     /// A short, stable name for configurations, metrics and JSON.
     #[must_use]
@@ -85,7 +87,14 @@ impl CheckKind {
             Self::Icmp => "icmp",
             Self::Grpc(_) => "grpc",
             Self::File(_) => "file",
+            Self::Push(_) => "push",
         }
+    }
+
+    /// Whether we send anything to the target ourselves.
+    #[must_use]
+    pub const fn connects(&self) -> bool {
+        !matches!(self, Self::Exec(_) | Self::File(_) | Self::Push(_))
     }
 
     /// Whether a target of it has a port.
@@ -169,6 +178,7 @@ impl CheckSpec {
             CheckKind::Exec(exec) => exec.canonical(),
             CheckKind::Grpc(grpc) => grpc.canonical(),
             CheckKind::File(file) => format!("file={:?}", file.path),
+            CheckKind::Push(push) => push.canonical(),
         };
         let (kind, blank) = (self.kind.as_str(), if asked.is_empty() { "" } else { " " });
         format!("{kind} {to} timeout={timeout}ms{blank}{asked}{from}")
@@ -216,6 +226,7 @@ impl fmt::Display for CheckSpec {
             CheckKind::Icmp => write!(f, "icmp {}", self.target())?,
             CheckKind::Grpc(grpc) => write!(f, "grpc {}{grpc}", self.target())?,
             CheckKind::File(file) => write!(f, "{} on {}", file.path.display(), self.target())?,
+            CheckKind::Push(_) => write!(f, "push by {}", self.target())?,
         }
         self.source.map_or(Ok(()), |source| write!(f, ", from {source}"))
     }
@@ -341,6 +352,10 @@ mod tests {
                 "tls 192.0.2.1:53, SNI x.test, certificate verified",
             ),
             (CheckKind::Tls(TlsCheck { verify: false, sni: None, min_days_left: None }.into()), "tls 192.0.2.1:53"),
+            (
+                CheckKind::Tls(TlsCheck { verify: false, sni: None, min_days_left: Some(0) }.into()),
+                "tls 192.0.2.1:53, certificate valid for 0 days",
+            ),
             (CheckKind::Dns(dns.clone().into()), "dns 192.0.2.1:53 x.test. A"),
             (CheckKind::Dns(DnsCheck { tcp: true, ..dns.clone() }.into()), "dns 192.0.2.1:53 x.test. A over TCP"),
             (CheckKind::Dns(DnsCheck { rcode: Rcode(3), ..dns.clone() }.into()), "dns 192.0.2.1:53 x.test. A, NXDOMAIN"),

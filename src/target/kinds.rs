@@ -4,8 +4,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::check::digest;
+use super::reports::Token;
 
 /// A TLS handshake, and what is expected of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +23,8 @@ pub struct TlsCheck {
 impl TlsCheck {
     pub(super) fn canonical(&self) -> String {
         let Self { sni, verify, min_days_left } = self;
-        format!("sni={:?} verify={verify} days={}", sni.as_deref().unwrap_or_default(), min_days_left.unwrap_or_default())
+        let days = min_days_left.map_or_else(|| "any".to_owned(), |days| days.to_string());
+        format!("sni={:?} verify={verify} days={days}", sni.as_deref().unwrap_or_default())
     }
 }
 
@@ -175,6 +178,22 @@ impl fmt::Display for GrpcCheck {
 pub struct FileCheck {
     /// The file.
     pub path: PathBuf,
+}
+
+/// A target that says itself how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PushCheck {
+    /// What it must show.
+    pub token: Token,
+    /// How long its word holds, and its silence is borne.
+    pub expiry: Duration,
+}
+
+impl PushCheck {
+    /// The token is there as a digest.
+    pub(super) fn canonical(&self) -> String {
+        format!("expiry={}ms token={}", self.expiry.as_millis(), digest([self.token.as_bytes()]))
+    }
 }
 
 #[cfg(test)]

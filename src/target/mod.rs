@@ -4,6 +4,7 @@
 //! nodes; [`CheckId`] its dense number within a process. [`Status`] is what we believe, a small `Copy` value with an
 //! algebra; [`StatusTable`] holds one per check, shared copy-on-write with the snapshot that queries read.
 //!
+//! [`Reports`] is where targets leave their own word, for checks of kind `push`.
 //! [`Definitions`] are the checks that the configuration names: definitions that wait for a target.
 //!
 //! `program` (which asks) and `health` (which answers) both know this module and not each other.
@@ -16,14 +17,16 @@ mod judgement;
 mod kinds;
 mod named;
 mod outcome;
+mod reports;
 mod status;
 mod table;
 
 pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
 pub use judgement::{Damping, Judgement};
-pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, Rcode, TlsCheck};
+pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, Rcode, TlsCheck};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
+pub use reports::{Heard, Reports, Taken, Token};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

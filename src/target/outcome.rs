@@ -76,9 +76,12 @@ pub enum Failure {
     /// The gRPC call failed, or the service does not serve.
     #[error("gRPC: {0}")]
     Grpc(Box<str>),
-    /// The file says that the target is down.
-    #[error("the file says DOWN")]
+    /// The file, or the target itself, says that it is down.
+    #[error("it is said to be down")]
     Said,
+    /// The target, which reports itself, has not done so in time.
+    #[error("no report in time")]
+    Silent,
     /// Another status than the expected one.
     #[error("HTTP status {got} where {wanted} is expected")]
     Status {
@@ -128,6 +131,7 @@ impl Failure {
             Self::Exit { .. } => "exit",
             Self::Grpc(_) => "grpc",
             Self::Said => "said",
+            Self::Silent => "silent",
             Self::Status { .. } => "status",
             Self::Body => "body",
             Self::Pattern => "pattern",
@@ -160,7 +164,8 @@ pub enum Inconclusive {
     NoPing,
     /// The check's file cannot be read, or one of its lines: then none of them counts.
     BadFile,
-    /// The check's file has no line for the target, or one whose time is over.
+    /// The check's file has no line for the target, or one whose time is over; the target that reports itself has not done
+    /// so yet.
     NoWord,
     /// Our process was paused while the probe ran.
     Paused,
@@ -220,7 +225,7 @@ impl fmt::Display for Inconclusive {
             Self::Killed => "the check's command was killed by a signal on this host",
             Self::NoPing => "this host grants no ICMP socket to this process: net.ipv4.ping_group_range leaves its group out",
             Self::BadFile => "the check's file, or one of its lines, cannot be read",
-            Self::NoWord => "the check's file says nothing of the target, or no longer",
+            Self::NoWord => "nothing is said of the target, or no longer",
             Self::Paused => "this process was paused during the probe",
             Self::Internal => "the probe did not run to its end, which is a defect of leeward",
         })

@@ -202,6 +202,10 @@ sni = "x.test"
 [check.file]
 kind = "file"
 file = ""
+[check.push]
+kind = "push"
+expiry = "1ms"
+source = "::1"
 "#,
         r#"
         leeward.toml:1:8: warning: the certificate must be valid for the target's bare address, since no name is given; write the name that clients use, or verify = false
@@ -220,6 +224,9 @@ file = ""
         leeward.toml:22:8: warning: this system grants no ICMP socket to this user, without which nothing is known of the targets; put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range
         leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, port, source, service, host, tls
         leeward.toml:30:8: error: `[check.file] file` is empty; write the path of a file with lines such as `192.0.2.1 => UP`
+        leeward.toml:31:8: error: `[check.push] token_file` is missing; write the path of a file that holds what the target must show
+        leeward.toml:31:8: warning: `[check.push] source` means nothing: push makes no connection; remove it
+        leeward.toml:33:10: error: `[check.push] expiry` is "1ms": out of range; write a time such as "5s" or "1m30s", from 1s to 1day
         "#,
     );
 }
