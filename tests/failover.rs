@@ -9,7 +9,7 @@ mod harness;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -123,6 +123,75 @@ fn being_cut_off_withdraws_nothing() {
         events["events"].as_array().expect("a list").iter().filter_map(|event| event["kind"].as_str()).collect();
     let told: Vec<_> = kinds.iter().filter(|kind| kind.starts_with("isolat")).collect();
     assert_eq!(told, [&"isolated", &"isolation_over"]);
+}
+
+/// A process that takes connections, until it is killed.
+struct Backend(Child);
+
+impl Backend {
+    fn start(address: Ipv4Addr, port: u16) -> Self {
+        const LISTEN: &str =
+            "import socket, sys\ns = socket.create_server((sys.argv[1], int(sys.argv[2])))\nwhile True: s.accept()[0].close()";
+        let child = Command::new("python3").args(["-c", LISTEN, &address.to_string(), &port.to_string()]).spawn();
+        Self(child.expect("python3 starts"))
+    }
+
+    fn crash(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("gone");
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _it_may_be_gone = self.0.kill();
+        let _likewise = self.0.wait();
+    }
+}
+
+/// From kill -9 of a target's process to the first answer without it, printed. `LEEWARD_FAILOVERS=200 cargo nextest run --test
+/// failover -E 'test(crash)' --no-capture` does it as often as that.
+#[test]
+fn a_crash_is_noticed_by_the_next_probe() {
+    let times = std::env::var("LEEWARD_FAILOVERS").ok().and_then(|times| times.parse().ok()).unwrap_or(10);
+    let addresses = [own_address(), own_address()];
+    let port = free_port(&addresses);
+    let mut crashing = Backend::start(addresses[0], port);
+    let _staying = Backend::start(addresses[1], port);
+    let site = Site::new();
+    let list = addresses.map(|address| format!("'{address}'")).join(", ");
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             all LUA A \"ifportup({port}, {{{list}}}, {{selector='all', interval=1, timeout=1}})\"\n"
+        ),
+    );
+    let server = Leeward::start(&site.config(&["gslb.test"], ""));
+    let names = |count: usize| {
+        wait_for("the answers to follow", || (server.ask("all.gslb.test", RecordType::A).data.len() == count).then_some(()));
+    };
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut took: Vec<Duration> = (0..times)
+        .map(|_| {
+            names(2);
+            std::thread::sleep(Duration::from_millis(random.u64(..1000))); // anywhere between two probes
+            let killed = Instant::now();
+            crashing.crash();
+            names(1);
+            let took = killed.elapsed();
+            crashing = Backend::start(addresses[0], port);
+            took
+        })
+        .collect();
+    took.sort_unstable();
+    let at = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)].as_millis();
+    println!(
+        "{times} crashes, interval 1 s, fall 1: noticed within median {} ms, p99 {} ms, worst {} ms",
+        at(50),
+        at(99),
+        at(100)
+    );
 }
 
 /// Waits until the server has seen every target up, or down.
