@@ -8,7 +8,7 @@
 mod harness;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -130,10 +130,13 @@ struct Backend(Child);
 
 impl Backend {
     fn start(address: Ipv4Addr, port: u16) -> Self {
-        const LISTEN: &str =
-            "import socket, sys\ns = socket.create_server((sys.argv[1], int(sys.argv[2])))\nwhile True: s.accept()[0].close()";
+        const LISTEN: &str = "import socket, sys\ns = socket.create_server((sys.argv[1], int(sys.argv[2])))\nheld = []\nwhile True: held.append(s.accept()[0])";
         let child = Command::new("python3").args(["-c", LISTEN, &address.to_string(), &port.to_string()]).spawn();
         Self(child.expect("python3 starts"))
+    }
+
+    fn listens(&self, address: Ipv4Addr, port: u16) {
+        wait_for("a backend", || TcpStream::connect((address, port)).ok());
     }
 
     fn crash(&mut self) {
@@ -153,6 +156,16 @@ impl Drop for Backend {
 /// failover -E 'test(crash)' --no-capture` does it as often as that.
 #[test]
 fn a_crash_is_noticed_by_the_next_probe() {
+    crashes("interval=1, timeout=1");
+}
+
+/// The same, where no probe is due for an hour.
+#[test]
+fn a_crash_trips_a_wire() {
+    crashes("interval=3600, timeout=1, tripwire='true'");
+}
+
+fn crashes(options: &str) {
     let times = std::env::var("LEEWARD_FAILOVERS").ok().and_then(|times| times.parse().ok()).unwrap_or(10);
     let addresses = [own_address(), own_address()];
     let port = free_port(&addresses);
@@ -164,34 +177,34 @@ fn a_crash_is_noticed_by_the_next_probe() {
         "gslb.test.zone",
         &format!(
             "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
-             all LUA A \"ifportup({port}, {{{list}}}, {{selector='all', interval=1, timeout=1}})\"\n"
+             all LUA A \"ifportup({port}, {{{list}}}, {{selector='all', {options}}})\"\n"
         ),
     );
-    let server = Leeward::start(&site.config(&["gslb.test"], ""));
-    let names = |count: usize| {
-        wait_for("the answers to follow", || (server.ask("all.gslb.test", RecordType::A).data.len() == count).then_some(()));
-    };
+    let config = site.config(&["gslb.test"], "[health]\nrestore_max_age = \"0s\"\n");
+    let mut server = Leeward::start(&config);
     let mut random = fastrand::Rng::with_seed(7);
-    let mut took: Vec<Duration> = (0..times)
-        .map(|_| {
-            names(2);
-            std::thread::sleep(Duration::from_millis(random.u64(..1000))); // anywhere between two probes
-            let killed = Instant::now();
-            crashing.crash();
-            names(1);
-            let took = killed.elapsed();
-            crashing = Backend::start(addresses[0], port);
-            took
-        })
-        .collect();
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let names = |server: &Leeward, count: usize| {
+            wait_for("the answers to follow", || (server.ask("all.gslb.test", RecordType::A).data.len() == count).then_some(()));
+        };
+        if options.contains("tripwire") {
+            // Nobody would look for an hour whether it is back: a server that starts looks.
+            assert!(server.stop());
+            crashing.listens(addresses[0], port);
+            server = Leeward::start(&config);
+        }
+        names(&server, 2);
+        std::thread::sleep(Duration::from_millis(random.u64(100..1000))); // anywhere between two probes
+        let killed = Instant::now();
+        crashing.crash();
+        names(&server, 1);
+        took.push(killed.elapsed());
+        crashing = Backend::start(addresses[0], port);
+    }
     took.sort_unstable();
     let at = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)].as_millis();
-    println!(
-        "{times} crashes, interval 1 s, fall 1: noticed within median {} ms, p99 {} ms, worst {} ms",
-        at(50),
-        at(99),
-        at(100)
-    );
+    println!("{times} crashes, {options}: noticed within median {} ms, p99 {} ms, worst {} ms", at(50), at(99), at(100));
 }
 
 /// Waits until the server has seen every target up, or down.

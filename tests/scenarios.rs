@@ -343,7 +343,12 @@ impl Story {
                     self.engine.handle(Event::Opened(Vec::new()), self.now);
                 }
                 Effect::Decided { outcome, .. } => self.outcomes.push(outcome),
-                Effect::Keep(_) | Effect::Record { .. } | Effect::Remember { .. } | Effect::Reply { .. } | Effect::Log(_) => {}
+                Effect::Keep(_)
+                | Effect::Record { .. }
+                | Effect::Remember { .. }
+                | Effect::Wire(_)
+                | Effect::Reply { .. }
+                | Effect::Log(_) => {}
             }
         }
     }

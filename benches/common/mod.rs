@@ -101,6 +101,7 @@ impl Node {
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

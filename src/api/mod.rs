@@ -115,6 +115,7 @@ mod tests {
                 Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

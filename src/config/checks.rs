@@ -25,7 +25,7 @@ use crate::target::{
 use crate::wire::{Name, RecordType};
 
 /// Keys of the contract whose parts this release does not have.
-const LATER: [&str; 2] = ["jitter", "tripwire"];
+const LATER: [&str; 1] = ["jitter"];
 
 /// Longest text that is sent or looked for, octets.
 const TEXT_MAX: usize = 1024;
@@ -111,6 +111,10 @@ fn common(section: &mut Section<'_>, (at, kind): (&Place, Kind), health: &health
         section.findings.warning(at, message, "remove it");
         sources.clear();
     }
+    if judgement.tripwire && !kind.has_connection() {
+        let message = format!("{} means nothing: {} makes no connection", section.spell("tripwire"), kind.as_str());
+        section.findings.warning(at, message, "remove it");
+    }
     if matches!(kind, CheckKind::Icmp) && !pings {
         let message = "this system grants no ICMP socket to this user, without which nothing is known of the targets";
         let remedy = "put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range";
@@ -132,7 +136,8 @@ fn judgement(section: &mut Section<'_>, health: &health::Config, timeout: Durati
         section.findings.warning(at, message, "use a shorter time, or a longer timeout");
     }
     let slow = slow_at.map_or(base.slow, |_| Some(slow));
-    Judgement { fall, rise, forget, slow, retry: Some(retry), ..base }
+    let tripwire = section.flag("tripwire", false);
+    Judgement { fall, rise, forget, slow, tripwire, retry: Some(retry), ..base }
 }
 
 /// Addresses of this host, at most one of each family.

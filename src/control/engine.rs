@@ -10,7 +10,9 @@ use crate::answers::{
     AnswerSet, Generation, Notices, Options, QueryCounters, RateLimiter, Resolved, Snapshot, ZoneEntry, ZoneState, ZoneTable,
 };
 use crate::geo::Places;
-use crate::health::{self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange};
+use crate::health::{
+    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange,
+};
 use crate::target::{self, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
@@ -53,6 +55,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
+    /// The idle connection to a probe's target has ended.
+    Tripped(CheckKey),
     /// A program of the zone with this apex consulted a check that there is not.
     Wanted(Box<(CheckRequest, Name)>),
     /// An operator orders something; [`Effect::Reply`] says how it ended.
@@ -80,6 +84,8 @@ pub enum Effect {
         /// What to do.
         spec: Arc<CheckSpec>,
     },
+    /// Hold an idle connection to a target, whose end is reported as [`Event::Tripped`]; or no longer.
+    Wire(WireChange),
     /// Make this the snapshot that queries read.
     Publish {
         /// The snapshot.
@@ -304,6 +310,7 @@ impl Engine {
                 self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
+            Event::Tripped(key) => self.checks.trip(key, now),
             Event::Wanted(wish) => {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
@@ -336,6 +343,9 @@ impl Engine {
             self.decide(trial, now);
         }
         self.publish_changes(now);
+        while let Some(change) = self.checks.take_wire_change() {
+            self.effects.push_back(Effect::Wire(change));
+        }
         for due in self.checks.start_due(now) {
             self.effects.push_back(Effect::Probe { run: due.run, spec: due.spec });
         }
@@ -756,6 +766,7 @@ mod tests {
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}
@@ -867,6 +878,7 @@ mod tests {
                     | Effect::Keep(_)
                     | Effect::Record { .. }
                     | Effect::Remember { .. }
+                    | Effect::Wire(_)
                     | Effect::Reply { .. }
                     | Effect::Decided { .. }
                     | Effect::Log(_) => {}

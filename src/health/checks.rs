@@ -51,6 +51,7 @@ pub struct Checks {
     controls: Vec<(CheckId, CheckRequest)>,
     blind_since: Option<Moment>,
     sight_changes: VecDeque<SightChange>,
+    wire_changes: VecDeque<WireChange>,
 }
 
 #[derive(Debug)]
@@ -62,8 +63,34 @@ struct Probe {
     turn: Turn,
     runs: u64,
     last: Option<LastResult>,
+    wire: Wire,
     /// Whether the target was heard when it was last asked, as `sight` has it.
     heard: Option<bool>,
+}
+
+/// The idle connection to a probe's target, where a check asks for one ([`Judgement::tripwire`]).
+///
+/// | it is | a result | its end |
+/// | --- | --- | --- |
+/// | off | a Pass: it is set | — |
+/// | set | — | sprung: the next run is due at once |
+/// | sprung | it is off | — |
+///
+/// So a target that ends idle connections as soon as they are made is probed once more in each interval, not all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Off,
+    Set,
+    Sprung,
+}
+
+/// An idle connection is to be set, or not to be held any longer.
+#[derive(Clone, Debug)]
+pub enum WireChange {
+    /// Connect, and report when that ends.
+    Set(CheckKey, Arc<CheckSpec>),
+    /// Nobody wants to know any more.
+    Cut(CheckKey),
 }
 
 /// Where a probe is in its cycle.
@@ -209,6 +236,7 @@ impl Checks {
             controls: Vec::new(),
             blind_since: None,
             sight_changes: VecDeque::new(),
+            wire_changes: VecDeque::new(),
         }
     }
 
@@ -321,7 +349,16 @@ impl Checks {
             due.insert((now, key));
             let spec = Arc::new(request.spec.clone());
             let turn = Turn::Waiting { due: now };
-            Probe { spec, intervals: BTreeMap::new(), judged_by: Vec::new(), turn, runs: 0, last: None, heard: None }
+            Probe {
+                spec,
+                intervals: BTreeMap::new(),
+                judged_by: Vec::new(),
+                turn,
+                runs: 0,
+                last: None,
+                wire: Wire::Off,
+                heard: None,
+            }
         });
         probe.judged_by.push(id);
         self.expect_expiry(id);
@@ -372,6 +409,9 @@ impl Checks {
         {
             if let Some(heard) = probe.heard {
                 self.sight.end(key, probe.spec.named_address(), heard);
+            }
+            if probe.wire == Wire::Set {
+                self.wire_changes.push_back(WireChange::Cut(key));
             }
             match probe.turn {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
@@ -439,9 +479,43 @@ impl Checks {
             let due = due.max(now);
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
+            let passed = matches!(outcome, Outcome::Pass { .. });
             probe.last = Some(LastResult { outcome, at: now, elapsed });
+            self.follow_wire(key, passed);
         }
         changes
+    }
+
+    /// Has the idle connection set to a target that has just passed, if a check wants one.
+    fn follow_wire(&mut self, key: CheckKey, passed: bool) {
+        let Some(probe) = self.probes.get_mut(&key) else { return };
+        let wanted = || probe.judged_by.iter().any(|id| self.checks.get(id).is_some_and(|check| check.judgement.tripwire));
+        match probe.wire {
+            Wire::Off if passed && probe.spec.kind.has_connection() && probe.spec.address.is_some() && wanted() => {
+                probe.wire = Wire::Set;
+                self.wire_changes.push_back(WireChange::Set(key, Arc::clone(&probe.spec)));
+            }
+            Wire::Sprung => probe.wire = Wire::Off,
+            Wire::Off | Wire::Set => {}
+        }
+    }
+
+    /// The idle connection to a probe's target has ended: the probe is due now.
+    pub fn trip(&mut self, key: CheckKey, now: Moment) {
+        let Some(probe) = self.probes.get_mut(&key).filter(|probe| probe.wire == Wire::Set) else { return };
+        probe.wire = Wire::Sprung;
+        if let Turn::Waiting { due } = probe.turn
+            && now < due
+        {
+            self.due.remove(&(due, key));
+            self.due.insert((now, key));
+            probe.turn = Turn::Waiting { due: now };
+        }
+    }
+
+    /// What is to be done about idle connections, oldest first.
+    pub fn take_wire_change(&mut self) -> Option<WireChange> {
+        self.wire_changes.pop_front()
     }
 
     /// How soon the most impatient of those checks that are in doubt wants its next result.
@@ -665,6 +739,33 @@ mod tests {
         let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
         let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
         assert_eq!(down, [hasty]);
+    }
+
+    #[test]
+    fn the_end_of_an_idle_connection_has_the_target_probed_at_once() {
+        let mut checks = Checks::new(3600 * SECOND);
+        let mut wired = request(1, 1, 100);
+        wired.judgement.tripwire = true;
+        let (key, id) = (wired.spec.key(), checks.acquire(&wired, None, at(0.0)));
+        checks.acquire(&request(2, 1, 100), None, at(0.0));
+        let set = |checks: &mut Checks| matches!(checks.take_wire_change(), Some(WireChange::Set(set, _)) if set == key);
+        run(&mut checks, &Outcome::PASS, at(0.0));
+        assert!(set(&mut checks) && checks.take_wire_change().is_none(), "only where it is asked for");
+        checks.trip(key, at(1.0));
+        assert_eq!(checks.next_timeout(), Some(at(1.0)));
+        run(&mut checks, &Outcome::PASS, at(1.0));
+        checks.trip(key, at(1.1));
+        assert!(checks.next_timeout() > Some(at(2.0)) && !set(&mut checks), "not again before the next interval");
+        run(&mut checks, &Outcome::PASS, at(150.0));
+        assert!(set(&mut checks));
+        checks.trip(key, at(151.0));
+        run(&mut checks, &Outcome::Fail(Failure::Refused), at(151.0));
+        assert_eq!(checks.status(id).value, Value::Down);
+        run(&mut checks, &Outcome::PASS, at(300.0));
+        assert!(set(&mut checks));
+        checks.release(id, &wired);
+        assert!(matches!(checks.take_wire_change(), Some(WireChange::Cut(cut)) if cut == key));
+        checks.trip(key, at(301.0));
     }
 
     #[test]

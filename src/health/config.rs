@@ -71,6 +71,7 @@ impl Config {
             forget: self.forget,
             retry: Some(self.retry_interval),
             slow: self.slow,
+            tripwire: false,
             damping: Some(self.damping),
         }
     }

@@ -14,14 +14,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Lateness, Meters};
 use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
-use crate::health::{Finished, Moment, RunId};
+use crate::health::{Finished, Moment, RunId, WireChange};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
-use crate::target::{self, CheckSpec, Inconclusive};
+use crate::target::{self, CheckKey, CheckSpec, Inconclusive};
 
 use super::clock;
 use super::scribe::Note;
@@ -56,6 +57,8 @@ pub(super) struct Outlets {
     pub(super) beats: Arc<Beats>,
     pub(super) ledger: Sender<Note>,
     pub(super) orders: Orders,
+    /// The idle connections that are held.
+    pub(super) wires: RefCell<HashMap<CheckKey, AbortHandle>>,
 }
 
 /// The orders that are being carried out, and whom to tell.
@@ -129,6 +132,7 @@ impl Outlets {
     fn run(&self, effect: Effect) {
         match effect {
             Effect::Probe { run, spec } => self.probe(run, spec),
+            Effect::Wire(change) => self.wire(change),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);
                 drop(self.retired.send(retired));
@@ -143,6 +147,22 @@ impl Outlets {
             // What was not adopted goes along, and is freed on the loader's thread.
             Effect::Decided { load, outcome, leftover } => drop(self.decided.send((load, outcome, leftover))),
             Effect::Log(entry) => log(&entry),
+        }
+    }
+
+    fn wire(&self, change: WireChange) {
+        let mut wires = self.wires.borrow_mut();
+        wires.retain(|_, wire| !wire.is_finished());
+        match change {
+            WireChange::Cut(key) => wires.remove(&key).into_iter().for_each(|wire| wire.abort()),
+            WireChange::Set(key, spec) => {
+                let (prober, inbox) = (self.prober.clone(), self.inbox.clone());
+                let wire = self.runtime.spawn(async move {
+                    prober.watch(&spec).await;
+                    drop(inbox.send(Message::Event(Event::Tripped(key))));
+                });
+                wires.insert(key, wire.abort_handle());
+            }
         }
     }
 

@@ -202,6 +202,7 @@ impl Node {
             beats: Arc::clone(&beats),
             ledger: records,
             orders: Orders::default(),
+            wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
         let inbox = engine_tx.clone();

@@ -81,8 +81,13 @@ type Allows = dyn Fn(IpAddr) -> bool + Send + Sync;
 /// which a shorter pause can use up.
 const LATE: Duration = Duration::from_millis(50);
 
+/// When somebody asks again who found no room for an idle connection.
+const NO_ROOM: Duration = Duration::from_secs(60);
+
 struct Shared {
     turns: Semaphore,
+    /// For idle connections, which hold a descriptor each.
+    wires: Semaphore,
     commands: Semaphore,
     client: http::Client,
     files: Arc<file::WordFiles>,
@@ -95,9 +100,10 @@ impl Prober {
     pub fn new(config: Config, pulse: Arc<Pulse>) -> Self {
         let semaphore = |permits: usize| Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS));
         let (turns, commands) = (semaphore(config.max_in_flight), semaphore(config.max_proc));
+        let wires = semaphore(config.max_in_flight);
         let (client, files) = (http::Client::new(), Arc::default());
         Self {
-            shared: Arc::new(Shared { turns, commands, client, files, pulse }),
+            shared: Arc::new(Shared { turns, wires, commands, client, files, pulse }),
             allows: Arc::new(|_| true),
             reports: Arc::default(),
         }
@@ -135,6 +141,15 @@ impl Prober {
         };
         let elapsed = pulse::now().saturating_sub(started);
         Report { outcome: self.excuse(outcome, spec, started, elapsed), started, elapsed }
+    }
+
+    /// Holds an idle connection to a check's target, and returns when it ends, or cannot be made. As many are held as probes may
+    /// run; where there is no room it returns after [`NO_ROOM`], so that another attempt is made then.
+    pub async fn watch(&self, spec: &CheckSpec) {
+        match (self.shared.wires.try_acquire(), spec.socket_address()) {
+            (Ok(_room), Some(to)) => tcp::watch(spec.source, to).await,
+            _ => tokio::time::sleep(NO_ROOM).await,
+        }
     }
 
     /// One exchange within the time limit. Where that ends while we wait for a resolver, the target is not to blame.

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
 use super::errors::{Source, Unmet, classify};
@@ -23,6 +23,29 @@ pub(super) async fn probe(from: Option<IpAddr>, to: SocketAddr) -> Result<(), Un
     // Where it cannot be set, only that is lost.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     Ok(())
+}
+
+/// Connects, sends nothing, and waits for the other side to end it, if it lets us connect at all.
+///
+/// Keep-alive probes notice a host that is gone without a word, within half a minute; probes do that sooner.
+pub(super) async fn watch(from: Option<IpAddr>, to: SocketAddr) {
+    let Ok(stream) = connect(from, to).await else { return };
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    let alive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
+    let _only_less_is_noticed = socket.set_tcp_keepalive(&alive);
+    let mut ignored = [0; 512];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {} // a banner
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// An established connection to `to`, from the address `from` of this host. Dropping the future gives the attempt up.

@@ -34,6 +34,7 @@ impl Defaults {
             forget: 1,
             retry: Some(Duration::from_secs(1)),
             slow: None,
+            tripwire: false,
             damping: Some(Damping::USUAL),
         },
         named: Definitions::NONE,

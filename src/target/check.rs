@@ -72,6 +72,12 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
+    /// Whether its probes connect over TCP, so that a connection to the same place says whether somebody is there.
+    #[must_use]
+    pub const fn has_connection(&self) -> bool {
+        matches!(self, Self::Tcp | Self::Http(_) | Self::Tls(_) | Self::Grpc(_))
+    }
+
     /// Every name that [`CheckKind::as_str`] gives.
     pub const NAMES: [&'static str; 10] = ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file", "push"];
 

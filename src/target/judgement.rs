@@ -19,13 +19,15 @@ pub struct Judgement {
     pub retry: Option<Duration>,
     /// A pass that took longer than this is a slow one: the target stays up, with half of its weight. `None`: none is.
     pub slow: Option<Duration>,
+    /// Whether an idle connection is held to a target that is up, whose end has it probed at once.
+    pub tripwire: bool,
     /// How long a target that keeps going down has to wait before it may come up. `None`: no longer than `rise` takes.
     pub damping: Option<Damping>,
 }
 
 impl Judgement {
     /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
-    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, damping: None };
+    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, tripwire: false, damping: None };
 }
 
 /// Flap damping: what each flap adds to a penalty that decays, and what is held back by it.

@@ -9,6 +9,7 @@
 //! | `forgetAfter` | 1 and up, default 1 | passes in a row after which an up target's failures no longer count |
 //! | `retryInterval` | seconds with a fraction | from a surprise to the next probe; not given: the interval, as PowerDNS |
 //! | `slow` | seconds with a fraction | a target whose passes take longer has half of its weight, for selectors that look at it |
+//! | `tripwire` | `'true'` | an idle connection is held to the target, whose end has it probed at once: a crash is noticed in milliseconds |
 //! | `damped` | `'true'` | `[health]`'s preset `damped`, where the five before say nothing else; and flap damping |
 //! | `tlsVerify` | `'true'` | the certificate must be valid for the URL's host by the system's trust store |
 //! | `method` | `'GET'`, `'HEAD'`, `'POST'`, ... | the request's method, default `'GET'` |
@@ -79,6 +80,7 @@ struct Judging {
     forget: Option<u16>,
     retry: Option<Duration>,
     slow: Option<Duration>,
+    tripwire: Option<bool>,
     damped: bool,
     /// What stands for what is not said.
     base: Judgement,
@@ -88,7 +90,7 @@ struct Judging {
 
 impl Judging {
     fn over(base: Judgement, preset: Judgement) -> Self {
-        Self { fall: None, rise: None, forget: None, retry: None, slow: None, damped: false, base, preset }
+        Self { fall: None, rise: None, forget: None, retry: None, slow: None, tripwire: None, damped: false, base, preset }
     }
 
     fn judgement(&self) -> Judgement {
@@ -99,6 +101,7 @@ impl Judging {
             forget: self.forget.unwrap_or(base.forget),
             retry: self.retry.or(base.retry),
             slow: self.slow.or(base.slow),
+            tripwire: self.tripwire.unwrap_or(base.tripwire),
             ..base
         }
     }
@@ -114,6 +117,7 @@ pub(super) enum Name {
     ForgetAfter,
     RetryInterval,
     Slow,
+    Tripwire,
     Damped,
     Source,
     StringMatch,
@@ -129,7 +133,7 @@ pub(super) enum Name {
 }
 
 /// How the options are spelled.
-pub(super) const NAMES: [(&str, Name); 19] = [
+pub(super) const NAMES: [(&str, Name); 20] = [
     ("timeout", Name::Timeout),
     ("interval", Name::Interval),
     ("minimumFailures", Name::MinimumFailures),
@@ -137,6 +141,7 @@ pub(super) const NAMES: [(&str, Name); 19] = [
     ("forgetAfter", Name::ForgetAfter),
     ("retryInterval", Name::RetryInterval),
     ("slow", Name::Slow),
+    ("tripwire", Name::Tripwire),
     ("damped", Name::Damped),
     ("source", Name::Source),
     ("stringmatch", Name::StringMatch),
@@ -160,8 +165,15 @@ impl Name {
     /// Whether only checks of URLs have it.
     fn of_urls(self) -> bool {
         let of_the_probe = [Self::Timeout, Self::Interval, Self::Source, Self::Check];
-        let of_the_judgement =
-            [Self::MinimumFailures, Self::MinimumSuccesses, Self::ForgetAfter, Self::RetryInterval, Self::Slow, Self::Damped];
+        let of_the_judgement = [
+            Self::MinimumFailures,
+            Self::MinimumSuccesses,
+            Self::ForgetAfter,
+            Self::RetryInterval,
+            Self::Slow,
+            Self::Tripwire,
+            Self::Damped,
+        ];
         !of_the_probe.contains(&self) && !of_the_judgement.contains(&self)
     }
 }
@@ -293,6 +305,7 @@ impl Lowering<'_> {
             Name::ForgetAfter => probing.judging.forget = Some(self.in_a_row(given)?),
             Name::RetryInterval => probing.judging.retry = Some(self.seconds(given, RETRY)?),
             Name::Slow => probing.judging.slow = Some(self.seconds(given, SLOW)?),
+            Name::Tripwire => probing.judging.tripwire = Some(self.flag(given)?),
             Name::Damped => probing.judging.damped = self.flag(given)?,
             Name::Source => probing.source = Some((self.source(given)?, given.offset)),
             Name::StringMatch => http.body = Some(self.short(given)?).filter(|text| !text.is_empty()),
