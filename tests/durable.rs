@@ -34,10 +34,11 @@ fn site(targets: [Ipv4Addr; 2]) -> (Site, PathBuf) {
         &format!(
             "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
              all LUA A \"ifportup(1, {{'{one}', '{two}'}}, {{selector='all', interval=60}})\"\n\
-             alone LUA A \"ifportup(1, {{'{one}'}}, {{interval=60}})\"\n"
+             alone LUA A \"ifportup(1, {{'{one}'}}, {{interval=60}})\"\n\
+             named LUA A \"ifportup(1, {{'{one}', '{two}'}}, {{check='web', selector='all'}})\"\n"
         ),
     );
-    let config = site.config(&["gslb.test"], "");
+    let config = site.config(&["gslb.test"], "[check.web]\nkind = \"tcp\"\nport = 2\ninterval = \"60s\"\n");
     (site, config)
 }
 
@@ -104,6 +105,10 @@ fn what_is_acknowledged_is_served_and_outlives_the_process() {
     let (code, text) = said(&["release", &format!("{one}:1")]);
     assert!(code == Some(0) && text.starts_with("applied, generation "), "{text}");
     assert_eq!(answer(&server, "all.gslb.test"), texts(targets));
+    let (code, text) = said(&["force", &format!("check/web@{two}"), "down"]);
+    assert!(code == Some(0) && text.contains("  named.gslb.test. A\n") && !text.contains("all.gslb.test"), "{text}");
+    assert_eq!(answer(&server, "named.gslb.test"), texts([one]));
+    assert_eq!(said(&["release", &format!("check/web@{two}:2")]).0, Some(0));
     let (code, text) = said(&["drain", &two.to_string(), "--for", "10m", "--reason", "new disks"]);
     assert!(code == Some(0) && text.contains(&format!("target/{two} drain until ")), "{text}");
     assert_eq!(answer(&server, "all.gslb.test"), texts(targets.map(|_| one)).into_iter().take(1).collect::<Vec<_>>());

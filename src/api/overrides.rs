@@ -18,7 +18,8 @@ use super::problem::Problem;
 use super::routes::{Params, Reply, Shared, json};
 use crate::answers::{Snapshot, ZoneState};
 use crate::control::{Action, Command, Refusal, Report};
-use crate::health::{SUBJECTS, State as Word, Subject};
+use crate::health::{CheckView, SUBJECTS, State as Word, Subject};
+use crate::target::CheckKey;
 use crate::zone::ProgramId;
 
 /// How long a word holds where the caller does not say: forgotten ones end by themselves.
@@ -44,7 +45,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Reply {
 /// `GET /api/v1/overrides/{kind}/{name}`
 pub(super) async fn show(State(shared): State<Shared>, Path(path): Path<(String, String)>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
-    let subject = subject(&path)?;
+    let subject = subject(&shared, &path).await?;
     let overrides = shared.ask(Ask::Overrides).await?;
     let word = overrides.iter().find(|word| word.subject == subject).ok_or_else(|| not_set(subject))?;
     let reply = json(shared.node.published.load().generation, &OverrideForm::from(word))?;
@@ -83,7 +84,7 @@ pub(super) async fn delete(
 }
 
 async fn order(shared: &Shared, path: &(String, String), headers: &HeaderMap, mut params: Params<'_>, action: Action) -> Reply {
-    let subject = subject(path)?;
+    let subject = subject(shared, path).await?;
     let dry_run = params.flag("dry_run")?;
     let accept = params.parsed("accept", "would_empty or no_such_target", |text| match text {
         "would_empty" | "no_such_target" => Some(text.to_owned()),
@@ -113,11 +114,40 @@ async fn order(shared: &Shared, path: &(String, String), headers: &HeaderMap, mu
     }
 }
 
-fn subject((kind, name): &(String, String)) -> Result<Subject, Problem> {
+/// What a path is about. A check may be called by its name in the configuration and its target, `web@192.0.2.1`, where that is
+/// one check.
+async fn subject(shared: &Shared, (kind, name): &(String, String)) -> Result<Subject, Problem> {
+    if let Some((name, target)) = name.split_once('@').filter(|_| kind == "check") {
+        return named(shared, name, target).await;
+    }
     Subject::new(kind, name).ok_or_else(|| {
-        let detail = format!("there is no {kind}/{name}; write {SUBJECTS}");
+        let detail = format!("there is no {kind}/{name}; write {SUBJECTS}, or check/<name>@<address>");
         Problem::new(StatusCode::NOT_FOUND, "no_such_subject", "No such thing to say something about", detail)
     })
+}
+
+async fn named(shared: &Shared, name: &str, target: &str) -> Result<Subject, Problem> {
+    let checks = shared.checks().await?;
+    let definitions = shared.node.published.load().options.checks.named.clone();
+    let asks = |check: &&CheckView| {
+        let here = [check.spec.named_address().map(|address| address.to_string()), Some(check.spec.target())];
+        here.iter().flatten().any(|here| here == target)
+            && definitions.names_of(&check.spec, check.judgement).any(|known| known == name)
+    };
+    let keys: BTreeSet<CheckKey> = checks.iter().filter(asks).map(|check| check.key).collect();
+    match (keys.first(), keys.len()) {
+        (Some(&key), 1) => Ok(Subject::Check(key)),
+        (_, 0) => {
+            let detail = format!("no check {name} is of {target}; 'leeward checks' shows names and targets");
+            Err(Problem::new(StatusCode::NOT_FOUND, "no_such_target", "Nothing is probed there", detail))
+        }
+        (_, count) => {
+            let keys: Vec<String> = keys.iter().map(CheckKey::to_string).collect();
+            let detail =
+                format!("{count} checks {name} are of {target}: say which, as {name}@ADDRESS:PORT or by one of their keys");
+            Err(Problem::new(StatusCode::CONFLICT, "ambiguous", "More than one check", detail).with("keys", keys))
+        }
+    }
 }
 
 /// `None`: until it is taken back.

@@ -166,7 +166,7 @@ impl Shared {
         self.ask(Ask::Overview).await
     }
 
-    async fn checks(&self) -> Result<Vec<CheckView>, Problem> {
+    pub(super) async fn checks(&self) -> Result<Vec<CheckView>, Problem> {
         self.ask(Ask::Checks).await
     }
 }
@@ -541,6 +541,7 @@ mod tests {
         let cases = [
             (Method::GET, "target/192.0.2.2", 404, "not_set"),
             (Method::GET, "moon/this", 404, "no_such_subject"),
+            (Method::GET, "check/web@192.0.2.2", 404, "no_such_target"),
             (Method::PUT, "target/192.0.2.1", 400, "bad_parameter"),
             (Method::PUT, "target/192.0.2.1?state=off", 400, "bad_parameter"),
             (Method::PUT, "target/192.0.2.1?state=down&for=0s", 400, "bad_parameter"),

@@ -163,7 +163,7 @@ pub(super) struct ReloadArgs {
 /// `leeward drain`
 #[derive(Debug, Args)]
 pub(super) struct SayArgs {
-    /// target/ADDRESS, target/ADDRESS:PORT or check/KEY; an address alone is a target
+    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS or check/KEY; an address alone is a target
     #[arg(value_name = "SUBJECT")]
     pub(super) subject: String,
     #[command(flatten)]
@@ -173,7 +173,7 @@ pub(super) struct SayArgs {
 /// `leeward force`
 #[derive(Debug, Args)]
 pub(super) struct ForceArgs {
-    /// target/ADDRESS, target/ADDRESS:PORT or check/KEY; an address alone is a target
+    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS or check/KEY; an address alone is a target
     #[arg(value_name = "SUBJECT")]
     pub(super) subject: String,
     /// What it is to count as
