@@ -76,14 +76,6 @@ impl Prepared {
         &self.code
     }
 
-    /// A number that takes a look at all that [`AnswerSet::settle`] needs of it: whoever settles many sums it up before, so that
-    /// one is fetched from memory while the others are, and not one after the other.
-    #[must_use]
-    pub fn touch(&self) -> usize {
-        let records = self.records.iter().flatten().filter_map(|record| record.first().copied().map(usize::from));
-        self.program.as_ref().map_or(0, |program| program.touch()) + records.sum::<usize>()
-    }
-
     /// The program, where the code could be compiled.
     #[must_use]
     pub fn program(&self) -> Option<&Program> {

@@ -22,7 +22,7 @@ use super::backlog::{Backlog, Slice, Users};
 use super::beliefs::{Beliefs, Turn};
 use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, Journal};
-use super::load::{Bound, Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
 use orders::Orders;
 
 mod orders;
@@ -507,12 +507,12 @@ impl Engine {
 
     /// Has what settling these programs takes fetched from memory at once, and not one thing after the other.
     fn warm(&self, programs: &[ProgramId]) {
-        let bounds = || programs.iter().filter_map(|&id| self.programs.get(id));
-        let counts = |bound: &Bound| Arc::strong_count(&bound.prepared) + Arc::strong_count(&bound.checks);
-        black_box(bounds().map(counts).sum::<usize>());
-        let status = |&id: &CheckId| self.beliefs.table().get(id).value as usize;
-        let all = |bound: &Bound| bound.prepared.touch() + bound.checks.iter().map(status).sum::<usize>();
-        black_box(bounds().map(all).fold(0, usize::wrapping_add));
+        let counts = |&id: &ProgramId| {
+            let bound = self.programs.get(id)?;
+            let program = bound.prepared.program().map_or(0, |program| program.checks().len());
+            Some(program + Arc::strong_count(&bound.prepared) + Arc::strong_count(&bound.checks))
+        };
+        black_box(programs.iter().filter_map(counts).sum::<usize>());
         let holders = |set: &Option<Arc<AnswerSet>>| set.as_ref().map_or(0, Arc::strong_count);
         self.sets.warm(programs.iter().map(|id| id.0), holders);
     }

@@ -148,12 +148,6 @@ impl Program {
         matches!(self.form, Form::Piece)
     }
 
-    /// A number that takes a look at all that settling needs: see [`Plan::touch`].
-    #[must_use]
-    pub fn touch(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.plan.touch()).sum()
-    }
-
     /// The checks that the program asks for, each once. Statuses are asked for by index into it.
     #[must_use]
     pub fn checks(&self) -> &[CheckRequest] {
@@ -229,16 +223,6 @@ pub(super) enum Plan {
 }
 
 impl Plan {
-    /// A number that takes a look at every target: reading it has what settling needs fetched from memory.
-    fn touch(&self) -> usize {
-        match self {
-            Self::Checked(checked) => checked.groups.iter().flatten().map(|target| target.check).sum(),
-            Self::SelfWeighted(targets) => targets.iter().map(|target| target.check).sum(),
-            Self::Pick { list: List::Plan(inner), .. } => inner.touch(),
-            _ => 0,
-        }
-    }
-
     fn may_be_empty(&self) -> bool {
         match self {
             Self::Checked(checked) => [checked.selector, checked.backup].contains(&Selector::Empty),
