@@ -36,14 +36,14 @@
 //! | 0 | [`geo`] | address → network, place, and the prefix they hold for | — |
 //! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
 //! | 1 | [`program`] | record program text → plan or script; that + statuses + query → records | wire, target, geo |
-//! | 1 | [`health`] | probe outcomes → one status per check; when to probe next | target |
+//! | 1 | [`health`] | probe outcomes → one status per check; when to probe next; what operators say over it | target |
 //! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |
 //! | 4 | [`config`] | files → checked component configurations | target; the components' config types |
 //! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
-//! | 4 | [`store`] | durable state: last-good copies of zones | wire |
+//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured | wire, target, health |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
 //!
@@ -69,8 +69,9 @@
 //!
 //! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
 //! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → is it we who are cut off? →
-//! hysteresis and damping → a surprise is asked about again soon → did the value change? → the programs that consult the check are settled again → the first change publishes at once, then at most
-//! `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand
+//! hysteresis and damping → a surprise is asked about again soon → under what operators say,
+//! does it count as something else? → the programs that consult the check are settled again → the first change publishes at
+//! once, then at most `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand
 //! programs consult the check, they are settled in slices, and other flips go first (`control`'s `backlog`).
 //!
 //! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
@@ -80,7 +81,9 @@
 //! [`control::Effect::Publish`], [`control::Effect::Open`] at a start, and each zone's last-good copy is kept.
 //!
 //! **An operator's call.** HTTP over the control socket or the admin port → access → [`api::Ask`] → the engine or the
-//! loader → the reply carries the generation that was seen or made. A reload is acknowledged when it is being served.
+//! loader → the reply carries the generation that was seen or made. A reload is acknowledged when it is being served. An
+//! override ([`control::Command`]) is judged by the engine → [`control::Effect::Record`] → the ledger writes it →
+//! [`control::Event::Recorded`] → it is in force, published, and only then acknowledged.
 //!
 //! # Invariants
 //!

@@ -144,7 +144,7 @@ impl Prober {
     }
 
     /// Holds an idle connection to a check's target, and returns when it ends, or cannot be made. As many are held as probes may
-    /// run; where there is no room it returns after [`NO_ROOM`], so that another attempt is made then.
+    /// run; where there is no room it returns after a minute, so that another attempt is made then.
     pub async fn watch(&self, spec: &CheckSpec) {
         match (self.shared.wires.try_acquire(), spec.socket_address()) {
             (Ok(_room), Some(to)) => tcp::watch(spec.source, to).await,
