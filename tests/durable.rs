@@ -305,8 +305,7 @@ fn a_server_that_starts_believes_what_it_knew() {
             list.join(", ")
         ),
     );
-    // Not waiting for what it does not know: a server that knew nothing would name the dead at once.
-    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\n");
+    let config = site.config(&["gslb.test"], "");
     let alive: Vec<String> = {
         let mut alive: Vec<String> = well.iter().map(|web| web.address.to_string()).collect();
         alive.sort();
@@ -328,6 +327,8 @@ fn a_server_that_starts_believes_what_it_knew() {
         assert!(patience < PATIENCE, "it is not written down: {kept:?}");
     }
     webs.iter().for_each(|web| web.becomes(SILENT));
+    // Not waiting for what it does not know: a server that knew nothing would name the dead at once.
+    let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\n");
     let server = Leeward::start(&config);
     assert_eq!(answer(&server, "www.gslb.test"), alive, "no probe can have finished");
     assert_eq!(bases(&server), ["restored"; 10]);

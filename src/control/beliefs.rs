@@ -64,7 +64,8 @@ impl Beliefs {
 
     /// What would count of a check under other words.
     fn counting(&self, overrides: &Overrides, checks: &Checks, id: CheckId) -> Status {
-        let stands = self.frozen.as_ref().map(|frozen| frozen.get(id)).filter(|status| status.value != Value::Unknown);
+        let frozen = self.frozen.as_ref().filter(|_| overrides.is_frozen());
+        let stands = frozen.map(|frozen| frozen.get(id)).filter(|status| status.value != Value::Unknown);
         let measured = stands.unwrap_or_else(|| checks.status(id));
         if overrides.is_empty() {
             return measured;

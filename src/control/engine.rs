@@ -13,7 +13,7 @@ use crate::geo::Places;
 use crate::health::{
     self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange,
 };
-use crate::target::{self, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
+use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
 use crate::zone::{ProgramId, Zone};
 
@@ -408,13 +408,13 @@ impl Engine {
             self.follow(change.check, taken_out.then_some(change.first_sign));
             // A check that is only on trial is nobody's news yet; and what queries make up is as much as their clients like, and
             // would wash everything else out of the journal.
-            if !change.is_transition() || !self.users.contains_key(&change.check) {
+            let confirmed = change.from.basis == Basis::Restored;
+            if !(change.is_transition() || confirmed) || !self.users.contains_key(&change.check) {
                 continue;
             }
-            if let Some(view) = self.checks.view(change.check) {
-                let Status { value, reported, .. } = change.to;
-                let verdict = (value != Value::Unknown).then_some(Remembered { value, reported });
-                self.effects.push_back(Effect::Remember { key: view.key, verdict });
+            let Some(view) = self.checks.view(change.check) else { continue };
+            self.effects.push_back(Effect::Remember { key: view.key, verdict: remembered(change.to) });
+            if change.is_transition() {
                 let (key, spec, cause) = (view.key, view.spec, cause.cloned());
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
             }
@@ -585,8 +585,7 @@ impl Engine {
             self.beliefs.refresh(&self.checks, check);
         }
         let unknown = trial.unknown(&self.checks);
-        // What comes with a later load is too old for what was believed before this process.
-        self.checks.remember(HashMap::new(), now);
+        self.remember(&trial);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.limiter = load.options.limiter(self.limiter.as_ref());
@@ -621,6 +620,27 @@ impl Engine {
             self.effects.push_back(Effect::Open);
         }
         happened.into_iter().for_each(|what| self.log(what, now));
+    }
+
+    /// Writes down what is measured of the load's checks, whose results so far were nobody's news; and strikes out what an
+    /// earlier process knew of probes that there are none of, or for which a later load would be too late.
+    fn remember(&mut self, trial: &Trial) {
+        for key in self.checks.forget_remembered() {
+            if self.checks.status_of_probe(key).is_none() {
+                self.effects.push_back(Effect::Remember { key, verdict: None });
+            }
+        }
+        let mut checks: Vec<CheckId> = trial.checks().collect();
+        checks.sort_unstable();
+        checks.dedup();
+        for id in checks {
+            let Some((key, _)) = self.checks.probe_of(id) else { continue };
+            let status = self.checks.status(id);
+            // What was only restored is written already, and is no fresher for it.
+            if status.basis != Basis::Restored {
+                self.effects.push_back(Effect::Remember { key, verdict: remembered(status) });
+            }
+        }
     }
 
     fn opened(&mut self, addresses: Vec<SocketAddr>, now: Moment) {
@@ -681,6 +701,12 @@ impl Engine {
             }
         }
         bound.release(&mut self.checks);
+        for spec in bound.specs() {
+            let key = spec.key();
+            if self.checks.status_of_probe(key).is_none() {
+                self.effects.push_back(Effect::Remember { key, verdict: None });
+            }
+        }
         self.backlog.forget(id);
         self.sets.set(id.0, None);
     }
@@ -699,6 +725,12 @@ impl Engine {
         let entry = self.journal.write(now, self.publication.generation, what);
         self.effects.push_back(Effect::Log(entry));
     }
+}
+
+/// What the next process may know of a check.
+fn remembered(status: Status) -> Option<Remembered> {
+    let Status { value, reported, .. } = status;
+    (value != Value::Unknown).then_some(Remembered { value, reported })
 }
 
 #[cfg(test)]

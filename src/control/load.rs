@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::answers::{Generation, Options, Prepared};
 use crate::geo::Places;
 use crate::health::{self, Checks, Moment};
-use crate::target::{CheckId, CheckRequest, Value};
+use crate::target::{CheckId, CheckRequest, CheckSpec, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
 
@@ -114,6 +114,11 @@ pub(super) struct Bound {
 impl Bound {
     fn requests(&self) -> &[CheckRequest] {
         self.prepared.program().map_or(&[], |program| program.checks())
+    }
+
+    /// What it probes.
+    pub(super) fn specs(&self) -> impl Iterator<Item = &CheckSpec> {
+        self.requests().iter().map(|request| &request.spec)
     }
 
     pub(super) fn release(&self, checks: &mut Checks) {

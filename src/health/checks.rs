@@ -245,6 +245,17 @@ impl Checks {
         (self.remembered, self.remembered_at) = (remembered, at);
     }
 
+    /// Has new checks begin with nothing again, and gives the probes of which something was remembered.
+    pub fn forget_remembered(&mut self) -> impl Iterator<Item = CheckKey> + use<> {
+        std::mem::take(&mut self.remembered).into_keys()
+    }
+
+    /// What was measured by a probe, as the first of those has it that judge it; `None`: there is no such probe.
+    #[must_use]
+    pub fn status_of_probe(&self, key: CheckKey) -> Option<Status> {
+        self.probes.get(&key)?.judged_by.first().map(|&id| self.status(id))
+    }
+
     /// Takes over the rules that are the same for all checks, each of which follows with its next result, and the controls.
     pub fn configure(&mut self, config: &Config, now: Moment) {
         (self.hold, self.jitter) = (config.hold, config.jitter);

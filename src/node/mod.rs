@@ -182,9 +182,12 @@ impl Node {
         let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
         let engine = engine.under(kept.overrides, kept.version);
-        let engine = match kept.verdicts_age.filter(|age| *age <= config.health.restore_max_age) {
-            Some(age) => engine.remembering(kept.verdicts, clock::now() - age),
-            None => engine,
+        let engine = match kept.verdicts_age {
+            Some(age) if age <= config.health.restore_max_age => engine.remembering(kept.verdicts, clock::now() - age),
+            _ => {
+                scribe::strike_out(&mut ledger, kept.verdicts.into_keys());
+                engine
+            }
         };
         let (deny, lines) = (config.deny.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };

@@ -41,6 +41,16 @@ pub(super) fn kept(ledger: &mut Ledger) -> Kept {
     kept
 }
 
+/// Strikes out what is too old to be believed, lest it be taken for fresh when something else is written.
+pub(super) fn strike_out(ledger: &mut Ledger, keys: impl Iterator<Item = CheckKey>) {
+    let gone: BTreeMap<CheckKey, Option<Remembered>> = keys.map(|key| (key, None)).collect();
+    if !gone.is_empty()
+        && let Err(error) = ledger.write_verdicts(&gone, wall())
+    {
+        tracing::warn!("what was measured long ago cannot be struck out: {error}");
+    }
+}
+
 /// Milliseconds since 1970.
 fn wall() -> u64 {
     let (_, wall) = clock::now_and_wall();
@@ -49,18 +59,20 @@ fn wall() -> u64 {
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
 pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, engine: &Sender<Message>) {
-    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: clock::now() + STILL, failing: false };
+    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false };
     loop {
-        match notes.recv_timeout(scribe.due.since(clock::now())) {
+        let wait = scribe.due.map_or(STILL, |due| due.since(clock::now()));
+        match notes.recv_timeout(wait) {
             Ok(Note::Word(command, record)) => scribe.word(command, &record, engine),
             Ok(Note::Verdict(key, verdict)) => {
                 scribe.verdicts.insert(key, verdict);
-                scribe.due = scribe.due.min(clock::now() + GATHER);
+                let soon = clock::now() + GATHER;
+                scribe.due = Some(scribe.due.map_or(soon, |due| due.min(soon)));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if scribe.due <= clock::now() {
+        if scribe.due.is_some_and(|due| due <= clock::now()) {
             scribe.write_verdicts();
         }
     }
@@ -70,8 +82,8 @@ struct Scribe {
     ledger: Ledger,
     /// Those that are not written yet.
     verdicts: BTreeMap<CheckKey, Option<Remembered>>,
-    /// When they are to be written.
-    due: Moment,
+    /// When they are to be written. `None`: this process has measured nothing yet, and cannot say that anything still holds.
+    due: Option<Moment>,
     /// Whether the last write of verdicts failed: each failure is told once.
     failing: bool,
 }
@@ -90,7 +102,7 @@ impl Scribe {
 
     fn write_verdicts(&mut self) {
         let result = self.ledger.write_verdicts(&self.verdicts, wall());
-        self.due = clock::now() + STILL;
+        self.due = Some(clock::now() + STILL);
         if result.is_ok() {
             self.verdicts.clear();
         }

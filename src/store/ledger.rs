@@ -157,7 +157,9 @@ impl Ledger {
                     Some(row) => drop(words.insert(&*key, &*row)?),
                     None => drop(words.remove(&*key)?),
                 }
-                writing.open_table(NUMBERS)?.insert(VERSION, version)?;
+                let mut numbers = writing.open_table(NUMBERS)?;
+                let known = numbers.get(VERSION)?.map_or(0, |version| version.value());
+                numbers.insert(VERSION, version.max(known))?;
             }
             writing.commit()?;
             Ok(())

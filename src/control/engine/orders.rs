@@ -35,6 +35,13 @@ struct Judged {
     report: Report,
 }
 
+impl Judged {
+    /// Whether it puts another word about `subject` in force.
+    fn renews(&self, subject: Subject) -> bool {
+        self.command.subject == subject && self.word.is_some()
+    }
+}
+
 impl Orders {
     /// Goes on after this version.
     pub(super) fn after(version: u64) -> Self {
@@ -83,7 +90,11 @@ impl Engine {
     /// Ends the words whose time is over.
     pub(super) fn end_words(&mut self, now: Moment) {
         for word in self.beliefs.ended(now) {
-            self.record(None, word.subject, None);
+            // One that is being written down in its place is not to be struck out again.
+            let renewed = self.orders.written.as_ref().is_some_and(|(_, judged)| judged.renews(word.subject));
+            if !renewed {
+                self.record(None, word.subject, None);
+            }
             self.put_in_force(word.subject, None, now);
         }
     }
@@ -329,6 +340,33 @@ mod tests {
         let (command, record) = node.records.last().expect("written down");
         assert_eq!((*command, record.word.is_none(), record.version), (None, true, 1));
         assert_eq!(node.ordered(2, release(FIRST)).err(), Some(Refusal::NotSet));
+    }
+
+    #[test]
+    fn a_word_that_ends_while_its_successor_is_written_takes_nothing_along() {
+        let mut node = Node::start();
+        node.ordered(1, say(FIRST, State::Drain)).expect("done");
+        node.run(55);
+        node.order(2, say(FIRST, State::Down));
+        let records = node.records.len();
+        node.run(10);
+        assert!(!node.counts("192.0.2.1").drain, "the first has ended");
+        assert_eq!(node.records.len(), records, "what is on its way to the disk is not struck out behind it");
+        node.recorded(2, Ok(()));
+        assert!(node.counts("192.0.2.1").is_excluded() && node.replies.pop().is_some_and(|(_, reply)| reply.is_ok()));
+    }
+
+    #[test]
+    fn a_thaw_is_judged_by_what_is_measured() {
+        let mut node = Node::start();
+        node.ordered(1, say("node/this", State::Frozen)).expect("done");
+        node.down.extend(["192.0.2.1", "192.0.2.2"]);
+        node.run(10);
+        let rehearsed = node.ordered(2, Command { dry_run: true, ..release("node/this") }).expect("judged");
+        assert_eq!((rehearsed.checks, rehearsed.programs, rehearsed.bare), (2, vec![ProgramId(0)], vec![ProgramId(0)]));
+        assert_eq!(node.ordered(3, release("node/this")).err(), Some(Refusal::WouldEmpty(vec![ProgramId(0)])));
+        node.ordered(4, Command { accept_empty: true, ..release("node/this") }).expect("done");
+        assert_eq!(node.counts("192.0.2.1").value, Value::Down);
     }
 
     #[test]
