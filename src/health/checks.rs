@@ -68,20 +68,23 @@ struct Probe {
     heard: Option<bool>,
 }
 
+/// How soon a run that tells nothing is followed by another, if an idle connection has ended.
+const UNTOLD: Duration = Duration::from_secs(1);
+
 /// The idle connection to a probe's target, where a check asks for one ([`Judgement::tripwire`]).
 ///
 /// | it is | a result | its end |
 /// | --- | --- | --- |
 /// | off | a Pass: it is set | — |
 /// | set | — | sprung: the next run is due at once |
-/// | sprung | it is off | — |
+/// | sprung | off with a Pass or a Fail, and run again [`UNTOLD`] later if it tells nothing; if it sprang while a Pass was found, the next run is due at once, for that may be older than the end | — |
 ///
 /// So a target that ends idle connections as soon as they are made is probed once more in each interval, not all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Off,
     Set,
-    Sprung,
+    Sprung { while_running: bool },
 }
 
 /// An idle connection is to be set, or not to be held any longer.
@@ -378,13 +381,10 @@ impl Checks {
 
     /// A shorter interval than before takes effect at once, not after the longer one.
     fn bring_forward(&mut self, key: CheckKey, interval: Duration) {
-        let Some(probe) = self.probes.get_mut(&key) else { return };
-        let (Turn::Waiting { due }, Some(last)) = (probe.turn, &probe.last) else { return };
-        let sooner = last.at + interval;
-        if sooner < due {
-            self.due.remove(&(due, key));
-            self.due.insert((sooner, key));
-            probe.turn = Turn::Waiting { due: sooner };
+        let Some(probe) = self.probes.get(&key) else { return };
+        if let Some(last) = &probe.last {
+            let sooner = last.at + interval;
+            self.bring_due(key, sooner);
         }
     }
 
@@ -490,38 +490,55 @@ impl Checks {
             let due = due.max(now);
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
-            let passed = matches!(outcome, Outcome::Pass { .. });
+            let passed = match &outcome {
+                Outcome::Pass { .. } => Some(true),
+                Outcome::Fail(_) => Some(false),
+                Outcome::Inconclusive(_) => None,
+            };
             probe.last = Some(LastResult { outcome, at: now, elapsed });
-            self.follow_wire(key, passed);
+            self.follow_wire(key, passed, now);
         }
         changes
     }
 
-    /// Has the idle connection set to a target that has just passed, if a check wants one.
-    fn follow_wire(&mut self, key: CheckKey, passed: bool) {
+    /// Has the idle connection set to a target that has just passed, if a check wants one; `passed`: `None` where the run tells
+    /// nothing.
+    fn follow_wire(&mut self, key: CheckKey, passed: Option<bool>, now: Moment) {
         let Some(probe) = self.probes.get_mut(&key) else { return };
         let wanted = || probe.judged_by.iter().any(|id| self.checks.get(id).is_some_and(|check| check.judgement.tripwire));
-        match probe.wire {
-            Wire::Off if passed && probe.spec.kind.has_connection() && probe.spec.address.is_some() && wanted() => {
+        match (probe.wire, passed) {
+            (Wire::Off, Some(true)) if probe.spec.kind.has_connection() && probe.spec.address.is_some() && wanted() => {
                 probe.wire = Wire::Set;
                 self.wire_changes.push_back(WireChange::Set(key, Arc::clone(&probe.spec)));
             }
-            Wire::Sprung => probe.wire = Wire::Off,
-            Wire::Off | Wire::Set => {}
+            (Wire::Sprung { .. }, None) => self.bring_due(key, now + UNTOLD),
+            (Wire::Sprung { while_running }, Some(passed)) => {
+                probe.wire = Wire::Off;
+                if while_running && passed {
+                    self.bring_due(key, now);
+                }
+            }
+            (Wire::Off | Wire::Set, _) => {}
+        }
+    }
+
+    /// Has a probe that waits for its turn run at that time, if that is sooner.
+    fn bring_due(&mut self, key: CheckKey, sooner: Moment) {
+        let Some(probe) = self.probes.get_mut(&key) else { return };
+        if let Turn::Waiting { due } = probe.turn
+            && sooner < due
+        {
+            self.due.remove(&(due, key));
+            self.due.insert((sooner, key));
+            probe.turn = Turn::Waiting { due: sooner };
         }
     }
 
     /// The idle connection to a probe's target has ended: the probe is due now.
     pub fn trip(&mut self, key: CheckKey, now: Moment) {
         let Some(probe) = self.probes.get_mut(&key).filter(|probe| probe.wire == Wire::Set) else { return };
-        probe.wire = Wire::Sprung;
-        if let Turn::Waiting { due } = probe.turn
-            && now < due
-        {
-            self.due.remove(&(due, key));
-            self.due.insert((now, key));
-            probe.turn = Turn::Waiting { due: now };
-        }
+        probe.wire = Wire::Sprung { while_running: matches!(probe.turn, Turn::Running { .. }) };
+        self.bring_due(key, now);
     }
 
     /// What is to be done about idle connections, oldest first.
@@ -770,7 +787,9 @@ mod tests {
         run(&mut checks, &Outcome::PASS, at(150.0));
         assert!(set(&mut checks));
         checks.trip(key, at(151.0));
-        run(&mut checks, &Outcome::Fail(Failure::Refused), at(151.0));
+        run(&mut checks, &Outcome::Inconclusive(crate::target::Inconclusive::Paused), at(151.0));
+        assert_eq!(checks.next_timeout(), Some(at(152.0)), "that told nothing");
+        run(&mut checks, &Outcome::Fail(Failure::Refused), at(152.0));
         assert_eq!(checks.status(id).value, Value::Down);
         run(&mut checks, &Outcome::PASS, at(300.0));
         assert!(set(&mut checks));
