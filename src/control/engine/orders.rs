@@ -379,7 +379,8 @@ mod tests {
         assert_eq!((node.published.len(), node.counts("192.0.2.2").value), (before, Value::Up));
         node.ordered(2, say(FIRST, State::Drain)).expect("done");
         assert_eq!((node.counts("192.0.2.1").drain, node.counts("192.0.2.2").value), (true, Value::Up));
-        node.ordered(3, release("node/this")).expect("done");
+        assert_eq!(node.ordered(3, release("node/this")).err(), Some(Refusal::WouldEmpty(vec![ProgramId(0)])));
+        node.ordered(4, Command { accept_empty: true, ..release("node/this") }).expect("done");
         assert_eq!((node.counts("192.0.2.1").drain, node.counts("192.0.2.2").value), (true, Value::Down));
     }
 
