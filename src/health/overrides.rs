@@ -193,7 +193,7 @@ impl Overrides {
         match value {
             Some(value) => {
                 let reported = if value == Value::Up { measured.reported } else { 0 };
-                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, ..measured }
+                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, doubt: false, ..measured }
             }
             None => Status { drain, ..measured },
         }
