@@ -726,7 +726,7 @@ pub struct ExtendedErrorForm {
 /// apply to it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct StepForm {
-    /// `zone`, `node`, `cname`, `program`, `group`, `choice`, `fallback`, `pick` or `failure`.
+    /// `zone`, `node`, `cname`, `program`, `group`, `choice`, `fallback`, `pick`, `pool` or `failure`.
     pub step: String,
     /// The step as a sentence.
     pub text: String,

@@ -85,7 +85,8 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (prober, deny) = prober(root.section("prober"), host);
     let health = health(root.section("health"), &deny);
     let named = super::checks::checks(&mut root, &health, host.pings);
-    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
+    let checks =
+        Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named, ..Defaults::USUAL };
     let answering = Options { programs, checks, ..answering };
     let publish_interval = publish(root.section("publish"));
     let databases = geo(root.section("geo"));

@@ -30,7 +30,7 @@ pub use crate::target::Damping;
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange, WireChange};
 pub use config::Config;
 pub use moment::Moment;
-pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
+pub use overrides::{Label, Override, Overrides, SUBJECTS, State, Subject};
 pub use pool::PoolState;
 pub use sight::Blindness;
 pub use verdict::{Remembered, Verdict};

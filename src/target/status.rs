@@ -134,6 +134,15 @@ impl Status {
         self.drain || matches!((self.value, self.basis), (Value::Down, Basis::Forced))
     }
 
+    /// How soon the value is likely to change, in seconds, where it is likely; in steps, so that a countdown is no change each
+    /// second.
+    #[must_use]
+    pub fn likely_change(self) -> Option<u32> {
+        const STEPS: [u32; 10] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+        let step = || STEPS.into_iter().rev().find(|&step| step <= self.earliest_change).unwrap_or(1);
+        self.doubt.then(step)
+    }
+
     /// Both must hold.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

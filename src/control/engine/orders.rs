@@ -142,10 +142,10 @@ impl Engine {
                 version: self.orders.version + 1,
             }),
         };
-        if word.is_some() && !accept_unknown && subject != Subject::Node && self.checks.covered_by(subject).next().is_none() {
+        if word.is_some() && !accept_unknown && subject != Subject::Node && !self.is_about_something(subject) {
             return Err(Refusal::NoSuchTarget);
         }
-        let (turns, table) = self.beliefs.foresee(&self.checks, subject, word.as_ref());
+        let (turns, table) = self.foresee(subject, word.as_ref(), now);
         let (programs, bare) = self.affected(&turns, &table);
         if !bare.is_empty() && !accept_empty && !dry_run {
             return Err(Refusal::WouldEmpty(bare));
@@ -153,6 +153,27 @@ impl Engine {
         let generation = self.publication.generation;
         let report = Report { generation, before, after: word.clone(), checks: turns.len(), programs, bare, durable: false };
         Ok(Judged { command, word, report })
+    }
+
+    fn is_about_something(&self, subject: Subject) -> bool {
+        self.checks.covered_by(subject).next().is_some() || !self.pools.covered_by(subject).is_empty()
+    }
+
+    /// What would change if `word` were in force about `subject`, or none: checks and standings, and the table as it would be.
+    fn foresee(&self, subject: Subject, word: Option<&Override>, now: Moment) -> (Vec<(CheckId, Turn)>, StatusTable) {
+        let (mut turns, mut table, words) = self.beliefs.foresee(&self.checks, subject, word);
+        let of_checks = turns.iter().flat_map(|&(check, _)| self.pools.using(check));
+        let pools: BTreeSet<_> = of_checks.chain(self.pools.covered_by(subject)).collect();
+        for pool in pools {
+            for stands in self.pools.foresee(pool, &table.clone(), &words, now) {
+                let turn = Turn { from: table.get(stands.standing), to: stands.status };
+                if turn.from != turn.to {
+                    table.set(stands.standing, stands.status);
+                    turns.push((stands.standing, turn));
+                }
+            }
+        }
+        (turns, table)
     }
 
     /// The programs that settle otherwise under `table`, and those of them that had targets to give and would have none.
@@ -177,7 +198,10 @@ impl Engine {
     fn put_in_force(&mut self, subject: Subject, word: Option<Override>, now: Moment) {
         let (checks, before) = self.beliefs.say(&self.checks, subject, word.clone());
         for id in checks {
-            self.follow(id, None);
+            self.follow(id, None, now);
+        }
+        for pool in self.pools.covered_by(subject) {
+            self.follow_pool(pool, None, now);
         }
         match (word, before) {
             (Some(word), _) => self.log(Happening::Overridden { word: Box::new(word) }, now),

@@ -76,6 +76,8 @@ pub(in crate::program) struct Ran {
     pub(in crate::program) reach: Reach,
     /// Whether a status that was consulted is not known.
     pub(in crate::program) unknown: bool,
+    /// The longest TTL that the answer may have, seconds.
+    pub(in crate::program) ttl: u32,
 }
 
 /// What natives share.
@@ -102,6 +104,7 @@ struct Running {
     trail: Option<Vec<Visit>>,
     reach: Reach,
     unknown: bool,
+    ttl: u32,
     not_ready: bool,
     scratch: Scratch,
 }
@@ -187,7 +190,7 @@ impl Machine {
         world: Arc<dyn World>,
         (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
     ) -> Ran {
-        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false };
+        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX };
         let Plan::Script(script) = &program.0.form else { return failed(Failure::raised("no script")) };
         let (script, sender, now) = (Arc::clone(script), facts.resolver.ip(), facts.monotonic);
         let trips = self.loaded.get(&script.number).map(|loaded| &loaded.trips);
@@ -203,6 +206,7 @@ impl Machine {
             trail: trail.take(),
             reach: Reach::EVERYONE,
             unknown: false,
+            ttl: u32::MAX,
             not_ready: false,
             scratch: Scratch::default(),
         };
@@ -220,7 +224,7 @@ impl Machine {
             self.trips.trip(script.number, &mut loaded.trips, sender, now);
         }
         self.tidy();
-        Ran { value, reach: finished.reach, unknown: finished.unknown }
+        Ran { value, reach: finished.reach, unknown: finished.unknown, ttl: finished.ttl }
     }
 
     fn call(&mut self, script: &Script) -> mlua::Result<Value> {
@@ -469,7 +473,7 @@ impl Desk {
 
     fn frame<R>(&self, frame: usize, act: impl FnOnce(&mut Run<'_>, &Program) -> Result<R, Failure>) -> mlua::Result<R> {
         self.with(|running| {
-            let Running { frames, query, world, random, trail, reach, unknown, scratch, .. } = running;
+            let Running { frames, query, world, random, trail, reach, unknown, ttl, scratch, .. } = running;
             // what a snippet comes by has numbers of its own
             let (mut silent, main) = (None, frame == 0);
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
@@ -477,7 +481,7 @@ impl Desk {
             scratch.picks.clear();
             let trail = if main { trail } else { &mut silent };
             let (facts, world, meter, memo) = (&facts, &**world, &self.meter, &self.memo);
-            let (reach_now, unknown_now) = (*reach, *unknown);
+            let (reach_now, unknown_now, ttl_now) = (*reach, *unknown, *ttl);
             let mut run = Run {
                 program,
                 settled,
@@ -490,9 +494,10 @@ impl Desk {
                 trail,
                 reach: reach_now,
                 unknown: unknown_now,
+                ttl: ttl_now,
             };
             let acted = act(&mut run, program);
-            (*reach, *unknown) = (run.reach, run.unknown);
+            (*reach, *unknown, *ttl) = (run.reach, run.unknown, run.ttl);
             running.raise(acted)
         })?
     }
