@@ -18,9 +18,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
+use super::sites::Listed;
 use super::{Config, Node};
 use crate::answers::Options;
-use crate::geo::Net;
+use crate::geo::{Net, SiteMaps, Sites};
 use crate::program::{Defaults, Limits};
 use crate::wire::Name;
 use crate::{api, health, prober};
@@ -86,9 +87,10 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let health = health(root.section("health"), &deny);
     let named = super::checks::checks(&mut root, &health, host.pings);
     let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
-    let answering = Options { programs, checks, ..answering };
     let publish_interval = publish(root.section("publish"));
-    let databases = geo(root.section("geo"));
+    let sites = super::sites::sites(&mut root);
+    let (databases, maps, listed) = geo(root.section("geo"), &sites);
+    let answering = Options { programs, checks, sites, maps, ..answering };
     let (admin, tokens) = admin(root.section("admin"));
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
@@ -100,6 +102,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         health,
         publish_interval,
         databases,
+        listed,
         insert_whitespace,
         resolver,
         prober,
@@ -136,7 +139,7 @@ fn default_name(host: &str) -> String {
     if node_name(&name) { name } else { "localhost".into() }
 }
 
-fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<PathBuf>) -> Option<PathBuf> {
     if path.is_none() {
         section.findings.error(at, format!("{} is empty", section.spell(key)), "write a path, or remove the key");
     }
@@ -310,12 +313,13 @@ fn publish(mut section: Section<'_>) -> Duration {
     SECOND / u32::try_from(per_second).unwrap_or(1)
 }
 
-/// The databases of places.
-fn geo(mut section: Section<'_>) -> Vec<PathBuf> {
+/// The databases of places, the maps of clients to sites, and what of these is in files.
+fn geo(mut section: Section<'_>, sites: &Sites) -> (Vec<PathBuf>, SiteMaps, Vec<Listed>) {
     const DATABASES: &str = "write paths such as [\"GeoLite2-City.mmdb\", \"GeoLite2-ASN.mmdb\"]";
     let databases = section.paths("databases", DATABASES);
+    let (maps, listed) = super::sites::maps(&mut section, sites, !databases.is_empty());
     section.finish(&[]);
-    databases.into_iter().map(|(_, path)| path).collect()
+    (databases.into_iter().map(|(_, path)| path).collect(), maps, listed)
 }
 
 /// The listeners and tokens, and a digest of all the tokens.
