@@ -557,6 +557,9 @@ impl EventForm {
                 Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
             }
             Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
+            Happening::FailedBack { subject } => {
+                Self { kind: "failed_back".to_owned(), subject: Some(subject.to_string()), ..self }
+            }
             Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
             Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },

@@ -285,9 +285,17 @@ impl Pools {
         self.due.first().map(|&(at, _)| at)
     }
 
-    /// Has those come back who wait for it in the pool of that name; whether there is such a pool, and anybody waited.
-    pub(super) fn fail_back(&mut self, name: &str) -> Option<PoolId> {
-        let id = *self.current.get(name)?;
+    /// The pool that `subject` is, if somebody waits in it to come back.
+    pub(super) fn waiting(&self, subject: Subject) -> Option<PoolId> {
+        let Subject::Pool(name) = subject else { return None };
+        let id = *self.current.get(name.as_str())?;
+        let edition = self.editions.get(&id)?;
+        (0..edition.standings.len()).any(|face| edition.state.is_waiting(face)).then_some(id)
+    }
+
+    /// Has those come back who wait in it.
+    pub(super) fn fail_back(&mut self, subject: Subject) -> Option<PoolId> {
+        let id = self.waiting(subject)?;
         self.editions.get_mut(&id)?.state.fail_back();
         Some(id)
     }

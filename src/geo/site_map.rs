@@ -232,6 +232,14 @@ impl SiteMaps {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The same maps, and this one in the place of the one with its name.
+    #[must_use]
+    pub fn with(&self, name: &str, map: SiteMap) -> Self {
+        let mut maps = (*self.0).clone();
+        maps.insert(name.into(), Arc::new(map));
+        Self(Arc::new(maps))
+    }
 }
 
 impl FromIterator<(Box<str>, SiteMap)> for SiteMaps {
@@ -329,6 +337,8 @@ mod tests {
         let maps: SiteMaps = [("b".into(), world()), ("a".into(), world())].into_iter().collect();
         assert!(maps.names().eq(["a", "b"]));
         assert!(maps.get("a").is_some() && maps.get("c").is_none() && SiteMaps::default().is_empty());
+        let other = maps.with("a", SiteMap::new(Rules::default()).expect("few orders"));
+        assert!(other.get("a") != maps.get("a") && Arc::ptr_eq(other.get("b").unwrap(), maps.get("b").unwrap()));
         assert_eq!(maps, maps.iter().map(|(name, map)| (name.into(), (**map).clone())).collect());
     }
 

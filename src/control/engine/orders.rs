@@ -64,6 +64,7 @@ impl Engine {
             match self.judge(command, now) {
                 Err(refusal) => self.reply(id, Err(refusal)),
                 Ok(judged) if judged.command.dry_run => self.reply(id, Ok(judged.report)),
+                Ok(judged) if matches!(judged.command.action, Action::FailBack) => self.fail_back(id, judged, now),
                 Ok(judged) => {
                     self.orders.version = judged.word.as_ref().map_or(self.orders.version, |word| word.version);
                     self.record(Some(id), judged.command.subject, judged.word.clone());
@@ -71,6 +72,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    fn fail_back(&mut self, id: CommandId, judged: Judged, now: Moment) {
+        if let Some(pool) = self.pools.fail_back(judged.command.subject) {
+            self.follow_pool(pool, None, now);
+            self.log(Happening::FailedBack { subject: judged.command.subject }, now);
+        }
+        self.orders.unserved.push((id, judged.report));
     }
 
     /// The order has been written down, or not, and why.
@@ -129,6 +138,9 @@ impl Engine {
         }
         let word = match &command.action {
             Action::Release if before.is_none() => return Err(Refusal::NotSet),
+            Action::FailBack if self.pools.waiting(subject).is_none() => return Err(Refusal::NoSuchTarget),
+            // What is in force stays so.
+            Action::FailBack => before.clone(),
             Action::Release => None,
             Action::Say { state, .. } if !subject.takes(*state) => return Err(Refusal::Unfit),
             Action::Say { state, lasting, since, by, reason } => Some(Override {
@@ -142,7 +154,11 @@ impl Engine {
                 version: self.orders.version + 1,
             }),
         };
-        if word.is_some() && !accept_unknown && subject != Subject::Node && !self.is_about_something(subject) {
+        if matches!(command.action, Action::Say { .. })
+            && !accept_unknown
+            && subject != Subject::Node
+            && !self.is_about_something(subject)
+        {
             return Err(Refusal::NoSuchTarget);
         }
         let (turns, table) = self.foresee(subject, word.as_ref(), now);

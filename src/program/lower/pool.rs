@@ -45,11 +45,12 @@ impl Lowering<'_> {
             let types = TYPES.map(|rtype| rtype.to_string()).join(", ");
             return self.error(call.offset, message, format!("use one of {types} as the record's type"));
         }
-        self.pool_plan(&arguments[0], pool, rtype).map(|plan| Plan::Pool(Box::new(plan)))
+        self.pool_plan(&arguments[0], pool, rtype, true).map(|plan| Plan::Pool(Box::new(plan)))
     }
 
-    /// The pool's part of a plan; its fallbacks lead to no circle, which the configuration saw to.
-    fn pool_plan(&mut self, at: &Expr, pool: &Arc<Pool>, rtype: RecordType) -> Option<PoolPlan> {
+    /// The pool's part of a plan; its fallbacks lead to no circle, which the configuration saw to. One that is only a fallback
+    /// may have nothing of the type.
+    fn pool_plan(&mut self, at: &Expr, pool: &Arc<Pool>, rtype: RecordType, is_first: bool) -> Option<PoolPlan> {
         let name: Arc<str> = (*pool.name).into();
         let mut first = 0u16;
         let mut members = Vec::with_capacity(pool.members.len());
@@ -60,7 +61,7 @@ impl Lowering<'_> {
             first += member.faces.len() as u16;
             members.push(self.pool_member(at, (pool, member, position), &faces, rtype)?);
         }
-        if members.iter().all(|member| member.gives.iter().all(|face| face.texts.is_empty())) {
+        if is_first && members.iter().all(|member| member.gives.is_empty()) {
             let lacking = match rtype {
                 RecordType::A | RecordType::AAAA => "has an address of that family",
                 _ => "has a `host`",
@@ -71,7 +72,7 @@ impl Lowering<'_> {
         let (otherwise, fixed) = match &pool.when_none_up {
             WhenNoneUp::Pool(other) => {
                 let other = self.defaults.pools.get(other)?;
-                (Some(Box::new(Plan::Pool(Box::new(self.pool_plan(at, other, rtype)?)))), Vec::new())
+                (Some(Box::new(Plan::Pool(Box::new(self.pool_plan(at, other, rtype, false)?)))), Vec::new())
             }
             WhenNoneUp::Fixed(texts) => {
                 let fits = texts.iter().filter(|text| fits(text, rtype));

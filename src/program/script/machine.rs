@@ -20,6 +20,7 @@ use super::trips::{ForAll, Trips};
 use super::{Limits, Script, bytecode};
 use crate::program::RESERVED;
 use crate::program::body::{Run, Scratch, Visit};
+use crate::program::choice::FailReason;
 use crate::program::dynamic::{self, Memo};
 use crate::program::facts::{Facts, Reach};
 use crate::program::failure::{Failure, Limit};
@@ -105,7 +106,8 @@ struct Running {
     reach: Reach,
     unknown: bool,
     ttl: u32,
-    not_ready: bool,
+    /// A failure that is more than a text, should the run end with it.
+    ending: Option<Failure>,
     scratch: Scratch,
 }
 
@@ -207,7 +209,7 @@ impl Machine {
             reach: Reach::EVERYONE,
             unknown: false,
             ttl: u32::MAX,
-            not_ready: false,
+            ending: None,
             scratch: Scratch::default(),
         };
         *self.desk.running.borrow_mut() = Some(running);
@@ -217,8 +219,7 @@ impl Machine {
         (*random, *trail) = (finished.random, finished.trail);
         let value = match result {
             Ok(value) => Ok(value),
-            Err(_) if finished.not_ready => Err(Failure::NotReady),
-            Err(error) => Err(self.failure(&error)),
+            Err(error) => Err(finished.ending.unwrap_or_else(|| self.failure(&error))),
         };
         if let (Err(Failure::Limit(_)), Some(loaded)) = (&value, self.loaded.get_mut(&script.number)) {
             self.trips.trip(script.number, &mut loaded.trips, sender, now);
@@ -518,7 +519,9 @@ impl Running {
     /// A failure as Lua's error.
     fn raise<R>(&mut self, result: Result<R, Failure>) -> mlua::Result<R> {
         result.map_err(|failure| {
-            self.not_ready |= failure == Failure::NotReady;
+            if matches!(failure, Failure::NotReady | Failure::Call(FailReason::NoSuchName)) {
+                self.ending = Some(failure.clone());
+            }
             mlua::Error::runtime(failure)
         })
     }
