@@ -27,6 +27,7 @@ use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
 use super::resolver::Resolver;
+use super::watcher::Watched;
 
 /// What the loader is asked to do.
 pub(super) enum Job {
@@ -57,6 +58,8 @@ pub(super) struct Loader {
     pub(super) certificates: Option<Certificates>,
     /// Answers `resolve()`.
     pub(super) resolver: Resolver,
+    /// Which files are watched.
+    pub(super) watched: Watched,
 }
 
 /// What came of reading a zone's file.
@@ -176,6 +179,9 @@ impl Loader {
         } else {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
+            if request.zone.is_none() {
+                self.watched.follow(&self.config);
+            }
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -213,10 +219,14 @@ impl Loader {
 
     /// The configuration to go by: read again, unless one zone was asked for.
     fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
-        let Some(file) = self.config_file.as_ref().filter(|_| request.zone.is_none()) else {
-            return Ok((self.config.clone(), Vec::new()));
+        let loaded = match self.config_file.as_ref().filter(|_| request.zone.is_none()) {
+            _ if request.nets => {
+                self.watched.take_note();
+                self.config.with_nets_read_again()
+            }
+            Some(file) => config::load(file),
+            None => return Ok((self.config.clone(), Vec::new())),
         };
-        let loaded = config::load(file);
         for finding in &loaded.findings {
             match finding.error {
                 true => tracing::error!("{finding}"),
@@ -229,7 +239,7 @@ impl Loader {
 
     /// The databases of places as they are now, unless one zone was asked for.
     fn read_databases(&self, config: &Config, request: &ReloadRequest) -> Result<Databases, Vec<api::Finding>> {
-        if request.zone.is_some() {
+        if request.zone.is_some() || request.nets {
             return Ok(self.databases.clone());
         }
         self.databases.read_again(&config.databases).map_err(|bad| {
@@ -249,7 +259,7 @@ impl Loader {
         let mut versions = Vec::new();
         let mut bad = false;
         for (apex, file) in self.config.zones.clone() {
-            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) {
+            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) || (request.nets && !anew) {
                 continue;
             }
             let mut found = Vec::new();
