@@ -11,7 +11,7 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange,
+    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -55,8 +55,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
-    /// The idle connection to a probe's target has ended.
-    Tripped(CheckKey),
+    /// An idle connection to a target has ended.
+    Tripped(WireId),
     /// A program of the zone with this apex consulted a check that there is not.
     Wanted(Box<(CheckRequest, Name)>),
     /// An operator orders something; [`Effect::Reply`] says how it ended.
@@ -310,7 +310,7 @@ impl Engine {
                 self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
-            Event::Tripped(key) => self.checks.trip(key, now),
+            Event::Tripped(wire) => self.checks.trip(wire, now),
             Event::Wanted(wish) => {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
@@ -581,11 +581,11 @@ impl Engine {
         let mut checks: Vec<CheckId> = trial.checks().collect();
         checks.sort_unstable();
         checks.dedup(); // many programs ask the same
-        for check in checks {
+        for &check in &checks {
             self.beliefs.refresh(&self.checks, check);
         }
         let unknown = trial.unknown(&self.checks);
-        self.remember(&trial);
+        self.remember(&checks);
         let Trial { load, bound, .. } = trial;
         self.config.health = load.health;
         self.limiter = load.options.limiter(self.limiter.as_ref());
@@ -622,18 +622,15 @@ impl Engine {
         happened.into_iter().for_each(|what| self.log(what, now));
     }
 
-    /// Writes down what is measured of the load's checks, whose results so far were nobody's news; and strikes out what an
+    /// Writes down what is measured of a load's checks, whose results so far were nobody's news; and strikes out what an
     /// earlier process knew of probes that there are none of, or for which a later load would be too late.
-    fn remember(&mut self, trial: &Trial) {
+    fn remember(&mut self, checks: &[CheckId]) {
         for key in self.checks.forget_remembered() {
-            if self.checks.status_of_probe(key).is_none() {
+            if !self.checks.is_probed(key) {
                 self.effects.push_back(Effect::Remember { key, verdict: None });
             }
         }
-        let mut checks: Vec<CheckId> = trial.checks().collect();
-        checks.sort_unstable();
-        checks.dedup();
-        for id in checks {
+        for &id in checks {
             let Some((key, _)) = self.checks.probe_of(id) else { continue };
             let status = self.checks.status(id);
             // What was only restored is written already, and is no fresher for it.
@@ -703,7 +700,7 @@ impl Engine {
         bound.release(&mut self.checks);
         for spec in bound.specs() {
             let key = spec.key();
-            if self.checks.status_of_probe(key).is_none() {
+            if !self.checks.is_probed(key) {
                 self.effects.push_back(Effect::Remember { key, verdict: None });
             }
         }

@@ -19,10 +19,10 @@ use tokio::task::AbortHandle;
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Lateness, Meters};
 use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
-use crate::health::{Finished, Moment, RunId, WireChange};
+use crate::health::{Finished, Moment, RunId, WireChange, WireId};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
-use crate::target::{self, CheckKey, CheckSpec, Inconclusive};
+use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
 use super::scribe::Note;
@@ -58,7 +58,7 @@ pub(super) struct Outlets {
     pub(super) ledger: Sender<Note>,
     pub(super) orders: Orders,
     /// The idle connections that are held.
-    pub(super) wires: RefCell<HashMap<CheckKey, AbortHandle>>,
+    pub(super) wires: RefCell<HashMap<WireId, AbortHandle>>,
 }
 
 /// The orders that are being carried out, and whom to tell.
@@ -107,6 +107,9 @@ pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Out
 impl Outlets {
     fn take_in(&self, engine: &mut Engine, message: Message) {
         // A caller that has gone does not want its reply.
+        if let Message::Event(Event::Tripped(wire)) = &message {
+            self.wires.borrow_mut().remove(wire);
+        }
         match message {
             Message::Event(event) => engine.handle(event, clock::now()),
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
@@ -152,16 +155,15 @@ impl Outlets {
 
     fn wire(&self, change: WireChange) {
         let mut wires = self.wires.borrow_mut();
-        wires.retain(|_, wire| !wire.is_finished());
         match change {
-            WireChange::Cut(key) => wires.remove(&key).into_iter().for_each(|wire| wire.abort()),
-            WireChange::Set(key, spec) => {
+            WireChange::Cut(id) => wires.remove(&id).into_iter().for_each(|wire| wire.abort()),
+            WireChange::Set(id, spec) => {
                 let (prober, inbox) = (self.prober.clone(), self.inbox.clone());
                 let wire = self.runtime.spawn(async move {
                     prober.watch(&spec).await;
-                    drop(inbox.send(Message::Event(Event::Tripped(key))));
+                    drop(inbox.send(Message::Event(Event::Tripped(id))));
                 });
-                wires.insert(key, wire.abort_handle());
+                wires.insert(id, wire.abort_handle());
             }
         }
     }
