@@ -336,6 +336,7 @@ impl Engine {
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.end_words(now);
+        self.hurry_orders(now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
             && let Some(trial) = self.trial.take()
@@ -362,7 +363,8 @@ impl Engine {
         let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
         let (checks, ad_hoc, words) =
             (self.checks.next_timeout(), self.ad_hoc.next_timeout(), self.beliefs.overrides().next_timeout());
-        [checks, ad_hoc, words, trial, publish, swept, sweep].into_iter().flatten().min()
+        let orders = self.orders.next_timeout();
+        [checks, ad_hoc, words, orders, trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.

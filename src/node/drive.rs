@@ -25,7 +25,7 @@ use crate::store::Keeper;
 use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
-use super::scribe::Note;
+use super::scribe::{Awaited, Note};
 
 /// How often the engine shows that it is alive when nothing happens.
 const BEAT: Duration = Duration::from_secs(1);
@@ -142,7 +142,10 @@ impl Outlets {
                 let now = clock::now();
                 first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
             }
-            Effect::Record { command, record } => drop(self.ledger.send(Note::Word(command, record))),
+            Effect::Record { command, record } => {
+                let awaited = command.map(|command| Awaited::new(self.inbox.clone(), command));
+                drop(self.ledger.send(Note::Word(awaited, record))); // a note that is not taken tells so itself
+            }
             Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
             Effect::Reply { command, reply } => self.orders.tell(command, *reply),
             Effect::Open => drop(self.open.send(())),

@@ -208,8 +208,7 @@ impl Node {
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
-        let inbox = engine_tx.clone();
-        spawn("ledger", move || scribe::run(ledger, &recorded, &inbox))?;
+        spawn("ledger", move || scribe::run(ledger, &recorded))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let loader = Loader {
             config_file,

@@ -12,7 +12,7 @@ use super::clock;
 use super::drive::Message;
 use crate::control::{CommandId, Event, Record};
 use crate::health::{Moment, Remembered};
-use crate::store::{Kept, Ledger};
+use crate::store::{Kept, Ledger, LedgerError};
 use crate::target::CheckKey;
 
 /// How long verdicts are gathered before they are written.
@@ -22,16 +22,57 @@ const STILL: Duration = Duration::from_secs(10);
 
 /// Something to write down.
 pub(super) enum Note {
-    /// What an operator said, and which order waits for it.
-    Word(Option<CommandId>, Record),
+    /// What an operator said, and who waits for it.
+    Word(Option<Awaited>, Record),
     /// What is measured of a probe's target.
     Verdict(CheckKey, Option<Remembered>),
 }
 
+/// An order that waits until it is written down. However that ends, the engine is told: also if the thread that writes has
+/// ended, and takes what it was given along.
+pub(super) struct Awaited {
+    engine: Sender<Message>,
+    command: CommandId,
+    result: Option<Result<(), String>>,
+}
+
+impl Awaited {
+    pub(super) const fn new(engine: Sender<Message>, command: CommandId) -> Self {
+        Self { engine, command, result: None }
+    }
+
+    fn tell(mut self, result: Result<(), String>) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let ended = || Err("the thread that writes the ledger has ended; see the log, and restart the server".to_owned());
+        let (command, result) = (self.command, self.result.take().unwrap_or_else(ended));
+        drop(self.engine.send(Message::Event(Event::Recorded { command, result })));
+    }
+}
+
+/// How often a ledger is tried that another process has open, and the pause in between: one that ends may take a moment.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What the processes before this one wrote. A ledger that cannot be read is no reason not to answer.
 pub(super) fn kept(ledger: &mut Ledger) -> Kept {
-    let now = clock::now();
-    let kept = ledger.read(now, wall()).unwrap_or_else(|error| {
+    read(ledger, || std::thread::sleep(PAUSE))
+}
+
+fn read(ledger: &mut Ledger, mut pause: impl FnMut()) -> Kept {
+    let mut result = ledger.read(clock::now(), wall());
+    for _ in 1..TRIES {
+        if !result.as_ref().is_err_and(LedgerError::is_locked) {
+            break;
+        }
+        pause();
+        result = ledger.read(clock::now(), wall());
+    }
+    let kept = result.unwrap_or_else(|error| {
         tracing::error!("what operators have said and what was measured cannot be read, and counts as never said: {error}");
         Kept::default()
     });
@@ -58,12 +99,12 @@ fn wall() -> u64 {
 }
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
-pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, engine: &Sender<Message>) {
+pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>) {
     let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false };
     loop {
         let wait = scribe.due.map_or(STILL, |due| due.since(clock::now()));
         match notes.recv_timeout(wait) {
-            Ok(Note::Word(command, record)) => scribe.word(command, &record, engine),
+            Ok(Note::Word(awaited, record)) => scribe.word(awaited, &record),
             Ok(Note::Verdict(key, verdict)) => {
                 scribe.verdicts.insert(key, verdict);
                 let soon = clock::now() + GATHER;
@@ -89,11 +130,11 @@ struct Scribe {
 }
 
 impl Scribe {
-    fn word(&mut self, command: Option<CommandId>, record: &Record, engine: &Sender<Message>) {
+    fn word(&mut self, awaited: Option<Awaited>, record: &Record) {
         let Record { subject, word, version } = record;
         let result = self.ledger.write(*subject, word.as_ref(), *version).map_err(|error| error.to_string());
-        match (command, result) {
-            (Some(command), result) => drop(engine.send(Message::Event(Event::Recorded { command, result }))),
+        match (awaited, result) {
+            (Some(awaited), result) => awaited.tell(result),
             (None, Ok(())) => {}
             // Whoever reads it finds that its time is over.
             (None, Err(error)) => tracing::warn!("the end of the override of {subject} cannot be written down: {error}"),
@@ -110,5 +151,72 @@ impl Scribe {
             tracing::warn!("what is measured cannot be kept for the next start: {error}; it is tried again");
         }
         self.failing = result.is_err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    fn word(engine: &Sender<Message>, id: u64) -> Note {
+        let record = Record { subject: "target/192.0.2.1".parse().expect("a subject"), word: None, version: 1 };
+        Note::Word(Some(Awaited::new(engine.clone(), CommandId(id))), record)
+    }
+
+    fn recorded(message: Message) -> (CommandId, Result<(), String>) {
+        match message {
+            Message::Event(Event::Recorded { command, result }) => (command, result),
+            _ => panic!("something else was told"),
+        }
+    }
+
+    #[test]
+    fn an_order_is_told_of_a_thread_that_has_ended() {
+        let (engine, told) = channel();
+        let (notes, waiting) = channel();
+        drop(notes.send(word(&engine, 1)));
+        let dies = std::thread::spawn(move || {
+            let _first = waiting.recv();
+            panic!("on purpose");
+        });
+        drop(notes.send(word(&engine, 2)));
+        dies.join().expect_err("it ends badly");
+        drop(notes.send(word(&engine, 3)));
+        drop(engine);
+        let mut told: Vec<_> = told.iter().map(recorded).collect();
+        told.sort_by_key(|&(command, _)| command);
+        let refused = |(_, result): &(_, Result<(), String>)| result.as_ref().is_err_and(|why| why.contains("has ended"));
+        assert!(told.iter().all(refused), "{told:?}");
+        assert_eq!(told.iter().map(|&(command, _)| command.0).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_ledger_that_another_process_has_open_is_waited_for() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut other = Some(Ledger::under(folder.path()));
+        let ledger = other.as_mut().expect("there");
+        ledger.read(clock::now(), wall()).expect("it opens");
+        ledger.write("target/192.0.2.1".parse().expect("a subject"), None, 7).expect("written");
+        let mut pauses = 0;
+        let kept = read(&mut Ledger::under(folder.path()), || {
+            pauses += 1;
+            if pauses == 3 {
+                other = None;
+            }
+        });
+        assert_eq!((pauses, kept.version), (3, 7));
+    }
+
+    #[test]
+    fn but_not_for_ever() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut other = Ledger::under(folder.path());
+        other.read(clock::now(), wall()).expect("it opens");
+        let mut pauses = 0;
+        assert_eq!(read(&mut Ledger::under(folder.path()), || pauses += 1).version, 0);
+        assert_eq!(pauses, TRIES - 1);
+        drop(other);
     }
 }

@@ -34,6 +34,14 @@ pub struct LedgerError {
     source: Box<redb::Error>,
 }
 
+impl LedgerError {
+    /// Whether another process has it open.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(*self.source, redb::Error::DatabaseAlreadyOpen)
+    }
+}
+
 /// The durable record of operators' words.
 #[derive(Debug)]
 pub struct Ledger {
