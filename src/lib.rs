@@ -43,7 +43,7 @@
 //! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
-//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured | wire, target, health |
+//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured, what happened | wire, target, health |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
 //!

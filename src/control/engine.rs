@@ -127,7 +127,7 @@ pub enum Effect {
         /// What was not adopted, for someone else than the engine to free.
         leftover: Option<Box<Load>>,
     },
-    /// Something happened that an operator may want to know.
+    /// Something happened that an operator may want to know: to be kept, and told to whoever asks.
     Log(Arc<Entry>),
 }
 
@@ -300,6 +300,12 @@ impl Engine {
         Self { beliefs: Beliefs::under(overrides), orders: Orders::after(version), ..self }
     }
 
+    /// The same engine, which numbers what happens from `number` + 1 on.
+    #[must_use]
+    pub fn counting_after(self, number: u64) -> Self {
+        Self { journal: Journal::after(number), ..self }
+    }
+
     /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
@@ -395,11 +401,6 @@ impl Engine {
     /// The operators' words that are in force.
     pub fn overrides(&self) -> impl Iterator<Item = &Override> {
         self.beliefs.overrides().iter()
-    }
-
-    /// The last happenings, oldest first.
-    pub fn happenings(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.journal.entries()
     }
 
     // -------- probe results → statuses → answer sets
@@ -783,6 +784,11 @@ mod tests {
 
     /// Runs what is due, each probe finding `outcome`: what was published and how many transitions were logged.
     fn settle(engine: &mut Engine, outcome: &Found, now: Moment) -> (usize, usize) {
+        settle_and_tell(engine, outcome, now, &mut Vec::new())
+    }
+
+    /// The same; `told` gets what was logged about our sight.
+    fn settle_and_tell(engine: &mut Engine, outcome: &Found, now: Moment, told: &mut Vec<String>) -> (usize, usize) {
         let (mut published, mut transitions) = (0, 0);
         engine.handle_timeout(now);
         while let Some(effect) = engine.poll_effect() {
@@ -792,15 +798,18 @@ mod tests {
                     engine.handle(Event::Probed { run, result }, now);
                 }
                 Effect::Publish { .. } => published += 1,
-                Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
+                Effect::Log(entry) => match entry.what {
+                    Happening::Transition { .. } => transitions += 1,
+                    Happening::SightLost { .. } | Happening::SightBack { .. } => told.push(entry.what.to_string()),
+                    _ => {}
+                },
                 Effect::Open
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
-                | Effect::Decided { .. }
-                | Effect::Log(_) => {}
+                | Effect::Decided { .. } => {}
             }
         }
         (published, transitions)
@@ -830,22 +839,19 @@ mod tests {
         let targets: Vec<String> = (0..6).map(|host| format!("'192.0.{}.{host}'", host % 2)).collect();
         let code = format!("ifportup(80, {{{}}})", targets.join(","));
         engine.handle(Event::Loaded(Box::new(load(&[code], &options, Duration::ZERO))), at(0));
-        settle(&mut engine, &Found::PASS, at(0));
-        let told = |engine: &Engine| {
-            let sight = |entry: &&Arc<Entry>| matches!(entry.what, Happening::SightLost { .. } | Happening::SightBack { .. });
-            engine.happenings().filter(sight).map(|entry| entry.what.to_string()).collect::<Vec<_>>()
-        };
+        let mut told = Vec::new();
+        settle_and_tell(&mut engine, &Found::PASS, at(0), &mut told);
         let up = |engine: &Engine| {
             let known = |view: &CheckView| engine.beliefs.table().get(view.id) == view.status;
             engine.checks().filter(|view| view.status.value == Value::Up && known(view)).count()
         };
-        assert_eq!((up(&engine), told(&engine).len()), (6, 0));
-        let transitions = settle(&mut engine, &Found::Fail(target::Failure::Timeout), at(20)).1;
+        assert_eq!((up(&engine), told.len()), (6, 0));
+        let transitions = settle_and_tell(&mut engine, &Found::Fail(target::Failure::Timeout), at(20), &mut told).1;
         assert_eq!((transitions, up(&engine)), (8, 6), "four went down before it was clear, and came back");
-        assert_eq!(told(&engine), ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
+        assert_eq!(told, ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
         assert_eq!(engine.overview().isolated_since, Some(at(20)));
-        settle(&mut engine, &Found::PASS, at(50));
-        assert_eq!(told(&engine)[1..], ["no longer cut off, after 30.0 s"]);
+        settle_and_tell(&mut engine, &Found::PASS, at(50), &mut told);
+        assert_eq!(told[1..], ["no longer cut off, after 30.0 s"]);
         assert_eq!((up(&engine), engine.overview().isolated_since), (6, None));
     }
 

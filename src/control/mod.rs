@@ -12,7 +12,7 @@
 //! - `load`: what a start or a reload goes through: **on trial** until the new checks have their first results, then
 //!   adopted whole, or refused whole because it would take down targets that are up.
 //! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
-//! - `journal`: what happened, in order, bounded.
+//! - `journal`: what happens, numbered.
 //!
 //! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
 //! adopted (DESIGN 6.4 and 6.7 are one mechanism).

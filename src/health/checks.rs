@@ -69,6 +69,8 @@ struct Probe {
     judged_by: Vec<CheckId>,
     turn: Turn,
     runs: u64,
+    /// How often the value of a check that judges it has changed; those that are gone count too.
+    transitions: u64,
     last: Option<LastResult>,
     wire: Wire,
     /// How long the target will be in doubt after the end of its idle connection.
@@ -226,6 +228,8 @@ pub struct CheckView {
     pub needed: u16,
     /// How often the value has changed.
     pub transitions: u64,
+    /// How often the values of all checks that share its probe have changed; those that are gone count too.
+    pub probe_transitions: u64,
     /// What its flaps have added up to, as of the last result; 0 without damping.
     pub penalty: u32,
     /// Until when it is held back by them, if it passes from now on; `None` where it was not at the last result.
@@ -333,7 +337,7 @@ impl Checks {
         let cut = now - self.sight.forget_the_dead(now);
         let mut changes = Vec::new();
         for (&id, check) in &mut self.checks {
-            let Some(probe) = self.probes.get(&check.key) else { continue };
+            let Some(probe) = self.probes.get_mut(&check.key) else { continue };
             if probe.spec.named_address().is_some_and(|address| !self.sight.is_lost(address)) {
                 continue;
             }
@@ -342,6 +346,7 @@ impl Checks {
             check.verdict.disbelieve_failures(cut, now);
             let to = check.verdict.status(check.judgement, interval);
             check.transitions += u64::from(from.value != to.value);
+            probe.transitions += u64::from(from.value != to.value);
             if from != to {
                 changes.push(Change { check: id, from, to, first_sign: now });
             }
@@ -392,6 +397,7 @@ impl Checks {
                 judged_by: Vec::new(),
                 turn,
                 runs: 0,
+                transitions: 0,
                 last: None,
                 wire: Wire::Off,
                 rewire: DOUBT,
@@ -635,6 +641,9 @@ impl Checks {
         let to = check.verdict.status(check.judgement, interval);
         let first_sign = check.verdict.first_sign();
         check.transitions += u64::from(from.value != to.value);
+        if let Some(probe) = self.probes.get_mut(&check.key) {
+            probe.transitions += u64::from(from.value != to.value);
+        }
         self.expect_expiry(id);
         (from != to).then_some(Change { check: id, from, to, first_sign })
     }
@@ -729,6 +738,7 @@ impl Checks {
             against: check.verdict.against(),
             needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,
+            probe_transitions: probe.transitions,
             penalty: check.verdict.penalty(check.judgement),
             held_back_until: check.verdict.held_back(check.judgement),
             last: probe.last.clone(),
@@ -838,6 +848,9 @@ mod tests {
         let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
         let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
         assert_eq!(down, [hasty]);
+        checks.release(hasty, &request(1, 1, 2));
+        let left = checks.view(patient).expect("the other goes on");
+        assert_eq!((left.transitions, left.probe_transitions), (1, 3), "what is counted stays counted");
     }
 
     /// A check with a tripwire, and the last connection that was asked for.

@@ -9,7 +9,7 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
-//! | `ledger` | writes down what operators say and what is measured | the disk |
+//! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
 //!
@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
-use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
+use crate::api::{self, Ask, History, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
@@ -52,6 +52,7 @@ use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
 use resolver::Resolver;
+use scribe::{Bell, Chronicle, Note};
 
 /// Reloads that may wait for the loader; beyond that they are refused as [`api::ReloadOutcome::Busy`].
 const RELOADS_WAITING: usize = 16;
@@ -60,6 +61,8 @@ const ASKS_WAITING: usize = 64;
 /// Threads for probes, the API and signals. Probes are I/O and small; two keep one slow TLS handshake from delaying the
 /// rest.
 const CONTROL_THREADS: usize = 2;
+/// How long the last events may take to be written down.
+const LEDGER_WAIT: Duration = Duration::from_secs(2);
 /// How long the control runtime may take to end; a look-up that hangs cannot be called back.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
@@ -138,6 +141,7 @@ struct Node {
     api: api::Node,
     asks: mpsc::Receiver<Ask>,
     engine: Sender<Message>,
+    ledger: Sender<Note>,
     jobs: SyncSender<Job>,
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
@@ -181,7 +185,10 @@ impl Node {
         let mut ledger = Ledger::under(&config.node.state_dir);
         let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
-        let engine = engine.under(kept.overrides, kept.version);
+        let engine = engine.under(kept.overrides, kept.version).counting_after(kept.last_event);
+        let history = Arc::new(History::new(scribe::events(&kept.events)));
+        let bell = Bell::default();
+        let chronicle = Chronicle::new(Arc::clone(&history), bell.clone(), Arc::clone(&meters), kept.last_event);
         let engine = match kept.verdicts_age {
             Some(age) if age <= config.health.restore_max_age => engine.remembering(kept.verdicts, clock::now() - age),
             _ => {
@@ -203,12 +210,14 @@ impl Node {
             open,
             meters: Arc::clone(&meters),
             beats: Arc::clone(&beats),
-            ledger: records,
+            ledger: records.clone(),
+            history: Arc::clone(&history),
+            bell,
             orders: Orders::default(),
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
-        spawn("ledger", move || scribe::run(ledger, &recorded))?;
+        spawn("ledger", move || scribe::run(ledger, &recorded, chronicle))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let loader = Loader {
             config_file,
@@ -236,8 +245,10 @@ impl Node {
             lateness: beats,
             meters,
             reports,
+            history,
+            streams: Arc::default(),
         };
-        Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, dns, seed })
+        Ok(Self { ledger: records, config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, dns, seed })
     }
 
     /// Loads, serves, and obeys signals and calls until it is told to stop.
@@ -288,8 +299,14 @@ impl Node {
         if let Some(server) = serving {
             tokio::task::spawn_blocking(|| server.stop()).await.map_err(io::Error::other)?;
         }
+        self.api.history.close();
         drop(stop_api);
         drop(api.await);
+        let (stop, stopped) = oneshot::channel();
+        drop(self.ledger.send(Note::Stop(stop)));
+        if tokio::time::timeout(LEDGER_WAIT, stopped).await.is_err() {
+            tracing::warn!("the ledger is slow; what happened last is in the log only");
+        }
         tracing::info!("stopped");
         outcome
     }

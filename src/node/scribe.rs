@@ -1,15 +1,21 @@
-//! The thread that writes the ledger: what operators say, at once; what is measured, soon.
+//! The thread that writes the ledger: what operators say, at once; what is measured and what happened, soon.
 //!
 //! An order waits for its record, so each is a write of its own. Verdicts are for the next process, which forgives the loss of
 //! the last moment: they are gathered for [`GATHER`], and where nothing changes the ledger is told every [`STILL`] that what
-//! it holds still holds. A disk that hangs stops this thread and nobody else.
+//! it holds still holds. Events are taken from the [`History`] in batches: while the disk is full or slow they wait there, the
+//! oldest drop out of it, and that is counted. A disk that hangs stops this thread and nobody else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::oneshot;
+
 use super::clock;
 use super::drive::Message;
+use crate::api::{EVENTS_KEPT, EventForm, History, Meters};
 use crate::control::{CommandId, Event, Record};
 use crate::health::{Moment, Remembered};
 use crate::store::{Kept, Ledger, LedgerError};
@@ -26,6 +32,26 @@ pub(super) enum Note {
     Word(Option<Awaited>, Record),
     /// What is measured of a probe's target.
     Verdict(CheckKey, Option<Remembered>),
+    /// There are new events in the history.
+    Events,
+    /// The process ends in good order: write what there is, say so, and write no more.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Tells the thread of new events: once, until it looks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bell(Arc<AtomicBool>);
+
+impl Bell {
+    pub(super) fn ring(&self, notes: &Sender<Note>) {
+        if !self.0.swap(true, Ordering::AcqRel) {
+            drop(notes.send(Note::Events));
+        }
+    }
+
+    fn heard(&self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// An order that waits until it is written down. However that ends, the engine is told: also if the thread that writes has
@@ -82,6 +108,11 @@ fn read(ledger: &mut Ledger, mut pause: impl FnMut()) -> Kept {
     kept
 }
 
+/// What the processes before this one told of; what cannot be read is left out.
+pub(super) fn events(rows: &[Vec<u8>]) -> impl Iterator<Item = EventForm> {
+    rows.iter().filter_map(|row| serde_json::from_slice(row).ok())
+}
+
 /// Strikes out what is too old to be believed, lest it be taken for fresh when something else is written.
 pub(super) fn strike_out(ledger: &mut Ledger, keys: impl Iterator<Item = CheckKey>) {
     let gone: BTreeMap<CheckKey, Option<Remembered>> = keys.map(|key| (key, None)).collect();
@@ -99,10 +130,11 @@ fn wall() -> u64 {
 }
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
-pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>) {
-    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false };
+pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle) {
+    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false, chronicle };
     loop {
-        let wait = scribe.due.map_or(STILL, |due| due.since(clock::now()));
+        let due = scribe.due.into_iter().chain(scribe.chronicle.due).min();
+        let wait = due.map_or(STILL, |due| due.since(clock::now()));
         match notes.recv_timeout(wait) {
             Ok(Note::Word(awaited, record)) => scribe.word(awaited, &record),
             Ok(Note::Verdict(key, verdict)) => {
@@ -110,12 +142,74 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>) {
                 let soon = clock::now() + GATHER;
                 scribe.due = Some(scribe.due.map_or(soon, |due| due.min(soon)));
             }
+            Ok(Note::Events) => {
+                scribe.chronicle.bell.heard();
+                let soon = clock::now() + GATHER;
+                scribe.chronicle.due = Some(scribe.chronicle.due.unwrap_or(soon));
+            }
+            Ok(Note::Stop(stopped)) => {
+                scribe.finish();
+                let _nobody_may_wait = stopped.send(());
+                return;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if scribe.due.is_some_and(|due| due <= clock::now()) {
+        let now = clock::now();
+        if scribe.due.is_some_and(|due| due <= now) {
             scribe.write_verdicts();
         }
+        if scribe.chronicle.due.is_some_and(|due| due <= now) {
+            scribe.chronicle.write(&mut scribe.ledger, RESERVED);
+        }
+    }
+}
+
+/// Events that are written at a time.
+const BATCH: usize = 1000;
+/// Events that may happen until the next are written: more do only where very many targets turn at once.
+const RESERVED: u64 = 1000;
+
+/// What is written down of the events, and what is still to be.
+pub(super) struct Chronicle {
+    pub(super) history: Arc<History>,
+    pub(super) bell: Bell,
+    pub(super) meters: Arc<Meters>,
+    /// The number of the last one that was written.
+    written: u64,
+    /// When the next are to be written.
+    due: Option<Moment>,
+    /// Whether the last write failed: each failure is told once.
+    failing: bool,
+}
+
+impl Chronicle {
+    /// Nothing is to be written but that numbers may be given.
+    pub(super) fn new(history: Arc<History>, bell: Bell, meters: Arc<Meters>, written: u64) -> Self {
+        Self { history, bell, meters, written, due: Some(clock::now()), failing: false }
+    }
+
+    /// Writes the next events; whether there may be more.
+    fn write(&mut self, ledger: &mut Ledger, reserved: u64) -> bool {
+        let page = self.history.after(self.written, BATCH);
+        let row = |event: &Arc<EventForm>| (event.number, serde_json::to_vec(&**event).unwrap_or_default());
+        let rows: Vec<(u64, Vec<u8>)> = page.events.iter().map(row).collect();
+        let end = page.end(self.written);
+        let result = ledger.write_events(&rows, EVENTS_KEPT, end.saturating_add(reserved));
+        let more = result.is_ok() && rows.len() == BATCH;
+        self.due = match &result {
+            Ok(()) => more.then(clock::now),
+            Err(_) => Some(clock::now() + STILL),
+        };
+        if result.is_ok() {
+            self.meters.events_dropped(page.missed);
+            self.written = end;
+        }
+        if let (Err(error), false) = (&result, self.failing) {
+            tracing::warn!("what happens cannot be written down: {error}; it is tried again, and the log has it");
+        }
+        self.failing = result.is_err();
+        more
     }
 }
 
@@ -127,9 +221,18 @@ struct Scribe {
     due: Option<Moment>,
     /// Whether the last write of verdicts failed: each failure is told once.
     failing: bool,
+    chronicle: Chronicle,
 }
 
 impl Scribe {
+    /// Writes what there is. No number is given any more: none is reserved.
+    fn finish(&mut self) {
+        if self.due.is_some() {
+            self.write_verdicts();
+        }
+        while self.chronicle.write(&mut self.ledger, 0) {}
+    }
+
     fn word(&mut self, awaited: Option<Awaited>, record: &Record) {
         let Record { subject, word, version } = record;
         let result = self.ledger.write(*subject, word.as_ref(), *version).map_err(|error| error.to_string());
