@@ -238,6 +238,66 @@ fn events_are_streamed_and_a_restart_is_no_gap() {
     assert_eq!(again.line("id: "), second.to_string(), "from where it was, in another process");
 }
 
+/// Takes one request, answers with this status line, and gives its body.
+fn take_request(listener: &std::net::TcpListener, status: &str) -> Value {
+    use std::io::{BufRead, Read, Write};
+    let (stream, _) = listener.accept().expect("accepted");
+    stream.set_read_timeout(Some(PATIENCE)).expect("option");
+    let mut reader = std::io::BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a line");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    write!(reader.get_mut(), "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("written");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+#[test]
+fn webhooks_and_commands_are_told_until_they_have_understood() {
+    let targets = [own_address(), own_address()];
+    let (site, config) = site(targets);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let told = site.path("told");
+    let notify = format!(
+        "[notify.hook]\nurl = \"http://{}/x\"\nevents = [\"overridden\"]\ntemplate = \"slack\"\n\
+         [notify.script]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> '{}'\"]\nevents = [\"overridden\"]\n",
+        listener.local_addr().expect("bound"),
+        told.display()
+    );
+    let text = std::fs::read_to_string(&config).expect("there") + &notify;
+    std::fs::write(&config, text).expect("written");
+    let server = Leeward::start(&config);
+    assert_eq!(put(&server, "target/192.0.2.1", "state=drain&accept=no_such_target").0, 200);
+    let first = take_request(&listener, "503 Not now");
+    assert_eq!(put(&server, "target/192.0.2.2", "state=drain&accept=no_such_target").0, 200);
+    assert_eq!(take_request(&listener, "200 OK"), first, "again");
+    let second = take_request(&listener, "200 OK");
+    let is_about = |body: &Value, target: &str| {
+        body["text"].as_str().is_some_and(|text| text.starts_with(&format!("*test*: {target}: drain")))
+    };
+    assert!(is_about(&first, "target/192.0.2.1") && is_about(&second, "target/192.0.2.2"), "{first} {second}");
+    wait_for("the counts", || {
+        let counts =
+            ["s_total", "_failures_total"].map(|end| server.metric(&format!("leeward_notification{end}{{name=\"hook\"}}")));
+        (counts == [Some(2.0), Some(1.0)]).then_some(())
+    });
+    wait_for("the command", || {
+        let told = std::fs::read_to_string(&told).unwrap_or_default();
+        let objects = serde_json::Deserializer::from_str(&told).into_iter::<Value>();
+        let subjects: Vec<Value> = objects.map_while(Result::ok).map(|event| event["subject"].clone()).collect();
+        (subjects == ["target/192.0.2.1", "target/192.0.2.2"]).then_some(())
+    });
+}
+
 /// What is known of one override while a server may be killed at any moment.
 #[derive(Clone, Debug, Default)]
 struct Known {

@@ -81,6 +81,20 @@ pub struct Meters {
     /// Milliseconds since 1970; 0: never.
     last_success: AtomicU64,
     connections: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>>,
+    notified: OnceLock<Box<dyn Fn() -> Vec<Notified> + Send + Sync>>,
+}
+
+/// What became of what one of `[notify]` was to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Told.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Never told.
+    pub dropped: u64,
 }
 
 /// What has been counted of DNS connections; the words are labels.
@@ -125,6 +139,7 @@ impl Meters {
                 last_reload_ok: AtomicBool::new(false),
                 last_success: AtomicU64::new(0),
                 connections: OnceLock::new(),
+                notified: OnceLock::new(),
             }
         })
     }
@@ -196,6 +211,11 @@ impl Meters {
         drop(self.connections.set(Box::new(read)));
     }
 
+    /// Where the state of those is read from who are told of events.
+    pub fn watch_notified(&self, read: impl Fn() -> Vec<Notified> + Send + Sync + 'static) {
+        drop(self.notified.set(Box::new(read)));
+    }
+
     /// So many events were not written down in time, and are in the log only.
     pub fn events_dropped(&self, count: u64) {
         self.events_dropped.increment(count);
@@ -258,6 +278,7 @@ impl Scrape<'_> {
             describe_state();
             self.node();
             self.connections();
+            self.notified();
             self.zones();
             self.checks();
             self.overrides();
@@ -298,6 +319,15 @@ impl Scrape<'_> {
         counter!("leeward_handshakes_failed_total").absolute(handshakes_failed);
         for (kind, count) in proxy_errors {
             counter!("leeward_proxy_header_errors_total", "kind" => kind).absolute(count);
+        }
+    }
+
+    fn notified(&self) {
+        for Notified { name, delivered, failed, dropped } in self.meters.notified.get().iter().flat_map(|read| read()) {
+            let label = || [("name", name.clone())];
+            counter!("leeward_notifications_total", &label()).absolute(delivered);
+            counter!("leeward_notification_failures_total", &label()).absolute(failed);
+            counter!("leeward_notifications_dropped_total", &label()).absolute(dropped);
         }
     }
 
@@ -478,6 +508,9 @@ fn describe_state() {
     describe_counter!("leeward_connections_refused_total", "DNS connections closed at once: their client had its share.");
     describe_counter!("leeward_handshakes_failed_total", "TLS and QUIC handshakes that failed or were not finished in time.");
     describe_counter!("leeward_proxy_header_errors_total", "Dropped for a PROXY header that was missing or malformed.");
+    describe_counter!("leeward_notifications_total", "Events that one of [notify] was told.");
+    describe_counter!("leeward_notification_failures_total", "Attempts to tell it that failed; they are repeated.");
+    describe_counter!("leeward_notifications_dropped_total", "Events that it was never told: too many waited, or for too long.");
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
@@ -551,6 +584,7 @@ mod tests {
         meters.probe_late(Duration::from_millis(2));
         meters.events_dropped(3);
         meters.store_error();
+        meters.watch_notified(|| vec![Notified { name: "oncall".into(), delivered: 4, failed: 2, dropped: 1 }]);
         meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
         let (snapshot, overview, checks, overrides) = (&*fake.snapshot, &fake.overview, &fake.checks, &fake.overrides);
         Scrape { meters, snapshot, overview, checks, overrides, ready: true, streams: 1, clock: &clock }.render()
@@ -575,6 +609,9 @@ mod tests {
             "leeward_failover_seconds_count 1",
             "leeward_reloads_total{result=\"refused\"} 1",
             "leeward_store_errors_total 1",
+            "leeward_notifications_total{name=\"oncall\"} 4",
+            "leeward_notification_failures_total{name=\"oncall\"} 2",
+            "leeward_notifications_dropped_total{name=\"oncall\"} 1",
             "leeward_transitions_total{cause=\"refused\"} 1",
             "leeward_transitions_total{cause=\"put_back\"} 1",
             "leeward_transitions_total{cause=\"expired\"} 0",

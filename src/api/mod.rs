@@ -49,7 +49,7 @@ pub use explain::explain_form;
 pub use forms::{Clock, EVENT_KINDS, EventForm};
 pub use history::{EVENTS_KEPT, Follower, History, Page};
 pub use listen::{ListenError, Listeners};
-pub use metrics::{Connections, Meters};
+pub use metrics::{Connections, Meters, Notified};
 pub use routes::router;
 pub use stream::Streams;
 

@@ -90,6 +90,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let publish_interval = publish(root.section("publish"));
     let databases = geo(root.section("geo"));
     let (admin, tokens) = admin(root.section("admin"));
+    let notify = super::notify::notify(&mut root);
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
     Config {
@@ -106,6 +107,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         deny,
         admin,
         tokens,
+        notify,
         zones,
         files,
     }

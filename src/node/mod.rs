@@ -11,7 +11,7 @@
 //! | `store` | keeps last-good copies | the disk |
 //! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
-//! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
+//! | `control` (a runtime) | probes, `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -20,6 +20,7 @@ pub mod clock;
 pub mod compile;
 mod databases;
 mod drive;
+mod herald;
 mod listener;
 mod loader;
 mod notify;
@@ -41,6 +42,7 @@ use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, History, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
+use crate::notify::Carrier;
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood, Ledger};
@@ -48,6 +50,7 @@ use crate::target::Reports;
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
+use herald::{Counts, Herald};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -237,6 +240,7 @@ impl Node {
             resolver,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
+        herald(&config, runtime, &history, kept.last_event, &meters);
         let api = api::Node {
             name: config.node.name.as_str().into(),
             ask,
@@ -358,6 +362,25 @@ impl Node {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+/// Starts those who tell what happens; one that cannot be is told in the log, and holds up nothing.
+fn herald(config: &Config, runtime: &Runtime, history: &Arc<History>, after: u64, meters: &Meters) {
+    let mut all = Vec::new();
+    for to in &config.notify {
+        let carrier = match Carrier::new(to) {
+            Ok(carrier) => carrier,
+            Err(error) => {
+                tracing::error!("[notify.{}] cannot be used: {error}", to.name);
+                continue;
+            }
+        };
+        let counts = Arc::<Counts>::default();
+        all.push((to.name.to_string(), Arc::clone(&counts)));
+        let (node, history) = (config.node.name.as_str().into(), Arc::clone(history));
+        runtime.spawn(Herald { config: to.clone(), carrier, node, history, counts }.run(after));
+    }
+    meters.watch_notified(move || all.iter().map(|(name, counts)| counts.read(name)).collect());
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
