@@ -66,8 +66,9 @@ impl<C: Carry> Herald<C> {
     pub(super) async fn run(self, mut after: u64) {
         let mut follower = self.history.watch();
         let (mut pause, mut trying) = (FIRST, None::<(u64, Instant)>);
+        let mut crowded = false;
         loop {
-            let Some(event) = self.next(&mut after) else {
+            let Some(event) = self.next(&mut after, &mut crowded) else {
                 if follower.wait_after(after).await {
                     continue;
                 }
@@ -85,7 +86,7 @@ impl<C: Carry> Herald<C> {
             match self.carrier.carry(&self.news(&event)).await {
                 Ok(()) => {
                     self.counts.delivered.fetch_add(1, Ordering::Relaxed);
-                    after = event.number;
+                    (after, crowded) = (event.number, false);
                 }
                 Err(Undelivered::Yet(why)) if since.elapsed() < STALE => {
                     if pause == FIRST {
@@ -105,8 +106,9 @@ impl<C: Carry> Herald<C> {
         }
     }
 
-    /// The oldest event that is to be told; those that do not fit into the backlog are passed over.
-    fn next(&self, after: &mut u64) -> Option<Arc<EventForm>> {
+    /// The oldest event that is to be told; those that do not fit into the backlog are passed over, which is logged once until
+    /// something is told again.
+    fn next(&self, after: &mut u64, crowded: &mut bool) -> Option<Arc<EventForm>> {
         let page = self.history.after(*after, EVENTS_KEPT);
         let kinds = &self.config.kinds;
         let is_wanted = |event: &&Arc<EventForm>| kinds.is_empty() || kinds.iter().any(|kind| **kind == event.kind);
@@ -114,7 +116,10 @@ impl<C: Carry> Herald<C> {
         let surplus = wanted.len().saturating_sub(self.config.backlog.max(1));
         let dropped = page.missed + surplus as u64;
         if dropped > 0 {
-            tracing::warn!("[notify.{}] {dropped} events are dropped: more than {} wait", self.config.name, self.config.backlog);
+            let Config { name, backlog, .. } = &self.config;
+            if !std::mem::replace(crowded, true) {
+                tracing::warn!("[notify.{name}] events are dropped: more than {backlog} wait");
+            }
             self.counts.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
         let next = wanted.get(surplus).map(|event| Arc::clone(event));
