@@ -43,7 +43,8 @@
 //! | 4 | [`server`] | DNS over UDP, TCP, TLS, HTTPS and QUIC: caps, proxies, certificates | wire, geo, answers |
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
-//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured | wire, target, health |
+//! | 4 | [`notify`] | webhooks and commands that are told what happens | — |
+//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured, what happened | wire, target, health |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
 //!
@@ -73,6 +74,10 @@
 //! does it count as something else? → the programs that consult the check are settled again → the first change publishes at
 //! once, then at most `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand
 //! programs consult the check, they are settled in slices, and other flips go first (`control`'s `backlog`).
+//!
+//! **What happened.** [`control::Effect::Log`] → the log, and [`api::History`], which gives it to whoever reads on from a number:
+//! the ledger in batches, streams of events, and a task for each of `[notify]`, which has [`notify`] carry it. None of them holds
+//! up the engine; one that falls too far behind misses the oldest, and that is counted.
 //!
 //! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
 //! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones
@@ -106,6 +111,7 @@ pub mod control;
 pub mod geo;
 pub mod health;
 pub mod node;
+pub mod notify;
 pub mod prober;
 pub mod program;
 pub mod server;

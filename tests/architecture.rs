@@ -14,7 +14,8 @@ const CONFIG_MAY_NAME: &[(&str, &[&str])] = &[
     ("answers", &["Any", "Cookies", "Options", "RateLimiter", "RateLimits", "Secret"]),
     ("server", &["Config", "Identity", "IdentityError", "TlsConfig"]),
     ("prober", &["Config"]),
-    ("api", &["Config", "Role", "Secret", "Token"]),
+    ("api", &["Config", "EVENT_KINDS", "Role", "Secret", "Token"]),
+    ("notify", &["Config", "Template", "To"]),
 ];
 
 /// Module, and what it may import, lowest layer first.
@@ -38,14 +39,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("peers", &["wire", "target", "health", "control"]),
     ("api", &["wire", "target", "geo", "zone", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
+    ("notify", &[]),
     // `config` is made of the components' own config types, and of nothing else of theirs
-    ("config", &["wire", "target", "geo", "program", "health", "answers", "server", "prober", "api"]),
+    ("config", &["wire", "target", "geo", "program", "health", "answers", "server", "prober", "api", "notify"]),
     // layer 5
     (
         "node",
         &[
             "wire", "target", "geo", "zone", "program", "health", "failover", "answers", "control", "server", "prober", "peers",
-            "api", "store", "config",
+            "api", "notify", "store", "config",
         ],
     ),
     // layer 6
@@ -53,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "wire", "target", "geo", "zone", "program", "health", "failover", "answers", "control", "server", "prober", "peers",
-            "api", "store", "config", "node",
+            "api", "notify", "store", "config", "node",
         ],
     ),
 ];

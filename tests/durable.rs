@@ -120,6 +120,184 @@ fn what_is_acknowledged_is_served_and_outlives_the_process() {
     assert_eq!(said(&["release", "node/this"]).0, Some(1), "there is nothing to take back");
 }
 
+/// The numbers and texts of the events that the server has.
+fn events(server: &Leeward) -> Vec<(u64, String)> {
+    let list = server.get_json("/api/v1/events?since=0&limit=1000");
+    let event = |event: &Value| (event["number"].as_u64().expect("a number"), event["text"].as_str().expect("a text").to_owned());
+    list["events"].as_array().expect("a list").iter().map(event).collect()
+}
+
+#[test]
+fn what_happened_is_known_after_a_kill() {
+    let targets = [own_address(), own_address()];
+    let (site, config) = site(targets);
+    // Killed before it has written that down, it lives longer the next time.
+    let mut patience = Duration::from_millis(300);
+    let (told, kept, ordered) = loop {
+        let mut server = Leeward::start(&config);
+        assert_eq!(put(&server, "target/192.0.2.1", "state=drain&accept=no_such_target").0, 200);
+        let told = events(&server);
+        let ordered = told.iter().rfind(|(_, text)| text.starts_with("target/192.0.2.1: drain")).expect("told").clone();
+        std::thread::sleep(patience);
+        server.child.kill().expect("killed");
+        server.child.wait().expect("gone");
+        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
+        let number = format!("\"number\":{},", ordered.0);
+        if kept.events.iter().any(|row| String::from_utf8_lossy(row).contains(&number)) {
+            break (told, kept, ordered);
+        }
+        patience *= 2;
+        assert!(patience < PATIENCE, "it is not written down");
+    };
+    let server = Leeward::start(&config);
+    let after = events(&server);
+    assert!(after.contains(&ordered), "{after:?}");
+    assert!(after.iter().is_sorted_by(|one, other| one.0 < other.0), "numbers only rise: {after:?}");
+    let fresh = after.iter().find(|(number, _)| *number > kept.last_event).expect("of this process");
+    assert!(fresh.0 > told.last().expect("some").0, "none is given twice");
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let output = leeward(&["events", "--since", "10m", "--socket", &socket]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let is_told = |line: &str| line.contains(&format!("#{} ", ordered.0)) && line.contains("target/192.0.2.1: drain");
+    assert!(text.lines().any(is_told), "{text}");
+    // In good order there is no gap.
+    let last = after.last().expect("some").0;
+    assert!(server.stop());
+    let server = Leeward::start(&config);
+    let next = events(&server).into_iter().find(|(number, _)| *number > last).expect("of the third process");
+    assert_eq!(next.0, last + 1);
+}
+
+/// A stream of events, line by line.
+struct Stream(std::io::BufReader<std::net::TcpStream>);
+
+impl Stream {
+    fn open(server: &Leeward, headers: &str) -> Self {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(server.admin).expect("connected");
+        stream.set_read_timeout(Some(PATIENCE)).expect("option");
+        write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{headers}\r\n")
+            .expect("sent");
+        Self(std::io::BufReader::new(stream))
+    }
+
+    /// The first line that begins like this, without that.
+    fn line(&mut self, start: &str) -> String {
+        use std::io::BufRead;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(self.0.read_line(&mut line).expect("in time") > 0, "the stream ended before {start}");
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.trim_end().to_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn events_are_streamed_and_a_restart_is_no_gap() {
+    let targets = [own_address(), own_address()];
+    let (_site, config) = site(targets);
+    let server = Leeward::start(&config);
+    let drain = |server: &Leeward, host: u8| {
+        assert_eq!(put(server, &format!("target/192.0.2.{host}"), "state=drain&accept=no_such_target").0, 200);
+    };
+    let mut stream = Stream::open(&server, "");
+    assert_eq!(stream.line("HTTP/1.1 "), "200 OK");
+    assert_eq!(stream.line("content-type: "), "text/event-stream");
+    assert_eq!(stream.line("retry: "), "1000");
+    drain(&server, 1);
+    let id: u64 = stream.line("id: ").parse().expect("a number");
+    assert_eq!(stream.line("event: "), "overridden");
+    let data: Value = serde_json::from_str(&stream.line("data: ")).expect("JSON");
+    assert_eq!((&data["number"], &data["subject"]), (&id.into(), &"target/192.0.2.1".into()));
+
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let mut follower = std::process::Command::new(env!("CARGO_BIN_EXE_leeward"));
+    follower.args(["events", "--follow", "--json", "--since", &id.to_string(), "--socket", &socket]);
+    let mut follower = follower.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follower.stdout.take().expect("piped")));
+    let mut next = |subject: &str| loop {
+        let line = lines.next().expect("it goes on").expect("text");
+        let event: Value = serde_json::from_str(&line).expect("JSON");
+        if event["subject"] == subject {
+            return event["number"].as_u64().expect("a number");
+        }
+    };
+    drain(&server, 2);
+    let second = next("target/192.0.2.2");
+    assert!(server.stop(), "streams do not hold it up");
+    let server = Leeward::start(&config);
+    drain(&server, 3);
+    let third = next("target/192.0.2.3");
+    assert!(third > second);
+    follower.kill().expect("killed");
+    follower.wait().expect("gone");
+    let mut again = Stream::open(&server, &format!("Last-Event-ID: {id}\r\n"));
+    assert_eq!(again.line("id: "), second.to_string(), "from where it was, in another process");
+}
+
+/// Takes one request, answers with this status line, and gives its body.
+fn take_request(listener: &std::net::TcpListener, status: &str) -> Value {
+    use std::io::{BufRead, Read, Write};
+    let (stream, _) = listener.accept().expect("accepted");
+    stream.set_read_timeout(Some(PATIENCE)).expect("option");
+    let mut reader = std::io::BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a line");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a number");
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("a body");
+    write!(reader.get_mut(), "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("written");
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+#[test]
+fn webhooks_and_commands_are_told_until_they_have_understood() {
+    let targets = [own_address(), own_address()];
+    let (site, config) = site(targets);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let told = site.path("told");
+    let notify = format!(
+        "[notify.hook]\nurl = \"http://{}/x\"\nevents = [\"overridden\"]\ntemplate = \"slack\"\n\
+         [notify.script]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> '{}'\"]\nevents = [\"overridden\"]\n",
+        listener.local_addr().expect("bound"),
+        told.display()
+    );
+    let text = std::fs::read_to_string(&config).expect("there") + &notify;
+    std::fs::write(&config, text).expect("written");
+    let server = Leeward::start(&config);
+    assert_eq!(put(&server, "target/192.0.2.1", "state=drain&accept=no_such_target").0, 200);
+    let first = take_request(&listener, "503 Not now");
+    assert_eq!(put(&server, "target/192.0.2.2", "state=drain&accept=no_such_target").0, 200);
+    assert_eq!(take_request(&listener, "200 OK"), first, "again");
+    let second = take_request(&listener, "200 OK");
+    let is_about = |body: &Value, target: &str| {
+        body["text"].as_str().is_some_and(|text| text.starts_with(&format!("*test*: {target}: drain")))
+    };
+    assert!(is_about(&first, "target/192.0.2.1") && is_about(&second, "target/192.0.2.2"), "{first} {second}");
+    wait_for("the counts", || {
+        let counts =
+            ["s_total", "_failures_total"].map(|end| server.metric(&format!("leeward_notification{end}{{name=\"hook\"}}")));
+        (counts == [Some(2.0), Some(1.0)]).then_some(())
+    });
+    wait_for("the command", || {
+        let told = std::fs::read_to_string(&told).unwrap_or_default();
+        let objects = serde_json::Deserializer::from_str(&told).into_iter::<Value>();
+        let subjects: Vec<Value> = objects.map_while(Result::ok).map(|event| event["subject"].clone()).collect();
+        (subjects == ["target/192.0.2.1", "target/192.0.2.2"]).then_some(())
+    });
+}
+
 /// What is known of one override while a server may be killed at any moment.
 #[derive(Clone, Debug, Default)]
 struct Known {

@@ -159,15 +159,69 @@ fn a_crash_is_noticed_by_the_next_probe() {
     crashes("interval=1, timeout=1");
 }
 
-/// The same with a tripwire. Five times within the minute that a test has: by probes alone, half a minute apart, it would take
-/// longer than that.
+/// The same with a tripwire: by probes alone, an hour apart, it would take longer than a test may.
 #[test]
 fn a_crash_trips_a_wire() {
-    crashes("interval=30, timeout=1, tripwire='true'");
+    crashes("interval=3600, timeout=1, tripwire='true'");
+}
+
+/// What a target sees of us: connections so far, and those that are open.
+#[derive(Clone, Default)]
+struct Visits {
+    all: Arc<AtomicU64>,
+    open: Arc<AtomicU64>,
+}
+
+impl Visits {
+    fn count(listener: TcpListener) -> Self {
+        let visits = Self::default();
+        let counted = visits.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                counted.open.fetch_add(1, Ordering::SeqCst);
+                counted.all.fetch_add(1, Ordering::SeqCst);
+                let open = Arc::clone(&counted.open);
+                std::thread::spawn(move || {
+                    let _its_end = std::io::copy(&mut &stream, &mut std::io::sink());
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        visits
+    }
+
+    fn come_to(&self, all: u64, open: u64) {
+        let seen = || (self.all.load(Ordering::SeqCst), self.open.load(Ordering::SeqCst));
+        wait_for(&format!("{open} open of {all} connections"), || (seen() == (all, open)).then_some(()));
+    }
+}
+
+#[test]
+fn a_tripwire_follows_a_reload() {
+    let address = own_address();
+    let listener = TcpListener::bind((address, 0)).expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    let visits = Visits::count(listener);
+    let site = Site::new();
+    let zone = |tripwire: bool| {
+        let records = "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n";
+        let options = format!("interval=3600, tripwire='{tripwire}'");
+        site.write("gslb.test.zone", &format!("{records}www LUA A \"ifportup({port}, {{'{address}'}}, {{{options}}})\"\n"));
+    };
+    zone(true);
+    let server = Leeward::start(&site.config(&["gslb.test"], ""));
+    visits.come_to(2, 1); // the probe, which has gone, and the wire
+    zone(false);
+    assert_eq!(server.post("/api/v1/reload").0, 200);
+    visits.come_to(2, 0);
+    zone(true);
+    assert_eq!(server.post("/api/v1/reload").0, 200);
+    visits.come_to(3, 1); // at once, for it is known to pass
+    assert!(server.stop());
 }
 
 fn crashes(options: &str) {
-    let times = std::env::var("LEEWARD_FAILOVERS").ok().and_then(|times| times.parse().ok()).unwrap_or(5);
+    let times = std::env::var("LEEWARD_FAILOVERS").ok().and_then(|times| times.parse().ok()).unwrap_or(10);
     let addresses = [own_address(), own_address()];
     let port = free_port(&addresses);
     let mut crashing = Backend::start(addresses[0], port);

@@ -349,7 +349,22 @@ fn a_disk_that_hangs_delays_nothing() {
     assert_eq!(server.post("/api/v1/reload").0, 200, "a reload is served while the disk hangs");
     assert_eq!(server.ask("new.d.test", RecordType::A).data, ["192.0.2.8"]);
     fails_over(&server, &mut backend);
+    let order = |host: u8, more: &str| format!("/api/v1/overrides/target/192.0.2.{host}?state=drain&accept=no_such_target{more}");
+    let mut durable = TcpStream::connect(server.admin).expect("connected");
+    durable.set_read_timeout(Some(harness::PATIENCE)).expect("option");
+    write!(durable, "PUT {} HTTP/1.1\r\nHost: localhost\r\n\r\n", order(1, "")).expect("sent");
+    let put = |path: &str| {
+        let (status, body) = harness::http(server.admin, "PUT", path);
+        (status, serde_json::from_str::<serde_json::Value>(&body).expect("JSON")["durable"].clone())
+    };
+    assert_eq!(put(&order(2, "&dry_run=true")), (200, false.into()), "a dry run waits for no disk");
+    assert_eq!(put(&order(3, "&durable=false")), (200, false.into()), "nor does what need not be durable, for long");
+    let told = |host: u8| server.get("/api/v1/events").1.contains(&format!("target/192.0.2.{host}: drain"));
+    assert_eq!([1, 2, 3].map(told), [false, false, true]);
     drop(thaw);
+    let mut line = [0; 12];
+    durable.read_exact(&mut line).expect("a reply");
+    assert_eq!((&line, told(1)), (b"HTTP/1.1 200", true), "as soon as it is on disk");
     wait_for("the copy to be kept after all", || (fs::read(disk.join("zones/d.test.zone")).ok()? != copy).then_some(()));
     assert!(server.stop());
 }

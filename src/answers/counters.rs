@@ -70,6 +70,7 @@ struct Slot {
     replies: [AtomicU64; RCODES.len()],
     dropped: AtomicU64,
     limited: AtomicU64,
+    fell_back: AtomicU64,
 }
 
 /// Queries by transport and rcode, for one zone or for what belongs to none.
@@ -78,6 +79,7 @@ pub struct QueryCounters {
     slots: Box<[Slot]>,
     /// Over connections, in the order of [`Transport::ALL`] without UDP.
     connected: [[AtomicU64; RCODES.len()]; Transport::ALL.len() - 1],
+    connected_fell_back: AtomicU64,
 }
 
 /// The sums of one [`QueryCounters`].
@@ -89,13 +91,19 @@ pub struct Counted {
     pub dropped: u64,
     /// Replies that rate limiting held back, or sent empty with TC.
     pub limited: u64,
+    /// Replies with what a program gives when none of a group's targets is up.
+    pub fell_back: u64,
 }
 
 impl QueryCounters {
     /// Counters for `workers` writers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { slots: (0..workers.max(1)).map(|_| Slot::default()).collect(), connected: Default::default() }
+        Self {
+            slots: (0..workers.max(1)).map(|_| Slot::default()).collect(),
+            connected: Default::default(),
+            connected_fell_back: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn replied(&self, worker: usize, transport: Transport, rcode: Rcode) {
@@ -120,6 +128,15 @@ impl QueryCounters {
         }
     }
 
+    /// A reply from a program of which a group had no target up.
+    pub(super) fn fell_back(&self, worker: usize, transport: Transport) {
+        match self.slots.get(worker) {
+            None => {} // an explanation
+            Some(slot) if transport == Transport::Udp => bump(&slot.fell_back),
+            Some(_) => _ = self.connected_fell_back.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
     /// The sums over all workers.
     #[must_use]
     pub fn sum(&self) -> Counted {
@@ -135,7 +152,9 @@ impl QueryCounters {
             }
             sum.dropped += slot.dropped.load(Ordering::Relaxed);
             sum.limited += slot.limited.load(Ordering::Relaxed);
+            sum.fell_back += slot.fell_back.load(Ordering::Relaxed);
         }
+        sum.fell_back += self.connected_fell_back.load(Ordering::Relaxed);
         sum
     }
 }

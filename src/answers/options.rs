@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::geo::{SiteMaps, Sites};
 use crate::program::{Defaults, Limits};
 
 use super::cookies::{Cookies, Secret};
@@ -28,10 +27,6 @@ pub struct Options {
     pub rate: Option<RateLimits>,
     /// What holds for checks that a program makes up while it runs.
     pub checks: Defaults,
-    /// The places that targets share.
-    pub sites: Sites,
-    /// Which of them clients should get, by the maps' names.
-    pub maps: SiteMaps,
     /// What a run of a record program may use.
     pub programs: Limits,
 }
@@ -76,8 +71,6 @@ impl Default for Options {
             cookies: Some(Cookies::default()),
             rate: None,
             checks: Defaults::default(),
-            sites: Sites::default(),
-            maps: SiteMaps::default(),
             programs: Limits::default(),
         }
     }

@@ -232,6 +232,12 @@ impl AnswerSet {
         self.settled.iter().any(|settled| settled.fallback || settled.choice.is_empty())
     }
 
+    /// Whether one of its pieces names what a fallback does, because none of its targets is up.
+    #[must_use]
+    pub fn falls_back(&self) -> bool {
+        self.settled.iter().any(|settled| settled.fallback)
+    }
+
     /// The program and its settled pieces, for `include`.
     pub(super) fn snippet(&self) -> Option<Snippet> {
         Some((Arc::clone(self.prepared.program.as_ref()?), Arc::clone(&self.settled)))

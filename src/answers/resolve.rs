@@ -376,6 +376,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         })?;
         let Drawn { records, ttl, rcode, unknown } = drawn;
         self.unknown |= unknown;
+        self.fell_back |= set.falls_back();
         match rcode {
             Some(rcode) => Err(Stop::Said(rcode)),
             None => Ok((records, ttl.unwrap_or(program.ttl))),

@@ -126,7 +126,7 @@ pub(super) fn respond_traced<'s>(
             match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header, &mut worker.names) {
                 None => return drop_it(snapshot, worker),
                 Some(mut writer) if verdict == Verdict::Send => Outcome::unserved(writer.finish(rcode, None, None), rcode),
-                Some(_) => Outcome { len: None, rcode, limited: true, counters: None },
+                Some(_) => Outcome { len: None, rcode, limited: true, fell_back: false, counters: None },
             }
         }
         Err(Rejected::NoQuestion(header, edns)) => {
@@ -134,18 +134,21 @@ pub(super) fn respond_traced<'s>(
             let limited = !proven && rate(snapshot, ctx, &Subject::Error(rcode), &mut worker.runner.random) != Verdict::Send;
             match Writer::bare(reply, PLAIN_UDP_PAYLOAD, header, &mut worker.names) {
                 None => return drop_it(snapshot, worker),
-                Some(_) if limited => Outcome { len: None, rcode, limited, counters: None },
+                Some(_) if limited => Outcome { len: None, rcode, limited, fell_back: false, counters: None },
                 Some(mut writer) => Outcome::unserved(writer.finish(rcode, Some(&opt), None), rcode),
             }
         }
     };
-    let Outcome { len, rcode, limited, counters } = outcome;
+    let Outcome { len, rcode, limited, fell_back, counters } = outcome;
     let counters = counters.unwrap_or(&*snapshot.unserved);
     if limited {
         counters.limited(worker.slot);
     }
     let Some(len) = len else { return Response::Drop };
     counters.replied(worker.slot, ctx.transport, rcode);
+    if fell_back {
+        counters.fell_back(worker.slot, ctx.transport);
+    }
     Response::Reply(len)
 }
 
@@ -222,6 +225,8 @@ pub(super) struct Answering<'s, 'q, 'b, 't> {
     pub(super) scope: u8,
     /// Whether the answer rests on a status that nobody knows yet.
     pub(super) unknown: bool,
+    /// Whether a group of a program that answered had no target up.
+    pub(super) fell_back: bool,
     /// The owners of the DNAMEs that the answer has: each is said once, however often it is used.
     pub(super) dnames: [Option<NameRef<'s>>; CHAIN_MAX + 1],
     /// What the name comes to, as far as is known: a truncated reply says so.
@@ -244,13 +249,15 @@ struct Outcome<'s> {
     rcode: Rcode,
     /// Whether rate limiting holds the reply back or makes it an empty one.
     limited: bool,
+    /// Whether a group of a program that answered had no target up.
+    fell_back: bool,
     /// Whose counters it belongs to; `None`: no zone's.
     counters: Option<&'s QueryCounters>,
 }
 
 impl Outcome<'_> {
     const fn unserved(len: usize, rcode: Rcode) -> Self {
-        Self { len: Some(len), rcode, limited: false, counters: None }
+        Self { len: Some(len), rcode, limited: false, fell_back: false, counters: None }
     }
 }
 
@@ -296,6 +303,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             subnet,
             scope: 0,
             unknown: false,
+            fell_back: false,
             dnames: [None; CHAIN_MAX + 1],
             rcode: Rcode::NOERROR,
             whole,
@@ -366,7 +374,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             if self.proven { Verdict::Send } else { rate(self.snapshot, self.ctx, &self.subject, &mut self.runner.random) };
         match verdict {
             Verdict::Send => {}
-            Verdict::Drop => return Outcome { len: None, rcode, limited: true, counters },
+            Verdict::Drop => return Outcome { len: None, rcode, limited: true, fell_back: false, counters },
             Verdict::Truncate => {
                 self.writer.truncate(start);
                 (rcode, error, tsig) = (Rcode::NOERROR, None, None);
@@ -374,7 +382,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
         }
         let opt = self.query.edns.map(|_| self.opt(error));
         let len = self.writer.finish(rcode, opt.as_ref(), tsig.as_ref());
-        Outcome { len: Some(len), rcode, limited: verdict == Verdict::Truncate, counters }
+        Outcome { len: Some(len), rcode, limited: verdict == Verdict::Truncate, fell_back: self.fell_back, counters }
     }
 
     /// What is asked for, if it may be; the order is that of the table at the top.

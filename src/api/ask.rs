@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 use crate::answers::{Generation, Published};
-use crate::control::{Command, Entry, Overview, Regression, Reply};
+use crate::control::{Command, Overview, Regression, Reply};
 use crate::health::{CheckView, Moment, Override};
 use crate::target::Reports;
 use crate::wire::{Name, Serial};
 
+use super::history::History;
 use super::metrics::Meters;
+use super::stream::Streams;
 
 /// A question or command, and where the reply goes.
 #[derive(Debug)]
@@ -21,8 +23,6 @@ pub enum Ask {
     Overview(oneshot::Sender<Overview>),
     /// Every check.
     Checks(oneshot::Sender<Vec<CheckView>>),
-    /// The happenings after this number, oldest first.
-    Happenings(u64, oneshot::Sender<Vec<Arc<Entry>>>),
     /// The operators' words that are in force.
     Overrides(oneshot::Sender<Vec<Override>>),
     /// Do what an operator orders. The reply comes when it is on disk and served, or refused.
@@ -123,6 +123,10 @@ pub struct Node {
     pub meters: Arc<Meters>,
     /// Where targets report themselves.
     pub reports: Arc<Reports>,
+    /// What happened.
+    pub history: Arc<History>,
+    /// Who may follow that at the same time.
+    pub streams: Arc<Streams>,
 }
 
 /// How long ago the engine and the prober were last seen working.

@@ -489,16 +489,32 @@ pub struct EventsForm {
     pub missed: u64,
 }
 
+/// The kinds of [`EventForm`].
+pub const EVENT_KINDS: [&str; 12] = [
+    "transition",
+    "overridden",
+    "released",
+    "isolated",
+    "isolation_over",
+    "serving",
+    "zone_adopted",
+    "zone_failed",
+    "zone_removed",
+    "check_refused",
+    "files_rejected",
+    "reload_refused",
+];
+
 /// One happening.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct EventForm {
-    /// Counted from 1 since the start of the process, without gaps.
+    /// Higher than that of any before, over restarts too.
     pub number: u64,
     /// When.
     pub at: String,
     /// The generation at the time.
     pub generation: u64,
-    /// `transition`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed`, `files_rejected` or `reload_refused`.
+    /// One of [`EVENT_KINDS`].
     pub kind: String,
     /// What, as a sentence.
     pub text: String,
@@ -529,7 +545,9 @@ pub struct EventForm {
 }
 
 impl EventForm {
-    pub(super) fn new(entry: &Entry, clock: &Clock) -> Self {
+    /// What happened, with the time that `clock` gives it.
+    #[must_use]
+    pub fn new(entry: &Entry, clock: &Clock) -> Self {
         let form = Self {
             number: entry.number,
             at: clock.text(entry.at),

@@ -14,7 +14,7 @@ pub(super) fn geo_form(snapshot: &Snapshot, address: IpAddr, map: Option<&str>) 
     let address = address.to_canonical();
     let (places, options) = (&snapshot.places, &snapshot.options);
     let place = places.find(address);
-    let maps = options.maps.iter().filter(|(name, _)| map.is_none_or(|wanted| *name == wanted));
+    let maps = options.checks.atlas().maps.iter().filter(|(name, _)| map.is_none_or(|wanted| *name == wanted));
     let maps: Vec<_> = maps.map(|(name, map)| map_form(snapshot, (name, map), address, place)).collect();
     if map.is_some() && maps.is_empty() {
         return None;
@@ -26,7 +26,7 @@ pub(super) fn geo_form(snapshot: &Snapshot, address: IpAddr, map: Option<&str>) 
         place: place_form(place),
         network: around(address, places.scope(address, usize::MAX, Place::clone)),
         maps,
-        nearest: nearest(&options.sites, place),
+        nearest: nearest(&options.checks.atlas().sites, place),
     })
 }
 
@@ -60,7 +60,7 @@ fn map_form(snapshot: &Snapshot, (name, map): (&str, &SiteMap), address: IpAddr,
         rule: rule.as_str().to_owned(),
         met: met(rule, place, network.map(|(net, _)| net)),
         nets_file: network.is_some_and(|(_, from_file)| from_file),
-        sites: names(&snapshot.options.sites, &map.orders()[usize::from(order)]),
+        sites: names(&snapshot.options.checks.atlas().sites, &map.orders()[usize::from(order)]),
         network: around(address, scope),
     }
 }

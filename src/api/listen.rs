@@ -16,7 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::fs::Mode;
@@ -29,6 +32,7 @@ use tokio::task::JoinSet;
 use super::access::{Access, Config};
 use super::ask::Node;
 use super::routes::router;
+use super::stream::Lasting;
 
 /// The control socket is for its owner and group.
 const SOCKET_MODE: u32 = 0o660;
@@ -268,13 +272,18 @@ async fn accept(listener: Listener, router: Router, mut stopped: watch::Receiver
 
 /// Serves one call on one connection; once `stopped`, to the end of the call in flight.
 async fn connection(stream: Box<dyn Stream>, router: Router, mut stopped: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(router);
+    let (router, lasting) = (TowerToHyperService::new(router), Lasting::default());
+    let seen = lasting.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(seen.clone());
+        router.call(request)
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).keep_alive(false);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = tokio::time::sleep(CONNECTION_WITHIN) => return,
+        () = expiry(&lasting) => return,
         _ = stopped.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -282,6 +291,16 @@ async fn connection(stream: Box<dyn Stream>, router: Router, mut stopped: watch:
     };
     if let Err(error) = ended {
         tracing::debug!("an API connection ended early: {error}");
+    }
+}
+
+/// When a connection has lasted long enough; a stream of events may last, which looks after itself.
+async fn expiry(lasting: &Lasting) {
+    loop {
+        tokio::time::sleep(CONNECTION_WITHIN).await;
+        if !lasting.is_set() {
+            return;
+        }
     }
 }
 

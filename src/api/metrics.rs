@@ -19,7 +19,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::Overview;
 use crate::health::{CheckView, Override};
-use crate::target::{CheckKey, CheckKind, Inconclusive, Outcome, Value};
+use crate::target::{Basis, CheckKey, CheckKind, Failure, Inconclusive, Outcome, Status, Value};
 use crate::wire::Rcode;
 
 use super::forms::Clock;
@@ -28,12 +28,37 @@ use super::forms::Clock;
 const PROBE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
 /// A failover takes a few intervals at most, where nothing is wrong.
 const FAILOVER_BUCKETS: [f64; 12] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 7.0, 13.0, 30.0, 60.0, 120.0];
+/// A probe waits for its turn while `[prober] max_in_flight` are running.
+const LATENESS_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// Samples wait in a list until somebody asks; after so many they are sorted into their buckets even if nobody does.
 const UPKEEP_EVERY: u64 = 4096;
 
 const PROBE_KINDS: [&str; CheckKind::NAMES.len()] = CheckKind::NAMES;
 const PROBE_DURATION: &str = "leeward_probe_duration_seconds";
 const FAILOVER: &str = "leeward_failover_seconds";
+const LATENESS: &str = "leeward_probe_lateness_seconds";
+
+/// What can change a check's status: a pass, each [`Failure::reason`], evidence that has grown too old, and the end of our own
+/// isolation. Apart from `leeward_check_transitions_total`, whose series are there before anything happens: a counter by cause
+/// and check would begin with the first transition, which no `increase` would show.
+const CAUSES: usize = 3 + Failure::REASONS.len();
+
+fn causes() -> [&'static str; CAUSES] {
+    let mut causes = ["pass"; CAUSES];
+    (causes[1], causes[2]) = ("expired", "put_back");
+    causes[3..].copy_from_slice(&Failure::REASONS);
+    causes
+}
+
+/// The label for a transition to `to`, which the result `found` made, if any did.
+fn cause(to: Status, found: Option<&Outcome>) -> &'static str {
+    match found {
+        Some(Outcome::Pass { .. }) => "pass",
+        Some(Outcome::Fail(failure)) => failure.reason(),
+        Some(Outcome::Inconclusive(_)) | None if to.basis == Basis::Held => "put_back",
+        Some(Outcome::Inconclusive(_)) | None => "expired",
+    }
+}
 
 /// What the shell has counted and timed since the start.
 pub struct Meters {
@@ -46,11 +71,30 @@ pub struct Meters {
     reloads_applied: Counter,
     reloads_refused: Counter,
     store_errors: Counter,
+    events_dropped: Counter,
+    /// In the order of [`CAUSES`].
+    transitions: [Counter; CAUSES],
+    lateness: Histogram,
+    in_flight: AtomicU64,
     samples: AtomicU64,
     last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0: never.
     last_success: AtomicU64,
     connections: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>>,
+    notified: OnceLock<Box<dyn Fn() -> Vec<Notified> + Send + Sync>>,
+}
+
+/// What became of what one of `[notify]` was to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Told.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Never told.
+    pub dropped: u64,
 }
 
 /// What has been counted of DNS connections; the words are labels.
@@ -87,12 +131,40 @@ impl Meters {
                 reloads_applied: counter!("leeward_reloads_total", "result" => "applied"),
                 reloads_refused: counter!("leeward_reloads_total", "result" => "refused"),
                 store_errors: counter!("leeward_store_errors_total"),
+                events_dropped: counter!("leeward_events_dropped_total"),
+                transitions: causes().map(|cause| counter!("leeward_transitions_total", "cause" => cause)),
+                lateness: histogram!(LATENESS),
+                in_flight: AtomicU64::new(0),
                 samples: AtomicU64::new(0),
                 last_reload_ok: AtomicBool::new(false),
                 last_success: AtomicU64::new(0),
                 connections: OnceLock::new(),
+                notified: OnceLock::new(),
             }
         })
+    }
+
+    /// A check's status became another.
+    pub fn transition(&self, to: Status, found: Option<&Outcome>) {
+        let cause = cause(to, found);
+        if let Some(at) = causes().iter().position(|&known| known == cause) {
+            self.transitions[at].increment(1);
+        }
+    }
+
+    /// A probe was asked for; [`Meters::probe_ended`] follows, however it ends.
+    pub fn probe_asked(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has ended.
+    pub fn probe_ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It began so long after it was asked for.
+    pub fn probe_late(&self, by: Duration) {
+        self.lateness.record(by.as_secs_f64());
     }
 
     /// A probe is over.
@@ -139,6 +211,16 @@ impl Meters {
         drop(self.connections.set(Box::new(read)));
     }
 
+    /// Where the state of those is read from who are told of events.
+    pub fn watch_notified(&self, read: impl Fn() -> Vec<Notified> + Send + Sync + 'static) {
+        drop(self.notified.set(Box::new(read)));
+    }
+
+    /// So many events were not written down in time, and are in the log only.
+    pub fn events_dropped(&self, count: u64) {
+        self.events_dropped.increment(count);
+    }
+
     /// Durable state could not be read or written.
     pub fn store_error(&self) {
         self.store_errors.increment(1);
@@ -158,7 +240,7 @@ impl fmt::Debug for Meters {
 }
 
 fn builder() -> PrometheusBuilder {
-    let bucketed = [(PROBE_DURATION, &PROBE_BUCKETS[..]), (FAILOVER, &FAILOVER_BUCKETS[..])];
+    let bucketed = [(PROBE_DURATION, &PROBE_BUCKETS[..]), (FAILOVER, &FAILOVER_BUCKETS[..]), (LATENESS, &LATENESS_BUCKETS[..])];
     bucketed.into_iter().fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
         builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets).expect("the buckets are not empty")
     })
@@ -167,8 +249,11 @@ fn builder() -> PrometheusBuilder {
 fn describe_meters() {
     describe_histogram!(PROBE_DURATION, "How long probes took, by what they probe.");
     describe_histogram!(FAILOVER, "From the start of the first probe that saw a target down to the answers without it.");
+    describe_counter!("leeward_transitions_total", "How often a check's status has changed, by what changed it.");
+    describe_histogram!(LATENESS, "From when a probe was due to when it began: how long it waited for its turn.");
     describe_counter!("leeward_probe_inconclusive_total", "Probes that said nothing about their target, by this host's trouble.");
     describe_counter!("leeward_reloads_total", "Reloads by how they ended; rehearsals do not count.");
+    describe_counter!("leeward_events_dropped_total", "Events that were not written down in time: the disk was full or slow.");
     describe_counter!("leeward_store_errors_total", "Failures to read or write durable state.");
 }
 
@@ -180,6 +265,8 @@ pub(super) struct Scrape<'a> {
     pub(super) checks: &'a [CheckView],
     pub(super) overrides: &'a [Override],
     pub(super) ready: bool,
+    /// Streams of events that are open.
+    pub(super) streams: usize,
     pub(super) clock: &'a Clock,
 }
 
@@ -191,6 +278,7 @@ impl Scrape<'_> {
             describe_state();
             self.node();
             self.connections();
+            self.notified();
             self.zones();
             self.checks();
             self.overrides();
@@ -205,6 +293,8 @@ impl Scrape<'_> {
         gauge!("leeward_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!("leeward_ready").set(flag(self.ready));
         gauge!("leeward_isolated").set(flag(overview.isolated_since.is_some()));
+        gauge!("leeward_event_streams").set(self.streams as f64);
+        gauge!("leeward_probes_in_flight").set(meters.in_flight.load(Ordering::Relaxed) as f64);
         gauge!("leeward_generation").set(overview.generation.0 as f64);
         counter!("leeward_publishes_total").absolute(overview.publishes);
         let ok = meters.last_reload_ok.load(Ordering::Relaxed);
@@ -229,6 +319,15 @@ impl Scrape<'_> {
         counter!("leeward_handshakes_failed_total").absolute(handshakes_failed);
         for (kind, count) in proxy_errors {
             counter!("leeward_proxy_header_errors_total", "kind" => kind).absolute(count);
+        }
+    }
+
+    fn notified(&self) {
+        for Notified { name, delivered, failed, dropped } in self.meters.notified.get().iter().flat_map(|read| read()) {
+            let label = || [("name", name.clone())];
+            counter!("leeward_notifications_total", &label()).absolute(delivered);
+            counter!("leeward_notification_failures_total", &label()).absolute(failed);
+            counter!("leeward_notifications_dropped_total", &label()).absolute(dropped);
         }
     }
 
@@ -273,7 +372,16 @@ impl Scrape<'_> {
                 let labels = [check, target, ("status", value.to_string())];
                 gauge!("leeward_check_status", &labels).set(flag(probe.value == value));
             }
+            for basis in Basis::MEASURED {
+                let [check, target] = labels();
+                let labels = [check, target, ("basis", basis.to_string())];
+                gauge!("leeward_check_basis", &labels).set(flag(probe.basis == basis));
+            }
             counter!("leeward_check_transitions_total", &labels()).absolute(probe.transitions);
+            if let Some(Damped { penalty, suppressed }) = probe.damped {
+                gauge!("leeward_check_flap_penalty", &labels()).set(f64::from(penalty));
+                gauge!("leeward_check_suppressed", &labels()).set(flag(suppressed));
+            }
             if probe.weighs {
                 gauge!("leeward_check_reported_weight", &labels()).set(f64::from(probe.reported));
             }
@@ -300,6 +408,9 @@ impl Scrape<'_> {
 struct Probe {
     target: String,
     value: Value,
+    basis: Basis,
+    /// `None`: nothing that judges it is damped.
+    damped: Option<Damped>,
     /// Whether the target is asked for its weight.
     weighs: bool,
     reported: u32,
@@ -307,7 +418,15 @@ struct Probe {
     last_run: Option<SystemTime>,
 }
 
-/// Checks by their probe: of several judgements the worst value, the lowest weight, and all transitions. Not those that only
+/// Of the flaps of a target.
+#[derive(Clone, Copy, Default)]
+struct Damped {
+    penalty: u32,
+    suppressed: bool,
+}
+
+/// Checks by their probe: of several judgements the worst value, the weakest basis, the lowest weight, the highest penalty, and
+/// all transitions. Not those that only
 /// running programs ask for: a series for whatever a client makes them ask for would be the client's to make.
 fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
     let mut probes = BTreeMap::new();
@@ -315,18 +434,35 @@ fn probes(checks: &[CheckView], clock: &Clock) -> BTreeMap<CheckKey, Probe> {
         let last_run = check.last.as_ref().map(|last| clock.wall_at(last.at));
         let target = || check.spec.target();
         let weighs = matches!(&check.spec.kind, CheckKind::Http(http) if http.weighs);
-        let new = || Probe { target: target(), value: Value::Up, weighs, reported: u32::MAX, transitions: 0, last_run };
+        let new = || Probe {
+            target: target(),
+            value: Value::Up,
+            basis: Basis::Measured,
+            damped: None,
+            weighs,
+            reported: u32::MAX,
+            transitions: check.probe_transitions,
+            last_run,
+        };
         let probe = probes.entry(check.key).or_insert_with(new);
         probe.value = probe.value.min(check.status.value);
         probe.reported = probe.reported.min(check.status.reported);
-        probe.transitions += check.transitions;
+        probe.basis = probe.basis.min(check.status.basis);
+        if check.judgement.damping.is_some() {
+            let damped = probe.damped.get_or_insert_default();
+            damped.penalty = damped.penalty.max(check.penalty);
+            damped.suppressed |= check.held_back_until.is_some_and(|until| until > clock.now);
+        }
     }
     probes
 }
 
 /// Sets the counters of one zone, or of what belongs to none; gives back how many got no reply.
 fn queries(zone: &str, counters: &QueryCounters) -> u64 {
-    let Counted { replies, dropped, limited } = counters.sum();
+    let Counted { replies, dropped, limited, fell_back } = counters.sum();
+    if !zone.is_empty() {
+        counter!("leeward_fallback_answers_total", "zone" => zone.to_owned()).absolute(fell_back);
+    }
     if limited > 0 || zone.is_empty() {
         counter!("leeward_rate_limited_total", "zone" => zone.to_owned()).absolute(limited);
     }
@@ -372,6 +508,9 @@ fn describe_state() {
     describe_counter!("leeward_connections_refused_total", "DNS connections closed at once: their client had its share.");
     describe_counter!("leeward_handshakes_failed_total", "TLS and QUIC handshakes that failed or were not finished in time.");
     describe_counter!("leeward_proxy_header_errors_total", "Dropped for a PROXY header that was missing or malformed.");
+    describe_counter!("leeward_notifications_total", "Events that one of [notify] was told.");
+    describe_counter!("leeward_notification_failures_total", "Attempts to tell it that failed; they are repeated.");
+    describe_counter!("leeward_notifications_dropped_total", "Events that it was never told: too many waited, or for too long.");
     describe_gauge!("leeward_zone_serial", "The serial of the zone's version that is served.");
     describe_gauge!("leeward_zone_stale", "Whether the last-good copy is served because the zone's file is bad.");
     describe_gauge!("leeward_zone_failed", "Whether the zone could not be loaded at all and answers SERVFAIL.");
@@ -399,6 +538,19 @@ fn describe_state() {
         "leeward_override_expiry_timestamp_seconds",
         "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back."
     );
+    describe_gauge!(
+        "leeward_check_basis",
+        "1 for what the check's measured status rests on (the weakest, where several judge it), 0 for the others; held: its \
+         evidence is gone, and the last value stands."
+    );
+    describe_gauge!("leeward_check_flap_penalty", "What a damped target's flaps have added up to, as of its last probe.");
+    describe_gauge!("leeward_check_suppressed", "Whether a damped target would be held back from coming up.");
+    describe_counter!(
+        "leeward_fallback_answers_total",
+        "Replies from programs with a group of which no target was up, so that backupSelector chose."
+    );
+    describe_gauge!("leeward_event_streams", "Streams of events that are open.");
+    describe_gauge!("leeward_probes_in_flight", "Probes that run, or wait for their turn.");
     describe_gauge!("leeward_check_reported_weight", "The weight that a target gives itself; 0: it is not up.");
     describe_counter!(
         "leeward_check_transitions_total",
@@ -426,10 +578,16 @@ mod tests {
         meters.probe_finished(&CheckKind::Tcp, Duration::from_millis(3), &Outcome::PASS);
         meters.probe_finished(&CheckKind::Tcp, Duration::from_secs(2), &Outcome::Inconclusive(Inconclusive::NoRoute));
         meters.failover(Duration::from_millis(40));
+        meters.transition(Status::NEVER, Some(&Outcome::Fail(Failure::Refused)));
+        meters.transition(Status { basis: Basis::Held, ..Status::NEVER }, None);
+        meters.probe_asked();
+        meters.probe_late(Duration::from_millis(2));
+        meters.events_dropped(3);
         meters.store_error();
+        meters.watch_notified(|| vec![Notified { name: "oncall".into(), delivered: 4, failed: 2, dropped: 1 }]);
         meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
         let (snapshot, overview, checks, overrides) = (&*fake.snapshot, &fake.overview, &fake.checks, &fake.overrides);
-        Scrape { meters, snapshot, overview, checks, overrides, ready: true, clock: &clock }.render()
+        Scrape { meters, snapshot, overview, checks, overrides, ready: true, streams: 1, clock: &clock }.render()
     }
 
     #[test]
@@ -451,6 +609,17 @@ mod tests {
             "leeward_failover_seconds_count 1",
             "leeward_reloads_total{result=\"refused\"} 1",
             "leeward_store_errors_total 1",
+            "leeward_notifications_total{name=\"oncall\"} 4",
+            "leeward_notification_failures_total{name=\"oncall\"} 2",
+            "leeward_notifications_dropped_total{name=\"oncall\"} 1",
+            "leeward_transitions_total{cause=\"refused\"} 1",
+            "leeward_transitions_total{cause=\"put_back\"} 1",
+            "leeward_transitions_total{cause=\"expired\"} 0",
+            "leeward_probes_in_flight 1",
+            "leeward_probe_lateness_seconds_bucket{le=\"0.005\"} 1",
+            "leeward_events_dropped_total 3",
+            "leeward_event_streams 1",
+            "leeward_fallback_answers_total{zone=\"gslb.example.\"} 0",
             "leeward_connections{transport=\"tls\"} 3",
             "leeward_connections_refused_total 2",
         ] {
@@ -462,6 +631,30 @@ mod tests {
         for (value, number) in [("up", 0), ("down", 1), ("unknown", 0)] {
             assert!(text.contains(&format!("{}{number}\n", status(value))), "{value}\n{text}");
         }
+    }
+
+    #[test]
+    fn every_failure_is_a_cause() {
+        let text = || "x".into();
+        let failures = [
+            Failure::Refused,
+            Failure::Closed,
+            Failure::Unreachable,
+            Failure::Timeout,
+            Failure::Answer,
+            Failure::Grpc(text()),
+            Failure::Said,
+            Failure::Silent,
+            Failure::Body,
+            Failure::Pattern,
+            Failure::Name(text()),
+            Failure::Redirect(text()),
+        ];
+        for failure in failures {
+            let word = cause(Status::NEVER, Some(&Outcome::Fail(failure)));
+            assert!(causes().contains(&word), "{word}");
+        }
+        assert_eq!(causes().iter().collect::<std::collections::BTreeSet<_>>().len(), CAUSES, "none twice");
     }
 
     #[test]

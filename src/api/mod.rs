@@ -10,6 +10,7 @@
 //! | `POST /api/v1/checks/{key}/report?status=up` | a target reports itself, with its check's token (`report`) |
 //! | `GET /api/v1/zones` | [`forms::ZonesForm`] |
 //! | `GET /api/v1/events?since=&limit=` | [`forms::EventsForm`]; `since` is a number, a duration or a time |
+//! | the same with `Accept: text/event-stream` | [`forms::EventForm`] by [`forms::EventForm`], as they happen (`stream`) |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
 //! | `GET /api/v1/geo?address=&map=` | [`forms::GeoForm`] |
 //! | `POST /api/v1/reload?dry_run=&zone=&accept=` | [`forms::ReloadForm`] |
@@ -25,6 +26,7 @@
 //! - `access`: who may do what.
 //! - `listen`: the control socket and the TCP port, bound before they are served.
 //! - `routes`: the calls. `forms`: their replies, types of their own so that inner types stay free to change.
+//! - `history`: the last events. `stream`: the same as they happen.
 //! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why. `geo`: where an address is.
 //!
 //! Never here: the engine's state, a clock (the node passes one in), a global recorder, a body that is read.
@@ -34,20 +36,24 @@ mod ask;
 mod explain;
 pub mod forms;
 mod geo;
+mod history;
 mod listen;
 mod metrics;
 mod overrides;
 mod problem;
 mod report;
 mod routes;
+mod stream;
 
 pub use access::{Access, Config, Role, Secret, Token};
 pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 pub use explain::explain_form;
-pub use forms::Clock;
+pub use forms::{Clock, EVENT_KINDS, EventForm};
+pub use history::{EVENTS_KEPT, Follower, History, Page};
 pub use listen::{ListenError, Listeners};
-pub use metrics::{Connections, Meters};
+pub use metrics::{Connections, Meters, Notified};
 pub use routes::router;
+pub use stream::Streams;
 
 #[cfg(test)]
 mod tests {
@@ -62,7 +68,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use crate::answers::{Options, Prepared, Published, Snapshot};
-    use crate::control::{Config, Effect, Engine, Entry, Event, Load, LoadId, LoadKind, NewProgram, Overview, Refusal, ZoneLoad};
+    use crate::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, NewProgram, Overview, Refusal, ZoneLoad};
     use crate::geo::Places;
     use crate::health::{self, CheckView, Finished, Moment, Override, State, Subject};
     use crate::program::{Defaults, Settings, compile, join};
@@ -88,7 +94,6 @@ mod tests {
         pub(super) snapshot: Arc<Snapshot>,
         pub(super) overview: Overview,
         pub(super) checks: Vec<CheckView>,
-        pub(super) entries: Vec<Arc<Entry>>,
         pub(super) overrides: Vec<Override>,
         pub(super) asks: mpsc::Receiver<Ask>,
     }
@@ -101,6 +106,7 @@ mod tests {
         let mut engine = Engine::new(config, fastrand::Rng::with_seed(1), PROBED);
         engine.handle(Event::Loaded(Box::new(first_load(Arc::clone(&options)))), PROBED);
         let mut snapshot = Arc::new(Snapshot::empty(Arc::clone(&options), 1));
+        let history = History::default();
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Probe { run, spec } => {
@@ -119,8 +125,8 @@ mod tests {
                 | Effect::Remember { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
-                | Effect::Decided { .. }
-                | Effect::Log(_) => {}
+                | Effect::Decided { .. } => {}
+                Effect::Log(entry) => history.push(EventForm::new(&entry, &clock_reading())),
             }
         }
         let (ask, asks) = mpsc::channel(8);
@@ -132,8 +138,10 @@ mod tests {
             lateness: Arc::new(Late(Duration::ZERO)),
             meters: Arc::new(Meters::new()),
             reports: Arc::default(),
+            history: Arc::new(history),
+            streams: Arc::default(),
         };
-        let (overview, checks, entries) = (engine.overview(), engine.checks().collect(), engine.happenings().cloned().collect());
+        let (overview, checks) = (engine.overview(), engine.checks().collect());
         let overrides = vec![Override {
             subject: Subject::Target(IpAddr::from([192, 0, 2, 1]), Some(443)),
             state: State::Drain,
@@ -144,7 +152,7 @@ mod tests {
             reason: "kernel".into(),
             version: 7,
         }];
-        Fake { node, snapshot, overview, checks, entries, overrides, asks }
+        Fake { node, snapshot, overview, checks, overrides, asks }
     }
 
     impl Fake {
@@ -158,9 +166,6 @@ mod tests {
                     match ask {
                         Ask::Overview(reply) => drop(reply.send(self.overview.clone())),
                         Ask::Checks(reply) => drop(reply.send(self.checks.clone())),
-                        Ask::Happenings(after, reply) => {
-                            drop(reply.send(self.entries.iter().filter(|entry| entry.number > after).cloned().collect()));
-                        }
                         Ask::Overrides(reply) => drop(reply.send(self.overrides.clone())),
                         Ask::Order(command, reply) => {
                             let refused = Err(Refusal::WouldEmpty(vec![ProgramId(0)]));

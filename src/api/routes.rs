@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::answers::{Asked, Generation, Now};
-use crate::control::{Entry, Overview};
+use crate::control::Overview;
 use crate::health::{self, CheckView};
 use crate::wire::{Name, NameRef, RecordType};
 
@@ -28,10 +28,12 @@ use super::forms::{
     ZoneCounts, ZonesForm, seconds,
 };
 use super::geo::geo_form;
+use super::history::{EVENTS_KEPT, History, Page};
 use super::metrics::Scrape;
 use super::overrides;
 use super::problem::Problem;
 use super::report::{self, ReportedForm};
+use super::stream::{self, Lasting};
 
 /// The engine answers in microseconds; one that takes this long is stuck.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -245,6 +247,7 @@ async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
         checks: &checks,
         overrides: &overrides,
         ready: is_ready(&overview),
+        streams: shared.node.streams.open(),
         clock: &clock,
     };
     Ok(text(StatusCode::OK, EXPOSITION, scrape.render()))
@@ -313,40 +316,63 @@ enum Since {
     Time(std::time::SystemTime),
 }
 
-async fn events(State(shared): State<Shared>, uri: Uri) -> Reply {
+async fn events(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, lasting: Option<Extension<Lasting>>) -> Reply {
     let mut params = Params::of(&uri);
     let since = params.parsed("since", "a number, a duration such as 10m, or an RFC 3339 time", since)?;
+    let history = &shared.node.history;
+    if stream::is_wanted(&headers) {
+        params.finish()?;
+        let after = stream::last_event_id(&headers).unwrap_or_else(|| begin(history, since.as_ref(), &shared.clock()));
+        let place = shared.node.streams.enter().ok_or_else(|| {
+            let detail = "as many streams of events are open as may be; ask for the list, or come back later";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", "Too many streams", detail)
+        })?;
+        return Ok(stream::open(Arc::clone(history), after, place, lasting.map(|Extension(lasting)| lasting)));
+    }
     let limit = params.parsed("limit", "a number from 1", |text| text.parse().ok().filter(|&limit| limit > 0))?;
     params.finish()?;
-    let after = if let Some(Since::Number(number)) = since { number } else { 0 };
-    let entries = shared.ask(|reply| Ask::Happenings(after, reply)).await?;
-    let (generation, clock) = (shared.node.published.load().generation, shared.clock());
-    let missed = entries.first().map_or(0, |first| (first.number - 1).saturating_sub(after));
-    let chosen = choose(&entries, since.as_ref(), limit.unwrap_or(EVENTS), &clock);
-    let form = EventsForm {
-        generation: generation.0,
-        events: chosen.iter().map(|entry| EventForm::new(entry, &clock)).collect(),
-        next: chosen.last().or(entries.last()).map_or(after, |last| last.number),
-        missed: if after > 0 { missed } else { 0 },
+    let limit = limit.unwrap_or(EVENTS);
+    let page = match since {
+        // The first ones, so that whoever follows along misses none.
+        Some(Since::Number(after)) => history.after(after, limit),
+        // The last ones, which are of interest.
+        _ => Page { events: history.last(earliest(since.as_ref(), &shared.clock()), limit), missed: 0 },
     };
-    json(generation, &form)
+    let after = if let Some(Since::Number(number)) = since { number } else { history.newest() };
+    let form = EventsForm {
+        generation: shared.node.published.load().generation.0,
+        next: page.end(after),
+        missed: if after > 0 { page.missed } else { 0 },
+        events: page.events.iter().map(|event| EventForm::clone(event)).collect(),
+    };
+    json(Generation(form.generation), &form)
+}
+
+/// After which number a stream begins: where nothing is said, with what happens from now on.
+fn begin(history: &History, since: Option<&Since>, clock: &Clock) -> u64 {
+    match since {
+        None => history.newest(),
+        Some(Since::Number(number)) => *number,
+        Some(Since::Ago(_) | Since::Time(_)) => {
+            let first = history.last(earliest(since, clock), EVENTS_KEPT).into_iter().next();
+            first.map_or_else(|| history.newest(), |event| event.number.saturating_sub(1))
+        }
+    }
+}
+
+/// The time from which on events are asked for.
+fn earliest(since: Option<&Since>, clock: &Clock) -> SystemTime {
+    match since {
+        None | Some(Since::Number(_)) => SystemTime::UNIX_EPOCH,
+        Some(Since::Ago(ago)) => clock.wall.checked_sub(*ago).unwrap_or(SystemTime::UNIX_EPOCH),
+        Some(Since::Time(time)) => *time,
+    }
 }
 
 fn since(text: &str) -> Option<Since> {
     let number = text.parse().ok().map(Since::Number);
     let ago = || humantime::parse_duration(text).ok().map(Since::Ago);
     number.or_else(ago).or_else(|| humantime::parse_rfc3339_weak(text).ok().map(Since::Time))
-}
-
-/// After a number, the first ones, so that whoever follows along misses none; else the last ones, which are of interest.
-fn choose<'e>(entries: &'e [Arc<Entry>], since: Option<&Since>, limit: usize, clock: &Clock) -> &'e [Arc<Entry>] {
-    let start = match since {
-        Some(Since::Number(_)) => return &entries[..limit.min(entries.len())],
-        None => 0,
-        Some(Since::Ago(ago)) => entries.partition_point(|entry| clock.now.since(entry.at) > *ago),
-        Some(Since::Time(time)) => entries.partition_point(|entry| clock.wall_at(entry.at) < *time),
-    };
-    &entries[start.max(entries.len().saturating_sub(limit))..]
 }
 
 // -------- explain
@@ -390,7 +416,7 @@ async fn geo(State(shared): State<Shared>, uri: Uri) -> Reply {
     let address = address.ok_or_else(|| Problem::parameter("the parameter 'address' is missing: which one is to be found?"))?;
     let snapshot = shared.node.published.load();
     let form = geo_form(&snapshot, address, map.as_deref()).ok_or_else(|| {
-        let names: Vec<_> = snapshot.options.maps.names().collect();
+        let names: Vec<_> = snapshot.options.checks.atlas().maps.names().collect();
         let there = if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
         let detail = format!("there is no map {:?} in the configuration; {there}", map.as_deref().unwrap_or_default());
         Problem::new(StatusCode::NOT_FOUND, "no_such_map", "No such map", detail)

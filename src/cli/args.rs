@@ -153,8 +153,11 @@ pub(super) struct EventsArgs {
     #[arg(long, value_name = "T")]
     pub(super) since: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
     pub(super) limit: Option<usize>,
+    /// Go on with what happens from now on; with --since, from then on. With --json, one object a line
+    #[arg(long, short)]
+    pub(super) follow: bool,
     #[command(flatten)]
     pub(super) client_args: ClientArgs,
 }

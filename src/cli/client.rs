@@ -28,6 +28,8 @@ const SOCKET: &str = "/run/leeward/control.sock";
 const URL: &str = "http://127.0.0.1:8053";
 /// Longer than any call may take on the server.
 const REPLY_WITHIN: Duration = Duration::from_secs(75);
+/// A stream that does not even say that there is nothing to say, for three times as long as it should, is broken.
+const SILENT: Duration = Duration::from_secs(45);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
@@ -80,21 +82,35 @@ impl Client {
     }
 
     fn exchange(&self, method: Method, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        // Refused only when a provider is installed already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        install_provider();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (status, body) = runtime.block_on(self.send(method, path, query)).map_err(|error| self.unreachable(&error))?;
         let value: Value = serde_json::from_str(&body).unwrap_or_default();
         if status.is_success() && value.is_object() {
             return Ok(value);
         }
-        match serde_json::from_value::<ProblemForm>(value.clone()) {
-            Ok(problem) if problem.status != 0 => Err(Failed::Refused(Box::new(problem), value).into()),
-            _ => {
-                Err(Failed::Unreachable { server: self.to_string(), reason: format!("HTTP {status}, not a leeward answer") }
-                    .into())
-            }
+        Err(self.refused(status, value).into())
+    }
+
+    /// A stream of events that goes on after the one with the number `last`.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> anyhow::Result<reqwest::Response> {
+        install_provider();
+        let builder = reqwest::Client::builder().read_timeout(SILENT);
+        let begin = async {
+            let request = self.request(builder, Method::GET, path, query)?.header("accept", "text/event-stream");
+            last.iter().fold(request, |request, last| request.header("last-event-id", *last)).send().await
+        };
+        let response = begin.await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
         }
+        let (status, body) = (response.status(), response.text().await.unwrap_or_default());
+        Err(self.refused(status, serde_json::from_str(&body).unwrap_or_default()).into())
     }
 
     async fn send(
@@ -103,7 +119,19 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<(http::StatusCode, String), reqwest::Error> {
-        let builder = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(REPLY_WITHIN);
+        let builder = reqwest::Client::builder().timeout(REPLY_WITHIN);
+        let response = self.request(builder, method, path, query)?.send().await?;
+        Ok((response.status(), response.text().await?))
+    }
+
+    fn request(
+        &self,
+        builder: reqwest::ClientBuilder,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<reqwest::RequestBuilder, reqwest::Error> {
+        let builder = builder.connect_timeout(CONNECT_WITHIN);
         let (builder, base) = match &self.server {
             Server::Socket(path) => (builder.unix_socket(path.as_path()).no_proxy(), "http://localhost"),
             Server::Url(url) => (builder, url.as_str().trim_end_matches('/')),
@@ -111,9 +139,14 @@ impl Client {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         let mark = if query.is_empty() { "" } else { "?" };
         let request = builder.build()?.request(method, format!("{base}{path}{mark}{query}"));
-        let request = self.token.iter().fold(request, |request, token| request.bearer_auth(token));
-        let response = request.send().await?;
-        Ok((response.status(), response.text().await?))
+        Ok(self.token.iter().fold(request, |request, token| request.bearer_auth(token)))
+    }
+
+    fn refused(&self, status: http::StatusCode, value: Value) -> Failed {
+        match serde_json::from_value::<ProblemForm>(value.clone()) {
+            Ok(problem) if problem.status != 0 => Failed::Refused(Box::new(problem), value),
+            _ => Failed::Unreachable { server: self.to_string(), reason: format!("HTTP {status}, not a leeward answer") },
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failed {
@@ -154,6 +187,11 @@ fn read_token(file: &Path) -> Result<String, Failed> {
         "" => Err(unusable("it is empty".to_owned())),
         token => Ok(token.to_owned()),
     }
+}
+
+/// Refused only when a provider is installed already, which is as good.
+fn install_provider() {
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 /// What it comes down to: "connection refused", not "error sending request".

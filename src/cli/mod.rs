@@ -11,12 +11,13 @@
 //! no error. With `--json` a problem that the server reports goes to standard output as JSON too, so that a program reads
 //! one place; the exit code tells the two apart.
 //!
-//! - `args`: what was typed. `client`: finds the server and asks it. `show`: its replies as text.
+//! - `args`: what was typed. `client`: finds the server and asks it. `follow`: its stream of events. `show`: its replies as text.
 //! - `serve`, `checkconf`, `offline`: the commands that need no server.
 
 mod args;
 mod checkconf;
 mod client;
+mod follow;
 mod offline;
 mod programs;
 mod serve;
@@ -30,7 +31,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::api::forms::{EventsForm, ExplainForm, GeoForm, OrderForm, ReloadForm, StatusForm, ZonesForm};
+use crate::api::forms::{EventsForm, ExplainForm, GeoForm, OrderForm, OverridesForm, ReloadForm, StatusForm, ZonesForm};
 
 use args::{
     Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ForceArgs, Forced, GeoArgs, OrderArgs, ReloadArgs,
@@ -68,6 +69,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Geo(args) => geo(args),
         Command::Status(args) => status(args),
         Command::Checks(args) => get(args, "/api/v1/checks", &[], show::checks),
+        Command::Events(args) if args.follow => follow::follow(args),
         Command::Events(args) => events(args),
         Command::Reload(args) => reload(args),
         Command::Drain(args) => say(&args.subject, "drain", &args.term),
@@ -91,7 +93,8 @@ fn status(args: &ClientArgs) -> anyhow::Result<ExitCode> {
         return print_json(&value).map(|_| code);
     }
     let (_, zones) = client.call::<ZonesForm>(Method::GET, "/api/v1/zones", &[])?;
-    print(&show::status(&status, &zones)).map(|_| code)
+    let (_, overrides) = client.call::<OverridesForm>(Method::GET, "/api/v1/overrides", &[])?;
+    print(&show::status(&status, &zones, &overrides)).map(|_| code)
 }
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::api::forms::{
-    CheckForm, ChecksForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverridesForm, ProblemForm,
-    ReloadForm, StatusForm, StepForm, ZoneChangeForm, ZonesForm,
+    CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
+    OverridesForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -24,48 +24,99 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).into()
 }
 
-/// `leeward status`
-pub(super) fn status(status: &StatusForm, zones: &ZonesForm) -> String {
-    let yes = |set: bool, yes: &str, no: &str| if set { yes.to_owned() } else { no.to_owned() };
-    let state = yes(status.serving, "serving", "starting: waits for the first results of its checks");
-    let loading = yes(status.loading && status.serving, ", a reload is on trial", "");
-    let isolated =
-        status.isolated_since.as_ref().map(|since| format!(", cut off since {}: verdicts are held", without_fraction(since)));
-    let isolated = isolated.unwrap_or_default();
+/// The narrowest terminal that `leeward status` is made for.
+const TERMINAL: usize = 80;
+/// Overrides that it shows.
+const WORDS_SHOWN: usize = 10;
+
+/// A table that is no wider than a terminal: the widest columns are cut until it fits.
+fn fitted(mut rows: Vec<Vec<String>>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    let blanks = 2 * columns.saturating_sub(1);
+    while widths.iter().sum::<usize>() + blanks > TERMINAL
+        && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > 1)
+    {
+        *widest -= 1;
+    }
+    for row in &mut rows {
+        row.iter_mut().zip(&widths).for_each(|(cell, &width)| cut(cell, width));
+    }
+    table(&rows)
+}
+
+/// Leaves so many characters of a text, the last of which says so where there were more.
+fn cut(text: &mut String, width: usize) {
+    if text.chars().count() > width {
+        *text = text.chars().take(width.saturating_sub(1)).chain(['…']).collect();
+    }
+}
+
+/// `leeward status`: nothing in it is wider than a terminal.
+pub(super) fn status(status: &StatusForm, zones: &ZonesForm, overrides: &OverridesForm) -> String {
     let (z, c) = (status.zones, status.checks);
-    let rows = [
+    let state = match (status.serving, status.loading) {
+        (true, true) => "serving, a reload is on trial",
+        (true, false) => "serving",
+        (false, _) => "starting: waits for the first results of its checks",
+    };
+    let isolation = status.isolated_since.as_ref().map_or_else(
+        || "none: targets are heard".to_owned(),
+        |since| format!("CUT OFF since {}; verdicts are held", without_fraction(since)),
+    );
+    let said = match (status.overrides, status.frozen) {
+        (0, _) => "none".to_owned(),
+        (count, false) => format!("{count} in force"),
+        (count, true) => format!("{count} in force; FROZEN: what is measured changes no answer"),
+    };
+    let mut rows = vec![
         vec!["node".to_owned(), format!("{}, leeward {}", status.node, status.version)],
-        vec!["state".to_owned(), format!("{state}{loading}{isolated}")],
-        vec!["ready".to_owned(), yes(status.ready, "yes", "no")],
+        vec!["state".to_owned(), state.to_owned()],
+        vec!["ready".to_owned(), if status.ready { "yes" } else { "no" }.to_owned()],
         vec!["generation".to_owned(), format!("{} ({} published)", status.generation, status.publishes)],
-        vec!["listen".to_owned(), status.listen.join(", ")],
         vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
         vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
+        vec!["isolation".to_owned(), isolation],
+        vec!["overrides".to_owned(), said],
     ];
-    let said = match (status.overrides, status.frozen) {
-        (0, _) => None,
-        (count, false) => Some(format!("{count} in force")),
-        (count, true) => Some(format!("{count} in force; FROZEN: nothing that is measured changes an answer")),
-    };
-    let said = said.map(|said| vec!["overrides".to_owned(), said]);
-    let mut text = table(&rows.into_iter().chain(said).collect::<Vec<_>>());
-    if !zones.zones.is_empty() {
-        text.push('\n');
-        let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "BROKEN", "QUERIES"]);
-        let zone_rows = zones.zones.iter().map(|zone| {
-            let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
-            vec![
-                zone.zone.clone(),
-                zone.state.clone(),
-                serial,
-                zone.programs.to_string(),
-                zone.broken.to_string(),
-                zone.queries.to_string(),
-            ]
-        });
-        text += &table(&std::iter::once(head).chain(zone_rows).collect::<Vec<_>>());
+    let listen = status.listen.iter().enumerate();
+    let listen = listen.map(|(at, address)| vec![if at == 0 { "listen" } else { "" }.to_owned(), address.clone()]);
+    rows.splice(4..4, listen);
+    [fitted(rows), words(overrides), zone_table(zones)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// The overrides of `leeward status`, those that end first at the top.
+fn words(form: &OverridesForm) -> String {
+    let mut words: Vec<&OverrideForm> = form.overrides.iter().collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    words.sort_by_key(|word| (word.expires.is_none(), word.expires.clone()));
+    let shown = words.iter().take(WORDS_SHOWN).map(|word| {
+        let until = word.expires.as_deref().map_or_else(|| "forever".to_owned(), without_fraction);
+        vec![format!("{}/{}", word.kind, word.name), word.state.clone(), until, word.by.clone(), word.reason.clone()]
+    });
+    let head = row(["OVERRIDE", "STATE", "UNTIL", "BY", "REASON"]);
+    let mut text = fitted(std::iter::once(head).chain(shown).collect());
+    if words.len() > WORDS_SHOWN {
+        let _ = writeln!(text, "and {} more: leeward overrides", words.len() - WORDS_SHOWN);
     }
     text
+}
+
+/// The zones of `leeward status`.
+fn zone_table(form: &ZonesForm) -> String {
+    if form.zones.is_empty() {
+        return String::new();
+    }
+    let head = row(["ZONE", "STATE", "SERIAL", "PROGRAMS", "BROKEN", "QUERIES"]);
+    let rows = form.zones.iter().map(|zone| {
+        let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
+        let counts = [zone.programs.to_string(), zone.broken.to_string(), zone.queries.to_string()];
+        [zone.zone.clone(), zone.state.clone(), serial].into_iter().chain(counts).collect()
+    });
+    fitted(std::iter::once(head).chain(rows).collect())
 }
 
 /// A check's names, else its URL, else its kind.
@@ -131,6 +182,18 @@ pub(super) fn events(form: &EventsForm) -> String {
     let rows: Vec<_> =
         form.events.iter().map(|event| vec![event.at.clone(), format!("#{}", event.number), event.text.clone()]).collect();
     text + &table(&rows)
+}
+
+/// A message of `leeward events --follow`
+pub(super) fn message(kind: &str, data: &str) -> String {
+    if kind == "missed" {
+        let missed = serde_json::from_str::<serde_json::Value>(data).unwrap_or_default()["missed"].to_string();
+        return format!("{missed} older events are no longer kept; the log has them\n");
+    }
+    match serde_json::from_str::<EventForm>(data) {
+        Ok(event) => format!("{}  #{}  {}\n", event.at, event.number, event.text),
+        Err(_) => format!("{data}\n"),
+    }
 }
 
 /// `leeward overrides`
@@ -363,40 +426,68 @@ mod tests {
         );
     }
 
-    #[test]
-    fn status_is_a_page() {
-        let form = StatusForm {
+    fn status_form() -> StatusForm {
+        StatusForm {
             generation: 12,
             node: "eu-1".into(),
             version: "0.1.0".into(),
             time: String::new(),
             ready: true,
             serving: true,
-            listen: vec!["127.0.0.1:5300".into()],
+            listen: vec!["127.0.0.1:5300".into(), "[::1]:5300".into()],
             loading: false,
             isolated_since: Some("2026-01-02T03:04:05.678Z".into()),
             publishes: 4,
             late_seconds: 0.0,
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },
             checks: CheckCounts { up: 1, down: 1, unknown: 0 },
-            overrides: 0,
+            overrides: 1,
             frozen: false,
-        };
-        let zone = ZoneForm {
-            zone: "gslb.example.".into(),
-            state: "serving".into(),
-            serial: Some(7),
-            programs: 1,
-            broken: 0,
-            queries: 0,
-        };
-        let text = status(&form, &ZonesForm { generation: 12, zones: vec![zone] });
-        assert!(text.starts_with("node        eu-1, leeward 0.1.0\nstate       serving, cut off since 2026-01-02T03:04:05Z: verdicts are held\nready       yes\n"), "{text}");
-        assert!(
-            text.ends_with(
-                "ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\ngslb.example.  serving  7       1         0       0\n"
-            ),
-            "{text}"
+        }
+    }
+
+    fn zone_form(zone: &str) -> ZonesForm {
+        let zone = ZoneForm { zone: zone.into(), state: "serving".into(), serial: Some(7), programs: 1, broken: 0, queries: 0 };
+        ZonesForm { generation: 12, zones: vec![zone] }
+    }
+
+    fn override_form(name: &str, expires: Option<&str>, reason: &str) -> OverrideForm {
+        OverrideForm {
+            kind: "target".into(),
+            name: name.into(),
+            state: "drain".into(),
+            since: String::new(),
+            expires: expires.map(str::to_owned),
+            by: "alice".into(),
+            reason: reason.into(),
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn status_is_a_page() {
+        let overrides =
+            vec![override_form("192.0.2.1", None, "disks"), override_form("192.0.2.2", Some("2026-01-02T03:04:05.678Z"), "")];
+        let text = status(&status_form(), &zone_form("gslb.example."), &OverridesForm { generation: 12, overrides });
+        assert_eq!(
+            text,
+            "node        eu-1, leeward 0.1.0\n\
+             state       serving\n\
+             ready       yes\n\
+             generation  12 (4 published)\n\
+             listen      127.0.0.1:5300\n\
+             \u{20}           [::1]:5300\n\
+             zones       1 serving, 0 stale, 0 failed\n\
+             checks      1 up, 1 down, 0 unknown\n\
+             isolation   CUT OFF since 2026-01-02T03:04:05Z; verdicts are held\n\
+             overrides   1 in force\n\
+             \n\
+             OVERRIDE          STATE  UNTIL                 BY     REASON\n\
+             target/192.0.2.2  drain  2026-01-02T03:04:05Z  alice\n\
+             target/192.0.2.1  drain  forever               alice  disks\n\
+             \n\
+             ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\n\
+             gslb.example.  serving  7       1         0       0\n"
         );
     }
 
@@ -456,6 +547,18 @@ mod tests {
             geo(&GeoForm { databases: 1, ..nothing }),
             "::1\n  place         not in the databases\n  holds for     ::/0\n"
         );
+    }
+
+    #[test]
+    fn status_fits_a_terminal() {
+        let long = "a-very-long-label-of-a-zone-that-nobody-would-type.".repeat(4);
+        let overrides = (0..12).map(|_| override_form("[2001:db8:1234:5678:9abc:def0:1234:5678]:65535", None, &long)).collect();
+        let form = StatusForm { node: long.clone(), overrides: 12, frozen: true, ..status_form() };
+        let text = status(&form, &zone_form(&long), &OverridesForm { generation: 12, overrides });
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest, Some(TERMINAL), "{text}");
+        assert!(text.contains('…') && text.contains("and 2 more: leeward overrides\n"), "{text}");
+        assert!(text.contains("12 in force; FROZEN: what is measured changes no answer\n"), "{text}");
     }
 
     #[test]

@@ -91,11 +91,13 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let sites = super::sites::sites(&mut root);
     let (databases, maps, listed) = geo(root.section("geo"), &sites);
     let pools = super::pools::pools(&mut root, &health, (&named, &sites, &maps), &deny);
-    let atlas = Some(Arc::new(Atlas { sites: sites.clone(), maps: maps.clone() })).filter(|atlas| **atlas != Atlas::default());
+    let atlas = Atlas { sites, maps };
+    let atlas = (atlas != Atlas::default()).then(|| Arc::new(atlas));
     let (interval, timeout, damped) = (health.interval, health.timeout, health.damped());
     let checks = Defaults { interval, timeout, damped, named, pools, atlas };
-    let answering = Options { programs, checks, sites, maps, ..answering };
+    let answering = Options { programs, checks, ..answering };
     let (admin, tokens) = admin(root.section("admin"));
+    let notify = super::notify::notify(&mut root);
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
     Config {
@@ -113,6 +115,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         deny,
         admin,
         tokens,
+        notify,
         zones,
         files,
     }

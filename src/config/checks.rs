@@ -83,7 +83,7 @@ pub(super) fn kinds() -> String {
     KINDS.map(|(known, _)| format!("\"{known}\"")).join(", ")
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
@@ -265,15 +265,21 @@ fn rtype(text: &str) -> Result<RecordType, &'static str> {
 fn exec(section: &mut Section<'_>, at: &Place) -> CheckKind {
     const ARGV: &str = "write a path and arguments, such as [\"/usr/lib/checks/disk\", \"-H\", \"{address}\"]";
     section.require("argv", at, ARGV);
-    let spelled = section.spell("argv");
+    let (program, arguments) = argv(section, "argv", ARGV, "until it can, nothing is known of the targets");
+    CheckKind::Exec(Arc::new(ExecCheck { program, arguments }))
+}
+
+/// A command: the path of a program, and its arguments; `warning` says what follows from a program that cannot be run.
+pub(super) fn argv(section: &mut Section<'_>, key: &'static str, remedy: &str, warning: &str) -> (PathBuf, Box<[Box<str>]>) {
+    let spelled = section.spell(key);
     let mut texts = Vec::new();
-    for Item { at, value } in section.one_or_more("argv") {
+    for Item { at, value } in section.one_or_more(key) {
         match value {
             Value::Text(text) if text.contains('\0') => {
-                section.findings.error(&at, format!("{spelled} holds a zero octet, which ends an argument"), ARGV);
+                section.findings.error(&at, format!("{spelled} holds a zero octet, which ends an argument"), remedy);
             }
             Value::Text(text) => texts.push((at, text)),
-            other => section.findings.error(&at, format!("{spelled} holds {}, not a string", other.kind()), ARGV),
+            other => section.findings.error(&at, format!("{spelled} holds {}, not a string", other.kind()), remedy),
         }
     }
     let mut texts = texts.into_iter();
@@ -285,12 +291,12 @@ fn exec(section: &mut Section<'_>, at: &Place) -> CheckKind {
             section.findings.error(&at, message, "write the whole path: commands are not searched for");
         } else if let Err(problem) = executable(&program) {
             let message = format!("{} in {spelled} cannot be run: {problem}", program.display());
-            section.findings.warning(&at, message, "until it can, nothing is known of the targets");
+            section.findings.warning(&at, message, warning);
         }
     }
     // From the root of the file system, in which it is run.
     let program = std::path::absolute(&program).unwrap_or(program);
-    CheckKind::Exec(Arc::new(ExecCheck { program, arguments: texts.map(|(_, text)| text.into()).collect() }))
+    (program, texts.map(|(_, text)| text.into()).collect())
 }
 
 fn executable(path: &Path) -> Result<(), String> {
@@ -387,7 +393,7 @@ fn short(section: &mut Section<'_>, key: &'static str, remedy: &str) -> Option<(
     Some((at, text.into()))
 }
 
-fn headers(section: &mut Section<'_>) -> Box<[(HeaderName, HeaderValue)]> {
+pub(super) fn headers(section: &mut Section<'_>) -> Box<[(HeaderName, HeaderValue)]> {
     const REMEDY: &str = "write headers = { X-Name = \"value\" }";
     let spelled = section.spell("headers");
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();

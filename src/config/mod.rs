@@ -18,6 +18,7 @@
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
 //! | `[prober]` | is refused: so is the prober |
 //! | `[admin]` with its tokens | is refused: so are its listeners |
+//! | `[notify]` | is refused: so are those who carry the news |
 //!
 //! Never here: reading zones, binding addresses, anything but files (and the host's name and limits, from which some
 //! defaults follow).
@@ -26,6 +27,7 @@ mod check;
 mod checks;
 mod finding;
 mod nets;
+mod notify;
 mod pools;
 mod raw;
 mod section;
@@ -79,6 +81,8 @@ pub struct Config {
     pub admin: api::Config,
     /// A digest of the tokens, by which a change shows without comparing secrets.
     tokens: [u8; 32],
+    /// `[notify]`: who is told of what happens.
+    pub notify: Vec<crate::notify::Config>,
     /// The zones and their master files.
     pub zones: BTreeMap<Name, PathBuf>,
     /// The configuration files, in the order they were read.
@@ -164,6 +168,7 @@ impl Config {
             deny,
             admin,
             tokens,
+            notify,
             answering: _,
             health: _,
             publish_interval: _,
@@ -216,6 +221,7 @@ impl Config {
             ("[admin] socket", *socket != self.admin.socket),
             ("[admin] listen", *admin_listen != self.admin.listen),
             ("[admin.token]", *tokens != self.tokens),
+            ("[notify]", *notify != self.notify),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::check::non_empty;
 use super::finding::{Findings, Place};
@@ -16,6 +17,7 @@ use super::section::{NamedItem, Section, alike};
 use super::stamp::Stamp;
 use crate::answers::Options;
 use crate::geo::{Location, Net, NetError, Order, Rules, Site, SiteId, SiteMap, SiteMaps, Sites};
+use crate::program::Atlas;
 
 const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 63 of them, the first a letter or digit";
 const ORDER: &str = "write names of sites, the best first, such as [\"eu-1\", \"us-1\"]; [] is none of them";
@@ -139,9 +141,11 @@ pub(super) fn maps(geo: &mut Section<'_>, sites: &Sites, placed: bool) -> (SiteM
 pub(super) fn read_again(listed: &mut [Listed], answering: &mut Options, findings: &mut Findings) {
     for Listed { map, rules, at, path, stamp } in listed {
         let networks;
-        (*stamp, networks) = nets::read(path, at, &answering.sites, findings);
+        let Atlas { sites, maps } = answering.checks.atlas().clone();
+        (*stamp, networks) = nets::read(path, at, &sites, findings);
         let rules = Rules { listed: networks, ..rules.clone() };
-        answering.maps = with(&answering.maps, map, rules, at, findings);
+        let maps = with(&maps, map, rules, at, findings);
+        answering.checks.atlas = Some(Arc::new(Atlas { sites, maps }));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An order is judged, made durable, put in force and published, in that order, and only then is it answered: what was
 //! acknowledged is on disk and served. Orders come one after the other; while one is on its way to the disk the engine goes
-//! on with everything else.
+//! on with everything else, dry runs and, after a moment, orders that need not be durable among it.
 //!
 //! | an order is refused as | because |
 //! | --- | --- |

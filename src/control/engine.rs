@@ -11,7 +11,7 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange,
+    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -56,8 +56,8 @@ pub enum Event {
         /// What it found.
         result: Finished,
     },
-    /// The idle connection to a probe's target has ended.
-    Tripped(CheckKey),
+    /// An idle connection to a target has ended.
+    Tripped(WireId),
     /// A program of the zone with this apex consulted a check that there is not.
     Wanted(Box<(CheckRequest, Name)>),
     /// An operator orders something; [`Effect::Reply`] says how it ended.
@@ -128,7 +128,7 @@ pub enum Effect {
         /// What was not adopted, for someone else than the engine to free.
         leftover: Option<Box<Load>>,
     },
-    /// Something happened that an operator may want to know.
+    /// Something happened that an operator may want to know: to be kept, and told to whoever asks.
     Log(Arc<Entry>),
 }
 
@@ -303,6 +303,12 @@ impl Engine {
         Self { beliefs: Beliefs::under(overrides), orders: Orders::after(version), ..self }
     }
 
+    /// The same engine, which numbers what happens from `number` + 1 on.
+    #[must_use]
+    pub fn counting_after(self, number: u64) -> Self {
+        Self { journal: Journal::after(number), ..self }
+    }
+
     /// Takes in an event. Loads come one at a time: the next only after [`Effect::Decided`].
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
@@ -313,7 +319,7 @@ impl Engine {
                 self.follow_sight(now);
                 self.take_in(&changes, Some(&outcome), now);
             }
-            Event::Tripped(key) => self.checks.trip(key, now),
+            Event::Tripped(wire) => self.checks.trip(wire, now),
             Event::Wanted(wish) => {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
@@ -342,6 +348,7 @@ impl Engine {
         while let Some(pool) = self.pools.take_due(now) {
             self.follow_pool(pool, None, now);
         }
+        self.hurry_orders(now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
             && let Some(trial) = self.trial.take()
@@ -368,7 +375,8 @@ impl Engine {
         let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
         let (checks, ad_hoc, words) =
             (self.checks.next_timeout(), self.ad_hoc.next_timeout(), self.beliefs.overrides().next_timeout());
-        [checks, ad_hoc, words, self.pools.next_timeout(), trial, publish, swept, sweep].into_iter().flatten().min()
+        let (orders, pools) = (self.orders.next_timeout(), self.pools.next_timeout());
+        [checks, ad_hoc, words, orders, pools, trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -399,11 +407,6 @@ impl Engine {
     /// The operators' words that are in force.
     pub fn overrides(&self) -> impl Iterator<Item = &Override> {
         self.beliefs.overrides().iter()
-    }
-
-    /// The last happenings, oldest first.
-    pub fn happenings(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.journal.entries()
     }
 
     // -------- probe results → statuses → answer sets
@@ -617,11 +620,11 @@ impl Engine {
         let mut checks: Vec<CheckId> = trial.checks().collect();
         checks.sort_unstable();
         checks.dedup(); // many programs ask the same
-        for check in checks {
+        for &check in &checks {
             self.beliefs.refresh(&self.checks, check);
         }
         let unknown = trial.unknown(&self.checks);
-        self.remember(&trial);
+        self.remember(&checks);
         let Trial { load, bound, pools, .. } = trial;
         self.pools.adopt(pools);
         for pool in self.pools.ids().collect::<Vec<_>>() {
@@ -665,18 +668,15 @@ impl Engine {
         happened.into_iter().for_each(|what| self.log(what, now));
     }
 
-    /// Writes down what is measured of the load's checks, whose results so far were nobody's news; and strikes out what an
+    /// Writes down what is measured of a load's checks, whose results so far were nobody's news; and strikes out what an
     /// earlier process knew of probes that there are none of, or for which a later load would be too late.
-    fn remember(&mut self, trial: &Trial) {
+    fn remember(&mut self, checks: &[CheckId]) {
         for key in self.checks.forget_remembered() {
-            if self.checks.status_of_probe(key).is_none() {
+            if !self.checks.is_probed(key) {
                 self.effects.push_back(Effect::Remember { key, verdict: None });
             }
         }
-        let mut checks: Vec<CheckId> = trial.checks().collect();
-        checks.sort_unstable();
-        checks.dedup();
-        for id in checks {
+        for &id in checks {
             let Some((key, _)) = self.checks.probe_of(id) else { continue };
             let status = self.checks.status(id);
             // What was only restored is written already, and is no fresher for it.
@@ -752,7 +752,7 @@ impl Engine {
     /// Strikes out what is remembered of those whose probe has ended.
     fn forget_ended<'s>(&mut self, specs: impl Iterator<Item = &'s CheckSpec>) {
         for key in specs.map(CheckSpec::key) {
-            if self.checks.status_of_probe(key).is_none() {
+            if !self.checks.is_probed(key) {
                 self.effects.push_back(Effect::Remember { key, verdict: None });
             }
         }
@@ -831,6 +831,11 @@ mod tests {
 
     /// Runs what is due, each probe finding `outcome`: what was published and how many transitions were logged.
     fn settle(engine: &mut Engine, outcome: &Found, now: Moment) -> (usize, usize) {
+        settle_and_tell(engine, outcome, now, &mut Vec::new())
+    }
+
+    /// The same; `told` gets what was logged about our sight.
+    fn settle_and_tell(engine: &mut Engine, outcome: &Found, now: Moment, told: &mut Vec<String>) -> (usize, usize) {
         let (mut published, mut transitions) = (0, 0);
         engine.handle_timeout(now);
         while let Some(effect) = engine.poll_effect() {
@@ -840,15 +845,18 @@ mod tests {
                     engine.handle(Event::Probed { run, result }, now);
                 }
                 Effect::Publish { .. } => published += 1,
-                Effect::Log(entry) if matches!(entry.what, Happening::Transition { .. }) => transitions += 1,
+                Effect::Log(entry) => match entry.what {
+                    Happening::Transition { .. } => transitions += 1,
+                    Happening::SightLost { .. } | Happening::SightBack { .. } => told.push(entry.what.to_string()),
+                    _ => {}
+                },
                 Effect::Open
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
-                | Effect::Decided { .. }
-                | Effect::Log(_) => {}
+                | Effect::Decided { .. } => {}
             }
         }
         (published, transitions)
@@ -878,22 +886,19 @@ mod tests {
         let targets: Vec<String> = (0..6).map(|host| format!("'192.0.{}.{host}'", host % 2)).collect();
         let code = format!("ifportup(80, {{{}}})", targets.join(","));
         engine.handle(Event::Loaded(Box::new(load(&[code], &options, Duration::ZERO))), at(0));
-        settle(&mut engine, &Found::PASS, at(0));
-        let told = |engine: &Engine| {
-            let sight = |entry: &&Arc<Entry>| matches!(entry.what, Happening::SightLost { .. } | Happening::SightBack { .. });
-            engine.happenings().filter(sight).map(|entry| entry.what.to_string()).collect::<Vec<_>>()
-        };
+        let mut told = Vec::new();
+        settle_and_tell(&mut engine, &Found::PASS, at(0), &mut told);
         let up = |engine: &Engine| {
             let known = |view: &CheckView| engine.beliefs.table().get(view.id) == view.status;
             engine.checks().filter(|view| view.status.value == Value::Up && known(view)).count()
         };
-        assert_eq!((up(&engine), told(&engine).len()), (6, 0));
-        let transitions = settle(&mut engine, &Found::Fail(target::Failure::Timeout), at(20)).1;
+        assert_eq!((up(&engine), told.len()), (6, 0));
+        let transitions = settle_and_tell(&mut engine, &Found::Fail(target::Failure::Timeout), at(20), &mut told).1;
         assert_eq!((transitions, up(&engine)), (8, 6), "four went down before it was clear, and came back");
-        assert_eq!(told(&engine), ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
+        assert_eq!(told, ["cut off: 5 of 6 targets fell silent at once; verdicts are held, 4 put back"]);
         assert_eq!(engine.overview().isolated_since, Some(at(20)));
-        settle(&mut engine, &Found::PASS, at(50));
-        assert_eq!(told(&engine)[1..], ["no longer cut off, after 30.0 s"]);
+        settle_and_tell(&mut engine, &Found::PASS, at(50), &mut told);
+        assert_eq!(told[1..], ["no longer cut off, after 30.0 s"]);
         assert_eq!((up(&engine), engine.overview().isolated_since), (6, None));
     }
 

@@ -1,6 +1,5 @@
-//! What happened, in order: the last thousand happenings, for `leeward events` and the log.
+//! What happens, numbered in order. Kept elsewhere: an entry goes out as an effect.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,13 +11,10 @@ use crate::wire::{Name, Serial};
 
 use super::load::Regression;
 
-/// Happenings kept; older ones are in the log only. A thousand are a few hundred kilobytes at most.
-const KEPT: usize = 1000;
-
 /// One happening.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Numbered from 1, without gaps.
+    /// Higher by one than that of the one before.
     pub number: u64,
     /// When.
     pub at: Moment,
@@ -169,25 +165,20 @@ fn wall(milliseconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// The last happenings.
+/// Gives happenings their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    entries: VecDeque<Arc<Entry>>,
     written: u64,
 }
 
 impl Journal {
-    pub(super) fn write(&mut self, at: Moment, generation: Generation, what: Happening) -> Arc<Entry> {
-        self.written += 1;
-        let entry = Arc::new(Entry { number: self.written, at, generation, what });
-        if self.entries.len() == KEPT {
-            self.entries.pop_front();
-        }
-        self.entries.push_back(Arc::clone(&entry));
-        entry
+    /// Goes on after this number.
+    pub(super) const fn after(written: u64) -> Self {
+        Self { written }
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.iter()
+    pub(super) fn write(&mut self, at: Moment, generation: Generation, what: Happening) -> Arc<Entry> {
+        self.written += 1;
+        Arc::new(Entry { number: self.written, at, generation, what })
     }
 }

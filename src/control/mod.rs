@@ -13,7 +13,7 @@
 //!   adopted whole, or refused whole because it would take down targets that are up.
 //! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
 //! - `pools`: what the members of pools count as, by their checks and the rules of the pool.
-//! - `journal`: what happened, in order, bounded.
+//! - `journal`: what happens, numbered.
 //!
 //! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
 //! adopted (DESIGN 6.4 and 6.7 are one mechanism).

@@ -17,6 +17,10 @@ use super::verdict::{Remembered, Verdict};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(u64);
 
+/// One idle connection. Never given twice, so the end of one that nobody wants any more is not taken for another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WireId(u64);
+
 /// Every check of the node.
 ///
 /// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
@@ -51,6 +55,9 @@ pub struct Checks {
     controls: Vec<(CheckId, CheckRequest)>,
     blind_since: Option<Moment>,
     sight_changes: VecDeque<SightChange>,
+    next_wire: u64,
+    /// The idle connections that are wanted.
+    wires: HashMap<WireId, CheckKey>,
     wire_changes: VecDeque<WireChange>,
 }
 
@@ -62,38 +69,54 @@ struct Probe {
     judged_by: Vec<CheckId>,
     turn: Turn,
     runs: u64,
+    /// How often the value of a check that judges it has changed; those that are gone count too.
+    transitions: u64,
     last: Option<LastResult>,
     wire: Wire,
+    /// How long the target will be in doubt after the end of its idle connection.
+    rewire: Duration,
     /// Whether the target was heard when it was last asked, as `sight` has it.
     heard: Option<bool>,
 }
 
 /// How soon a run that tells nothing is followed by another, if an idle connection has ended.
 const UNTOLD: Duration = Duration::from_secs(1);
+/// How long a target that has ended an idle connection is in doubt, however well it passes.
+const DOUBT: Duration = Duration::from_millis(200);
+/// An idle connection that ends sooner is not held for long by its target, whatever becomes of that.
+const SHORT: Duration = Duration::from_secs(10);
 
 /// The idle connection to a probe's target, where a check asks for one ([`Judgement::tripwire`]).
 ///
-/// | it is | a result | its end |
-/// | --- | --- | --- |
-/// | off | a Pass: it is set | — |
-/// | set | — | sprung: the next run is due at once |
-/// | sprung | off with a Pass or a Fail, and run again [`UNTOLD`] later if it tells nothing; if it sprang while a Pass was found, the next run is due at once, for that may be older than the end | — |
+/// | it is | Pass | Fail | a run that tells nothing | its end |
+/// | --- | --- | --- | --- | --- |
+/// | off | set | off | off | — |
+/// | set | set | set | set | sprung, and the next run is due at once |
+/// | sprung while a run went on | sprung, and run again at once: this may be older than the end | off | sprung, and run again [`UNTOLD`] later | — |
+/// | sprung | in doubt, and run again when that ends | off | sprung, and run again [`UNTOLD`] later | — |
+/// | in doubt until then | before: in doubt; then: set | off | in doubt, and run again [`UNTOLD`] later | — |
 ///
-/// So a target that ends idle connections as soon as they are made is probed once more in each interval, not all the time.
+/// One Pass after the end is not enough: a process that dies closes what it had opened last first, so for some milliseconds
+/// after its connections are gone its port still takes new ones.
+///
+/// A target is in doubt for [`DOUBT`]; and for twice as long as the last time, up to an interval, if the connection lasted
+/// neither for [`SHORT`] nor for as long as that. So a target that ends idle connections as soon as they are made comes to be probed once more in each
+/// interval, not all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Off,
-    Set,
+    Set { wire: WireId, since: Moment },
     Sprung { while_running: bool },
+    InDoubt { until: Moment },
 }
 
 /// An idle connection is to be set, or not to be held any longer.
 #[derive(Clone, Debug)]
 pub enum WireChange {
     /// Connect, and report when that ends.
-    Set(CheckKey, Arc<CheckSpec>),
+    Set(WireId, Arc<CheckSpec>),
     /// Nobody wants to know any more.
-    Cut(CheckKey),
+    Cut(WireId),
 }
 
 /// Where a probe is in its cycle.
@@ -205,6 +228,8 @@ pub struct CheckView {
     pub needed: u16,
     /// How often the value has changed.
     pub transitions: u64,
+    /// How often the values of all checks that share its probe have changed; those that are gone count too.
+    pub probe_transitions: u64,
     /// What its flaps have added up to, as of the last result; 0 without damping.
     pub penalty: u32,
     /// Until when it is held back by them, if it passes from now on; `None` where it was not at the last result.
@@ -239,6 +264,8 @@ impl Checks {
             controls: Vec::new(),
             blind_since: None,
             sight_changes: VecDeque::new(),
+            next_wire: 0,
+            wires: HashMap::new(),
             wire_changes: VecDeque::new(),
         }
     }
@@ -253,10 +280,10 @@ impl Checks {
         std::mem::take(&mut self.remembered).into_keys()
     }
 
-    /// What was measured by a probe, as the first of those has it that judge it; `None`: there is no such probe.
+    /// Whether any check asks that probe.
     #[must_use]
-    pub fn status_of_probe(&self, key: CheckKey) -> Option<Status> {
-        self.probes.get(&key)?.judged_by.first().map(|&id| self.status(id))
+    pub fn is_probed(&self, key: CheckKey) -> bool {
+        self.probes.contains_key(&key)
     }
 
     /// Takes over the rules that are the same for all checks, each of which follows with its next result, and the controls.
@@ -310,7 +337,7 @@ impl Checks {
         let cut = now - self.sight.forget_the_dead(now);
         let mut changes = Vec::new();
         for (&id, check) in &mut self.checks {
-            let Some(probe) = self.probes.get(&check.key) else { continue };
+            let Some(probe) = self.probes.get_mut(&check.key) else { continue };
             if probe.spec.named_address().is_some_and(|address| !self.sight.is_lost(address)) {
                 continue;
             }
@@ -319,6 +346,7 @@ impl Checks {
             check.verdict.disbelieve_failures(cut, now);
             let to = check.verdict.status(check.judgement, interval);
             check.transitions += u64::from(from.value != to.value);
+            probe.transitions += u64::from(from.value != to.value);
             if from != to {
                 changes.push(Change { check: id, from, to, first_sign: now });
             }
@@ -375,12 +403,18 @@ impl Checks {
                 judged_by: Vec::new(),
                 turn,
                 runs: 0,
+                transitions: 0,
                 last: None,
                 wire: Wire::Off,
+                rewire: DOUBT,
                 heard: None,
             }
         });
         probe.judged_by.push(id);
+        let passed = probe.last.as_ref().and_then(|last| passed(&last.outcome));
+        if probe.wire == Wire::Off && passed == Some(true) {
+            self.follow_wire(key, passed, now);
+        }
         self.expect_expiry(id);
         id
     }
@@ -427,13 +461,16 @@ impl Checks {
             if let Some(heard) = probe.heard {
                 self.sight.end(key, probe.spec.named_address(), heard);
             }
-            if probe.wire == Wire::Set {
-                self.wire_changes.push_back(WireChange::Cut(key));
-            }
+            self.cut(probe.wire);
             match probe.turn {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
                 Turn::Running { run } => drop(self.running.remove(&run)),
             }
+        } else if !self.wants_wire(key)
+            && let Some(probe) = self.probes.get_mut(&key)
+        {
+            let wire = std::mem::replace(&mut probe.wire, Wire::Off);
+            self.cut(wire);
         }
     }
 
@@ -496,35 +533,60 @@ impl Checks {
             let due = due.max(now);
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
-            let passed = match &outcome {
-                Outcome::Pass { .. } => Some(true),
-                Outcome::Fail(_) => Some(false),
-                Outcome::Inconclusive(_) => None,
-            };
+            let passed = passed(&outcome);
             probe.last = Some(LastResult { outcome, at: now, elapsed });
             self.follow_wire(key, passed, now);
         }
         changes
     }
 
-    /// Has the idle connection set to a target that has just passed, if a check wants one; `passed`: `None` where the run tells
-    /// nothing.
+    /// Does to the idle connection what [`Wire`]'s table says of a result; `passed`: `None` where the run tells nothing.
     fn follow_wire(&mut self, key: CheckKey, passed: Option<bool>, now: Moment) {
+        let wanted = self.wants_wire(key);
         let Some(probe) = self.probes.get_mut(&key) else { return };
-        let wanted = || probe.judged_by.iter().any(|id| self.checks.get(id).is_some_and(|check| check.judgement.tripwire));
         match (probe.wire, passed) {
-            (Wire::Off, Some(true)) if probe.spec.kind.has_connection() && probe.spec.address.is_some() && wanted() => {
-                probe.wire = Wire::Set;
-                self.wire_changes.push_back(WireChange::Set(key, Arc::clone(&probe.spec)));
+            (Wire::Off, Some(true)) => self.set_wire(key, wanted, now),
+            (Wire::Off, Some(false) | None) | (Wire::Set { .. }, _) => {}
+            (Wire::Sprung { .. } | Wire::InDoubt { .. }, Some(false)) => probe.wire = Wire::Off,
+            (Wire::Sprung { .. } | Wire::InDoubt { .. }, None) => self.bring_due(key, now + UNTOLD),
+            (Wire::Sprung { while_running: true }, Some(true)) => {
+                probe.wire = Wire::Sprung { while_running: false };
+                self.bring_due(key, now);
             }
-            (Wire::Sprung { .. }, None) => self.bring_due(key, now + UNTOLD),
-            (Wire::Sprung { while_running }, Some(passed)) => {
-                probe.wire = Wire::Off;
-                if while_running && passed {
-                    self.bring_due(key, now);
-                }
+            (Wire::Sprung { while_running: false }, Some(true)) => {
+                let until = now + probe.rewire;
+                // No longer than it takes at least until the next run, which then ends the doubt.
+                let longest = probe.shortest_interval() * u32::from(100 - self.jitter.min(100)) / 100;
+                probe.rewire = (2 * probe.rewire).min(longest).max(DOUBT);
+                probe.wire = Wire::InDoubt { until };
+                self.bring_due(key, until);
             }
-            (Wire::Off | Wire::Set, _) => {}
+            (Wire::InDoubt { until }, Some(true)) if now < until => self.bring_due(key, until),
+            (Wire::InDoubt { .. }, Some(true)) => self.set_wire(key, wanted, now),
+        }
+    }
+
+    /// Whether a check asks for an idle connection, and one can be made.
+    fn wants_wire(&self, key: CheckKey) -> bool {
+        let asks = |id| self.checks.get(id).is_some_and(|check: &Check| check.judgement.tripwire);
+        self.probes.get(&key).is_some_and(|probe| {
+            probe.spec.kind.has_connection() && probe.spec.address.is_some() && probe.judged_by.iter().any(asks)
+        })
+    }
+
+    fn set_wire(&mut self, key: CheckKey, wanted: bool, now: Moment) {
+        let Some(probe) = self.probes.get_mut(&key).filter(|_| wanted) else { return };
+        let wire = WireId(self.next_wire);
+        self.next_wire += 1;
+        probe.wire = Wire::Set { wire, since: now };
+        self.wires.insert(wire, key);
+        self.wire_changes.push_back(WireChange::Set(wire, Arc::clone(&probe.spec)));
+    }
+
+    fn cut(&mut self, wire: Wire) {
+        if let Wire::Set { wire, .. } = wire {
+            self.wires.remove(&wire);
+            self.wire_changes.push_back(WireChange::Cut(wire));
         }
     }
 
@@ -540,9 +602,15 @@ impl Checks {
         }
     }
 
-    /// The idle connection to a probe's target has ended: the probe is due now.
-    pub fn trip(&mut self, key: CheckKey, now: Moment) {
-        let Some(probe) = self.probes.get_mut(&key).filter(|probe| probe.wire == Wire::Set) else { return };
+    /// An idle connection has ended: the probe of its target is due now.
+    pub fn trip(&mut self, wire: WireId, now: Moment) {
+        let Some(key) = self.wires.remove(&wire) else { return };
+        let Some(probe) = self.probes.get_mut(&key) else { return };
+        if let Wire::Set { since, .. } = probe.wire
+            && now.since(since) > probe.rewire.max(SHORT)
+        {
+            probe.rewire = DOUBT;
+        }
         probe.wire = Wire::Sprung { while_running: matches!(probe.turn, Turn::Running { .. }) };
         self.bring_due(key, now);
     }
@@ -579,6 +647,9 @@ impl Checks {
         let to = check.verdict.status(check.judgement, interval);
         let first_sign = check.verdict.first_sign();
         check.transitions += u64::from(from.value != to.value);
+        if let Some(probe) = self.probes.get_mut(&check.key) {
+            probe.transitions += u64::from(from.value != to.value);
+        }
         self.expect_expiry(id);
         (from != to).then_some(Change { check: id, from, to, first_sign })
     }
@@ -673,6 +744,7 @@ impl Checks {
             against: check.verdict.against(),
             needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,
+            probe_transitions: probe.transitions,
             penalty: check.verdict.penalty(check.judgement),
             held_back_until: check.verdict.held_back(check.judgement),
             last: probe.last.clone(),
@@ -715,6 +787,15 @@ impl Checks {
 impl Probe {
     fn shortest_interval(&self) -> Duration {
         self.intervals.keys().next().copied().unwrap_or(Duration::from_secs(5))
+    }
+}
+
+/// Whether a target did; `None`: that is not known.
+const fn passed(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Pass { .. } => Some(true),
+        Outcome::Fail(_) => Some(false),
+        Outcome::Inconclusive(_) => None,
     }
 }
 
@@ -773,35 +854,123 @@ mod tests {
         let changes = run(&mut checks, &Outcome::Fail(Failure::Refused), at(2.0));
         let down: Vec<_> = changes.iter().filter(|change| change.is_transition()).map(|change| change.check).collect();
         assert_eq!(down, [hasty]);
+        checks.release(hasty, &request(1, 1, 2));
+        let left = checks.view(patient).expect("the other goes on");
+        assert_eq!((left.transitions, left.probe_transitions), (1, 3), "what is counted stays counted");
     }
+
+    /// A check with a tripwire, and the last connection that was asked for.
+    struct Wired {
+        checks: Checks,
+        id: CheckId,
+        request: CheckRequest,
+        wire: Option<WireId>,
+        cut: usize,
+    }
+
+    impl Wired {
+        fn new() -> Self {
+            let mut request = request(1, 1, 100);
+            request.judgement.tripwire = true;
+            let mut checks = Checks::new(3600 * SECOND);
+            let id = checks.acquire(&request, None, at(0.0));
+            Self { checks, id, request, wire: None, cut: 0 }
+        }
+
+        fn follow(&mut self) {
+            while let Some(change) = self.checks.take_wire_change() {
+                match change {
+                    WireChange::Set(wire, _) => assert!(self.wire.replace(wire).is_none(), "one at a time"),
+                    WireChange::Cut(wire) => {
+                        assert_eq!(self.wire.take(), Some(wire));
+                        self.cut += 1;
+                    }
+                }
+            }
+        }
+
+        fn run(&mut self, outcome: &Outcome, now: f64) {
+            run(&mut self.checks, outcome, at(now));
+            self.follow();
+        }
+
+        fn trip(&mut self, now: f64) {
+            self.checks.trip(self.wire.take().expect("set"), at(now));
+            self.follow();
+        }
+    }
+
+    const REFUSED: Outcome = Outcome::Fail(Failure::Refused);
+    const PAUSED: Outcome = Outcome::Inconclusive(crate::target::Inconclusive::Paused);
 
     #[test]
     fn the_end_of_an_idle_connection_has_the_target_probed_at_once() {
-        let mut checks = Checks::new(3600 * SECOND);
-        let mut wired = request(1, 1, 100);
-        wired.judgement.tripwire = true;
-        let (key, id) = (wired.spec.key(), checks.acquire(&wired, None, at(0.0)));
-        checks.acquire(&request(2, 1, 100), None, at(0.0));
-        let set = |checks: &mut Checks| matches!(checks.take_wire_change(), Some(WireChange::Set(set, _)) if set == key);
-        run(&mut checks, &Outcome::PASS, at(0.0));
-        assert!(set(&mut checks) && checks.take_wire_change().is_none(), "only where it is asked for");
-        checks.trip(key, at(1.0));
-        assert_eq!(checks.next_timeout(), Some(at(1.0)));
-        run(&mut checks, &Outcome::PASS, at(1.0));
-        checks.trip(key, at(1.1));
-        assert!(checks.next_timeout() > Some(at(2.0)) && !set(&mut checks), "not again before the next interval");
-        run(&mut checks, &Outcome::PASS, at(150.0));
-        assert!(set(&mut checks));
-        checks.trip(key, at(151.0));
-        run(&mut checks, &Outcome::Inconclusive(crate::target::Inconclusive::Paused), at(151.0));
-        assert_eq!(checks.next_timeout(), Some(at(152.0)), "that told nothing");
-        run(&mut checks, &Outcome::Fail(Failure::Refused), at(152.0));
-        assert_eq!(checks.status(id).value, Value::Down);
-        run(&mut checks, &Outcome::PASS, at(300.0));
-        assert!(set(&mut checks));
-        checks.release(id, &wired);
-        assert!(matches!(checks.take_wire_change(), Some(WireChange::Cut(cut)) if cut == key));
-        checks.trip(key, at(301.0));
+        let mut node = Wired::new();
+        node.checks.acquire(&request(2, 1, 100), None, at(0.0));
+        node.run(&Outcome::PASS, 0.0);
+        assert_eq!(node.wire, Some(WireId(0)), "only where it is asked for");
+        node.trip(10.0);
+        assert_eq!(node.checks.next_timeout(), Some(at(10.0)));
+        node.run(&REFUSED, 10.0);
+        assert_eq!((node.checks.status(node.id).value, node.wire), (Value::Down, None));
+        node.run(&Outcome::PASS, 150.0);
+        assert_eq!(node.wire, Some(WireId(1)));
+        node.checks.trip(WireId(0), at(150.0));
+        assert!(node.checks.next_timeout() > Some(at(150.0)), "the end of one that ended long ago");
+    }
+
+    #[test]
+    fn one_pass_after_the_end_is_not_believed() {
+        let mut node = Wired::new();
+        node.run(&Outcome::PASS, 0.0);
+        node.trip(10.0);
+        node.run(&Outcome::PASS, 10.0);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(10.2))));
+        node.run(&PAUSED, 10.2);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(11.2))), "that told nothing");
+        node.run(&Outcome::PASS, 11.2);
+        assert!(node.wire.is_some(), "a second one is");
+        node.trip(30.0);
+        node.run(&PAUSED, 30.0);
+        assert_eq!(node.checks.next_timeout(), Some(at(31.0)));
+        node.run(&Outcome::PASS, 31.0);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(31.2))), "nor the first one after nothing was told");
+        node.run(&REFUSED, 31.2);
+        assert_eq!(node.checks.status(node.id).value, Value::Down);
+    }
+
+    #[test]
+    fn a_pass_that_may_be_older_than_the_end_counts_for_nothing() {
+        let mut node = Wired::new();
+        node.run(&Outcome::PASS, 0.0);
+        let due = node.checks.start_due(at(150.0));
+        node.trip(150.1);
+        let mut random = fastrand::Rng::with_seed(1);
+        node.checks.result(due[0].run, finished(&Outcome::PASS, at(150.0)), &mut random, at(150.2));
+        assert_eq!(node.checks.next_timeout(), Some(at(150.2)));
+        node.run(&Outcome::PASS, 150.2);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(150.4))));
+    }
+
+    #[test]
+    fn an_idle_connection_lasts_no_longer_than_someone_asks_for_it() {
+        let mut node = Wired::new();
+        node.run(&Outcome::PASS, 0.0);
+        let plain = node.checks.acquire(&request(1, 1, 100), None, at(1.0));
+        assert_eq!(node.cut, 0);
+        let (id, wired) = (node.id, node.request.clone());
+        node.checks.release(id, &wired);
+        node.follow();
+        assert_eq!((node.cut, node.checks.len()), (1, 1), "the probe goes on without");
+        node.id = node.checks.acquire(&wired, None, at(2.0));
+        node.follow();
+        assert_eq!(node.wire, Some(WireId(1)), "for a target that is known to pass, at once");
+        node.checks.release(plain, &request(1, 1, 100));
+        let id = node.id;
+        node.checks.release(id, &wired);
+        node.follow();
+        assert_eq!((node.cut, node.checks.len()), (2, 0));
+        node.checks.trip(WireId(1), at(3.0));
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod verdict;
 
 /// As `[health.damping]` says it.
 pub use crate::target::Damping;
-pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange, WireChange};
+pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange, WireChange, WireId};
 pub use config::Config;
 pub use moment::Moment;
 pub use overrides::{Label, Override, Overrides, SUBJECTS, State, Subject};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Change, Checks, Config, Finished, Moment, RunId};
+use super::{Change, Checks, Config, Finished, Moment, RunId, WireChange, WireId};
 use crate::target::{
     Basis, CheckId, CheckKind, CheckRequest, CheckSpec, Failure, Inconclusive, Judgement, Outcome, Status, Value,
 };
@@ -115,6 +115,70 @@ fn a_surprise_is_asked_about_at_once() {
         assert!(up <= at(120.0 + 5.0 + 2.0 + 2.1), "{end:?}: {up:?}");
         assert_eq!(world.status(id).value, Value::Up);
     }
+}
+
+/// A target that is probed once in an hour, and its idle connections.
+struct Wired {
+    world: World,
+    id: CheckId,
+    wire: Option<WireId>,
+}
+
+impl Wired {
+    fn new(seed: u64) -> Self {
+        let mut world = World::new(&Config::default(), seed);
+        let judgement = Judgement { tripwire: true, ..Judgement::AT_ONCE };
+        let id = world.checks.acquire(&request([192, 0, 2, 1], judgement, 3600 * SECOND), None, at(0.0));
+        Self { world, id, wire: None }
+    }
+
+    fn run(&mut self, end: f64, does: impl FnMut(&CheckSpec, Moment, &mut fastrand::Rng) -> Does) {
+        self.world.run(at(end), does);
+        while let Some(change) = self.world.checks.take_wire_change() {
+            match change {
+                WireChange::Set(wire, _) => self.wire = Some(wire),
+                WireChange::Cut(_) => self.wire = None,
+            }
+        }
+    }
+
+    fn trip(&mut self, now: f64) -> bool {
+        self.wire.take().map(|wire| self.world.checks.trip(wire, at(now))).is_some()
+    }
+}
+
+#[test]
+fn a_port_that_outlives_its_connections_by_a_moment_is_found_dead() {
+    for outlives in [0.0, 0.000_1, 0.005, 0.05, 0.15] {
+        for seed in 0..20 {
+            let mut node = Wired::new(seed);
+            let died = 2.0 + seed as f64 * 0.7;
+            node.run(died, |_, _, _| Does::Answer);
+            assert!(node.trip(died));
+            let gone = at(died + outlives);
+            node.run(died + 0.3, |_, now, _| if now <= gone { Does::Answer } else { Does::Refuse });
+            assert_eq!(node.world.status(node.id).value, Value::Down, "{outlives} s, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_ends_idle_connections_is_probed_no_more_than_twice_an_interval() {
+    let mut node = Wired::new(1);
+    let mut now = 0.0;
+    let mut until = |hours: f64, node: &mut Wired| {
+        let before = node.world.probes;
+        while now < hours * 3600.0 {
+            now += 0.1;
+            node.run(now, |_, _, _| Does::Answer);
+            node.trip(now);
+        }
+        node.world.probes - before
+    };
+    let first = until(4.0, &mut node);
+    assert!(first < 40, "it takes some doubling to find out: {first}");
+    let later = until(24.0, &mut node);
+    assert!((20..=48).contains(&later), "{later}");
 }
 
 #[test]

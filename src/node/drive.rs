@@ -17,15 +17,15 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::answers::{Published, Snapshot};
-use crate::api::{Ask, Lateness, Meters};
+use crate::api::{Ask, Clock, EventForm, History, Lateness, Meters};
 use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
-use crate::health::{Finished, Moment, RunId, WireChange};
+use crate::health::{Finished, Moment, RunId, WireChange, WireId};
 use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
-use crate::target::{self, CheckKey, CheckSpec, Inconclusive};
+use crate::target::{self, CheckSpec, Inconclusive};
 
 use super::clock;
-use super::scribe::Note;
+use super::scribe::{Awaited, Bell, Note};
 
 /// How often the engine shows that it is alive when nothing happens.
 const BEAT: Duration = Duration::from_secs(1);
@@ -56,9 +56,11 @@ pub(super) struct Outlets {
     pub(super) meters: Arc<Meters>,
     pub(super) beats: Arc<Beats>,
     pub(super) ledger: Sender<Note>,
+    pub(super) history: Arc<History>,
+    pub(super) bell: Bell,
     pub(super) orders: Orders,
     /// The idle connections that are held.
-    pub(super) wires: RefCell<HashMap<CheckKey, AbortHandle>>,
+    pub(super) wires: RefCell<HashMap<WireId, AbortHandle>>,
 }
 
 /// The orders that are being carried out, and whom to tell.
@@ -106,15 +108,14 @@ pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Out
 
 impl Outlets {
     fn take_in(&self, engine: &mut Engine, message: Message) {
+        if let Message::Event(Event::Tripped(wire)) = &message {
+            self.wires.borrow_mut().remove(wire);
+        }
         // A caller that has gone does not want its reply.
         match message {
             Message::Event(event) => engine.handle(event, clock::now()),
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
             Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
-            Message::Ask(Ask::Happenings(after, reply)) => {
-                let entries = engine.happenings().filter(|entry| entry.number > after).cloned().collect();
-                drop(reply.send(entries));
-            }
             Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().cloned().collect())),
             Message::Ask(Ask::Order(command, caller)) => {
                 engine.handle(Event::Ordered(self.orders.take(caller), command), clock::now());
@@ -139,42 +140,74 @@ impl Outlets {
                 let now = clock::now();
                 first_signs.iter().for_each(|&sign| self.meters.failover(now.since(sign)));
             }
-            Effect::Record { command, record } => drop(self.ledger.send(Note::Word(command, record))),
+            Effect::Record { command, record } => {
+                let awaited = command.map(|command| Awaited::new(self.inbox.clone(), command));
+                drop(self.ledger.send(Note::Word(awaited, record))); // a note that is not taken tells so itself
+            }
             Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
             Effect::Reply { command, reply } => self.orders.tell(command, *reply),
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),
             // What was not adopted goes along, and is freed on the loader's thread.
             Effect::Decided { load, outcome, leftover } => drop(self.decided.send((load, outcome, leftover))),
-            Effect::Log(entry) => log(&entry),
+            Effect::Log(entry) => self.tell(&entry),
         }
+    }
+
+    /// To the log, and to all who read the history.
+    fn tell(&self, entry: &Entry) {
+        log(entry);
+        if let Happening::Transition { to, cause, .. } = &entry.what {
+            self.meters.transition(*to, cause.as_ref());
+        }
+        let (now, wall) = clock::now_and_wall();
+        self.history.push(EventForm::new(entry, &Clock { now, wall }));
+        self.bell.ring(&self.ledger);
     }
 
     fn wire(&self, change: WireChange) {
         let mut wires = self.wires.borrow_mut();
-        wires.retain(|_, wire| !wire.is_finished());
         match change {
-            WireChange::Cut(key) => wires.remove(&key).into_iter().for_each(|wire| wire.abort()),
-            WireChange::Set(key, spec) => {
+            WireChange::Cut(id) => wires.remove(&id).into_iter().for_each(|wire| wire.abort()),
+            WireChange::Set(id, spec) => {
                 let (prober, inbox) = (self.prober.clone(), self.inbox.clone());
                 let wire = self.runtime.spawn(async move {
                     prober.watch(&spec).await;
-                    drop(inbox.send(Message::Event(Event::Tripped(key))));
+                    drop(inbox.send(Message::Event(Event::Tripped(id))));
                 });
-                wires.insert(key, wire.abort_handle());
+                wires.insert(id, wire.abort_handle());
             }
         }
     }
 
     fn probe(&self, run: RunId, spec: Arc<CheckSpec>) {
         let (prober, meters) = (self.prober.clone(), Arc::clone(&self.meters));
+        let (asked, in_flight) = (clock::now(), InFlight::new(&self.meters));
         let reporter = Reporter { inbox: self.inbox.clone(), run, result: None };
         self.runtime.spawn(async move {
+            let _in_flight = in_flight;
             let report = prober.probe(&spec).await;
+            meters.probe_late(Moment::at(report.started).since(asked));
             meters.probe_finished(&spec.kind, report.elapsed, &report.outcome);
             let started = Moment::at(report.started);
             reporter.report(Finished { outcome: report.outcome, started, elapsed: report.elapsed });
         });
+    }
+}
+
+/// A probe that was asked for and has not ended.
+struct InFlight(Arc<Meters>);
+
+impl InFlight {
+    fn new(meters: &Arc<Meters>) -> Self {
+        meters.probe_asked();
+        Self(Arc::clone(meters))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.probe_ended();
     }
 }
 

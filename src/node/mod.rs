@@ -9,10 +9,10 @@
 //! | `reaper` | frees retired snapshots | readers to let go |
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
-//! | `ledger` | writes down what operators say and what is measured | the disk |
+//! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
 //! | `watcher` | notices that a file of networks has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
-//! | `control` (a runtime) | probes, `resolve()`, admin API, signals | the network |
+//! | `control` (a runtime) | probes, `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod compile;
 mod databases;
 mod drive;
+mod herald;
 mod listener;
 mod loader;
 mod notify;
@@ -40,9 +41,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
-use crate::api::{self, Ask, Meters, ReloadReport, ReloadRequest};
+use crate::api::{self, Ask, History, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
+use crate::notify::Carrier;
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood, Ledger};
@@ -50,10 +52,12 @@ use crate::target::Reports;
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
+use herald::{Counts, Herald};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
 use resolver::Resolver;
+use scribe::{Bell, Chronicle, Note};
 use watcher::{Done, Watched, watch};
 
 /// Reloads that may wait for the loader; beyond that they are refused as [`api::ReloadOutcome::Busy`].
@@ -63,6 +67,8 @@ const ASKS_WAITING: usize = 64;
 /// Threads for probes, the API and signals. Probes are I/O and small; two keep one slow TLS handshake from delaying the
 /// rest.
 const CONTROL_THREADS: usize = 2;
+/// How long the last events may take to be written down.
+const LEDGER_WAIT: Duration = Duration::from_secs(2);
 /// How long the control runtime may take to end; a look-up that hangs cannot be called back.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
@@ -141,6 +147,7 @@ struct Node {
     api: api::Node,
     asks: mpsc::Receiver<Ask>,
     engine: Sender<Message>,
+    ledger: Sender<Note>,
     jobs: SyncSender<Job>,
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
@@ -185,7 +192,10 @@ impl Node {
         let mut ledger = Ledger::under(&config.node.state_dir);
         let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
-        let engine = engine.under(kept.overrides, kept.version);
+        let engine = engine.under(kept.overrides, kept.version).counting_after(kept.last_event);
+        let history = Arc::new(History::new(scribe::events(&kept.events)));
+        let bell = Bell::default();
+        let chronicle = Chronicle::new(Arc::clone(&history), bell.clone(), Arc::clone(&meters), kept.last_event);
         let engine = match kept.verdicts_age {
             Some(age) if age <= config.health.restore_max_age => engine.remembering(kept.verdicts, clock::now() - age),
             _ => {
@@ -207,13 +217,14 @@ impl Node {
             open,
             meters: Arc::clone(&meters),
             beats: Arc::clone(&beats),
-            ledger: records,
+            ledger: records.clone(),
+            history: Arc::clone(&history),
+            bell,
             orders: Orders::default(),
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
-        let inbox = engine_tx.clone();
-        spawn("ledger", move || scribe::run(ledger, &recorded, &inbox))?;
+        spawn("ledger", move || scribe::run(ledger, &recorded, chronicle))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let (watched, (changed_tx, changed)) = (Watched::of(&config), mpsc::unbounded_channel());
         let files = watched.clone();
@@ -237,6 +248,7 @@ impl Node {
             watched,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
+        herald(&config, runtime, &history, kept.last_event, &meters);
         let api = api::Node {
             name: config.node.name.as_str().into(),
             ask,
@@ -245,8 +257,24 @@ impl Node {
             lateness: beats,
             meters,
             reports,
+            history,
+            streams: Arc::default(),
         };
-        Ok(Self { config, strict, api, asks, engine: engine_tx, jobs, published, opened, changed, pulse, dns, seed })
+        Ok(Self {
+            ledger: records,
+            config,
+            strict,
+            api,
+            asks,
+            engine: engine_tx,
+            jobs,
+            published,
+            opened,
+            changed,
+            pulse,
+            dns,
+            seed,
+        })
     }
 
     /// Loads, serves, and obeys signals and calls until it is told to stop.
@@ -298,8 +326,14 @@ impl Node {
         if let Some(server) = serving {
             tokio::task::spawn_blocking(|| server.stop()).await.map_err(io::Error::other)?;
         }
+        self.api.history.close();
         drop(stop_api);
         drop(api.await);
+        let (stop, stopped) = oneshot::channel();
+        drop(self.ledger.send(Note::Stop(stop)));
+        if tokio::time::timeout(LEDGER_WAIT, stopped).await.is_err() {
+            tracing::warn!("the ledger is slow; what happened last is in the log only");
+        }
         tracing::info!("stopped");
         outcome
     }
@@ -356,6 +390,25 @@ impl Node {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
+}
+
+/// Starts those who tell what happens; one that cannot be is told in the log, and holds up nothing.
+fn herald(config: &Config, runtime: &Runtime, history: &Arc<History>, after: u64, meters: &Meters) {
+    let mut all = Vec::new();
+    for to in &config.notify {
+        let carrier = match Carrier::new(to) {
+            Ok(carrier) => carrier,
+            Err(error) => {
+                tracing::error!("[notify.{}] cannot be used: {error}", to.name);
+                continue;
+            }
+        };
+        let counts = Arc::<Counts>::default();
+        all.push((to.name.to_string(), Arc::clone(&counts)));
+        let (node, history) = (config.node.name.as_str().into(), Arc::clone(history));
+        runtime.spawn(Herald { config: to.clone(), carrier, node, history, counts }.run(after));
+    }
+    meters.watch_notified(move || all.iter().map(|(name, counts)| counts.read(name)).collect());
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {

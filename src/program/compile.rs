@@ -31,7 +31,7 @@ pub struct Defaults {
 }
 
 /// Where sites are, and which of them are for whom.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Atlas {
     /// The sites.
     pub sites: Sites,
@@ -58,7 +58,9 @@ impl Defaults {
         atlas: None,
     };
 
-    pub(super) fn atlas(&self) -> &Atlas {
+    /// The sites and maps.
+    #[must_use]
+    pub fn atlas(&self) -> &Atlas {
         static NONE: LazyLock<Atlas> = LazyLock::new(Atlas::default);
         self.atlas.as_deref().unwrap_or(&NONE)
     }

@@ -1,4 +1,5 @@
-//! What operators have said, on disk, one row for each word that is in force; and what was measured, one row for each probe.
+//! What operators have said, on disk, one row for each word that is in force; what was measured, one row for each probe; and
+//! what happened, a bounded number of rows.
 //!
 //! The file is `state_dir/leeward.redb`; a write is a transaction, and is on disk when it returns, so a crash at any moment
 //! leaves every word either as it was or as it was acknowledged. After a failure the file is opened anew for the next write:
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
 use crate::health::{Moment, Override, Overrides, Remembered, State, Subject};
@@ -21,6 +22,10 @@ const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides"
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// What is believed of each probe's target: 0 for down, 1 and its reported weight for up.
 const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
+/// What happened, by number; the rows are whatever the caller writes.
+const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+/// The highest number that an event may have been given.
+const EVENTS_RESERVED: &str = "events_reserved";
 /// When that was last so, in milliseconds since 1970.
 const VERDICTS_AT: &str = "verdicts_at";
 /// The highest version that was ever given to a word.
@@ -32,6 +37,14 @@ const VERSION: &str = "override_version";
 pub struct LedgerError {
     path: PathBuf,
     source: Box<redb::Error>,
+}
+
+impl LedgerError {
+    /// Whether another process has it open.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(*self.source, redb::Error::DatabaseAlreadyOpen)
+    }
 }
 
 /// The durable record of operators' words.
@@ -54,6 +67,10 @@ pub struct Kept {
     pub verdicts: HashMap<CheckKey, Remembered>,
     /// How long ago that was last so; `None`: never.
     pub verdicts_age: Option<Duration>,
+    /// What happened, oldest first.
+    pub events: Vec<Vec<u8>>,
+    /// The highest number that an event may have been given.
+    pub last_event: u64,
 }
 
 /// A row.
@@ -87,6 +104,7 @@ impl Ledger {
             match reading.open_table(NUMBERS) {
                 Ok(numbers) => {
                     kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value());
+                    kept.last_event = numbers.get(EVENTS_RESERVED)?.map_or(0, |number| number.value());
                     let at = numbers.get(VERDICTS_AT)?.map(|at| at.value());
                     kept.verdicts_age = at.map(|at| Duration::from_millis(wall.saturating_sub(at)));
                 }
@@ -116,7 +134,42 @@ impl Ledger {
                 Err(TableError::TableDoesNotExist(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            match reading.open_table(EVENTS) {
+                Ok(events) => {
+                    for entry in events.iter()? {
+                        let (number, row) = entry?;
+                        kept.last_event = kept.last_event.max(number.value());
+                        kept.events.push(row.value().to_vec());
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             Ok(kept)
+        })
+    }
+
+    /// Writes what happened, by number, strikes out the oldest rows beyond `most`, and notes that numbers up to `reserved` may
+    /// be given before the next write.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was written.
+    pub fn write_events(&mut self, rows: &[(u64, Vec<u8>)], most: usize, reserved: u64) -> Result<(), LedgerError> {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        self.attempt(|database| {
+            let writing = database.begin_write()?;
+            {
+                let mut events = writing.open_table(EVENTS)?;
+                for (number, row) in rows {
+                    events.insert(number, &**row)?;
+                }
+                while events.len()? > most {
+                    drop(events.pop_first()?);
+                }
+                writing.open_table(NUMBERS)?.insert(EVENTS_RESERVED, reserved)?;
+            }
+            writing.commit()?;
+            Ok(())
         })
     }
 
@@ -252,6 +305,21 @@ mod tests {
         assert_eq!(kept.verdicts_age, Some(Duration::from_millis(1500)));
         assert_eq!(keys.map(|key| kept.verdicts.get(&key).copied()), [down, None, up(u32::MAX)]);
         assert_eq!(ledger.read(NOW, 5500).expect("read").verdicts_age, Some(Duration::ZERO), "a clock that was put back");
+    }
+
+    #[test]
+    fn the_last_events_are_kept() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        let rows = |numbers: std::ops::Range<u64>| numbers.map(|number| (number, vec![number as u8])).collect::<Vec<_>>();
+        ledger.write_events(&rows(1..6), 4, 100).expect("written");
+        let kept = ledger.read(NOW, 0).expect("read");
+        assert_eq!((kept.events, kept.last_event), (vec![vec![2], vec![3], vec![4], vec![5]], 100));
+        ledger.write_events(&rows(101..103), 4, 102).expect("written");
+        let kept = ledger.read(NOW, 0).expect("read");
+        assert_eq!((kept.events, kept.last_event), (vec![vec![4], vec![5], vec![101], vec![102]], 102));
+        ledger.write_events(&[], 1, 0).expect("written");
+        assert_eq!(ledger.read(NOW, 0).expect("read").last_event, 102, "the rows know better");
     }
 
     #[test]

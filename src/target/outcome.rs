@@ -115,7 +115,29 @@ impl Failure {
         matches!(self, Self::Refused | Self::Closed | Self::Unreachable | Self::Timeout)
     }
 
-    /// A short, stable name for metrics and JSON.
+    /// Every [`Failure::reason`], for metrics that must list them.
+    pub const REASONS: [&str; 18] = [
+        "refused",
+        "closed",
+        "unreachable",
+        "timeout",
+        "tls",
+        "protocol",
+        "expiring",
+        "rcode",
+        "answer",
+        "exit",
+        "grpc",
+        "said",
+        "silent",
+        "status",
+        "body",
+        "pattern",
+        "name",
+        "redirect",
+    ];
+
+    /// A short, stable name for metrics and JSON: one of [`Failure::REASONS`].
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

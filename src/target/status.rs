@@ -49,6 +49,9 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// What something measured can rest on, for metrics that must list it.
+    pub const MEASURED: [Self; 5] = [Self::Never, Self::Restored, Self::Inherited, Self::Held, Self::Measured];
+
     /// A short, stable name for JSON and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

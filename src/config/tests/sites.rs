@@ -10,7 +10,7 @@ const SITES: &str = "[site.eu-1]\nregion = \"eu\"\ncoordinates = [52.5, 13]\ncap
 
 /// The sites that the map `clients` gives a client, and the rule.
 fn found(config: &Config, address: &str, place: &Whereabouts) -> (Vec<String>, Rule) {
-    let answers::Options { sites, maps, .. } = &config.answering;
+    let crate::program::Atlas { sites, maps } = config.answering.checks.atlas();
     let map = maps.get("clients").expect("a map");
     let found = map.find(address.parse::<IpAddr>().unwrap(), place);
     let name = |id: &crate::geo::SiteId| sites.get(*id).expect("a site").name.to_string();
@@ -45,7 +45,7 @@ fn sites_and_maps() {
     let place_of = Place::with(&[("leeward.toml", &toml), ("conf.d/geo.toml", map), ("conf.d/clients.nets", nets)]);
     assert_eq!(place_of.findings(), "");
     let config = place_of.config();
-    let site = config.answering.sites.get(config.answering.sites.find("eu-1").unwrap()).unwrap();
+    let site = config.answering.checks.atlas().sites.get(config.answering.checks.atlas().sites.find("eu-1").unwrap()).unwrap();
     let location = crate::geo::Location::new(52.5, 13.0);
     assert_eq!(*site, Site { name: "eu-1".into(), region: Some("eu".into()), location, capacity: Some(100) });
     let us_ca = place("na", "us", "ca");
@@ -80,7 +80,10 @@ fn networks_are_read_again_alone() {
     assert_ne!(stamps(&second), stamps(&first));
     let of = |config| found(config, "192.0.2.1", &Whereabouts::UNKNOWN).0;
     assert_eq!((of(&first), of(&second)), (vec!["eu-1".to_owned()], vec!["us-1".to_owned(), "eu-1".to_owned()]));
-    assert!(Arc::ptr_eq(first.answering.maps.get("other").unwrap(), second.answering.maps.get("other").unwrap()));
+    assert!(Arc::ptr_eq(
+        first.answering.checks.atlas().maps.get("other").unwrap(),
+        second.answering.checks.atlas().maps.get("other").unwrap()
+    ));
     place.write("c.nets", b"192.0.2.0/24 us-1,\n");
     let third = second.with_nets_read_again();
     assert!(third.config.is_none() && third.findings[0].to_string().contains("c.nets:1:1: error: there is no site \"\""));

@@ -1,6 +1,11 @@
 //! From an operator's order to its reply.
+//!
+//! One order after the other is written down. A disk that hangs holds up those that are to be durable, and nothing else: a dry
+//! run is judged by what is in force when it comes, and an order that is good for this process only is put in force after
+//! [`VOLATILE_WAIT`], past those that came before it. What it overtakes is then judged anew.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::super::beliefs::Turn;
 use super::super::command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
@@ -14,15 +19,38 @@ use crate::zone::ProgramId;
 /// Orders that may wait for the one before them.
 const WAITING_MAX: usize = 64;
 
+/// How long an order that need not be written down waits until it is.
+const VOLATILE_WAIT: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    waiting: VecDeque<(CommandId, Command)>,
+    waiting: VecDeque<Waiting>,
     /// The one that is being written down.
-    written: Option<(CommandId, Judged)>,
+    written: Option<Written>,
     /// Those that are in force and not yet served.
     unserved: Vec<(CommandId, Report)>,
     /// The highest version that was given.
     version: u64,
+}
+
+/// An order that waits for the one before it.
+#[derive(Debug)]
+struct Waiting {
+    id: CommandId,
+    command: Command,
+    /// When it goes ahead; `None`: not before its turn.
+    until: Option<Moment>,
+}
+
+/// An order that is being written down.
+#[derive(Debug)]
+struct Written {
+    id: CommandId,
+    judged: Judged,
+    /// When it is put in force all the same.
+    until: Option<Moment>,
+    /// Whether another was put in force since it was judged.
+    overtaken: bool,
 }
 
 /// An order that may be carried out.
@@ -47,34 +75,52 @@ impl Orders {
     pub(super) fn after(version: u64) -> Self {
         Self { version, ..Self::default() }
     }
+
+    /// When an order goes ahead that need not be written down.
+    pub(super) fn next_timeout(&self) -> Option<Moment> {
+        let written = self.written.iter().filter_map(|written| written.until);
+        self.waiting.iter().filter_map(|waiting| waiting.until).chain(written).min()
+    }
+
+    /// Takes one that has waited as long as it may.
+    fn take_impatient(&mut self, now: Moment) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|waiting| waiting.until.is_some_and(|until| until <= now))?;
+        self.waiting.remove(at)
+    }
 }
 
 impl Engine {
     pub(super) fn order(&mut self, id: CommandId, command: Command, now: Moment) {
+        if command.dry_run {
+            let reply = self.judge(command, now).map(|judged| judged.report);
+            return self.reply(id, reply);
+        }
+        if matches!(command.action, Action::FailBack) {
+            return self.fail_back(id, command, now);
+        }
         if self.orders.waiting.len() >= WAITING_MAX {
             return self.reply(id, Err(Refusal::Busy));
         }
-        self.orders.waiting.push_back((id, command));
+        let until = command.volatile.then(|| now + VOLATILE_WAIT);
+        self.orders.waiting.push_back(Waiting { id, command, until });
         self.take_orders(now);
     }
 
     fn take_orders(&mut self, now: Moment) {
         while self.orders.written.is_none() {
-            let Some((id, command)) = self.orders.waiting.pop_front() else { return };
-            match self.judge(command, now) {
-                Err(refusal) => self.reply(id, Err(refusal)),
-                Ok(judged) if judged.command.dry_run => self.reply(id, Ok(judged.report)),
-                Ok(judged) if matches!(judged.command.action, Action::FailBack) => self.fail_back(id, judged, now),
-                Ok(judged) => {
-                    self.orders.version = judged.word.as_ref().map_or(self.orders.version, |word| word.version);
-                    self.record(Some(id), judged.command.subject, judged.word.clone());
-                    self.orders.written = Some((id, judged));
-                }
+            let Some(Waiting { id, command, until }) = self.orders.waiting.pop_front() else { return };
+            if let Some(judged) = self.begin(id, command, now) {
+                self.orders.written = Some(Written { id, judged, until, overtaken: false });
             }
         }
     }
 
-    fn fail_back(&mut self, id: CommandId, judged: Judged, now: Moment) {
+    /// Has those come back who wait. Nothing stays of that, so it waits for no disk.
+    fn fail_back(&mut self, id: CommandId, command: Command, now: Moment) {
+        let judged = match self.judge(command, now) {
+            Err(refusal) => return self.reply(id, Err(refusal)),
+            Ok(judged) => judged,
+        };
         if let Some(pool) = self.pools.fail_back(judged.command.subject) {
             self.follow_pool(pool, None, now);
             self.log(Happening::FailedBack { subject: judged.command.subject }, now);
@@ -82,25 +128,79 @@ impl Engine {
         self.orders.unserved.push((id, judged.report));
     }
 
-    /// The order has been written down, or not, and why.
-    pub(super) fn recorded(&mut self, id: CommandId, result: Result<(), String>, now: Moment) {
-        let Some((_, mut judged)) = self.orders.written.take_if(|(written, _)| *written == id) else { return };
-        judged.report.durable = result.is_ok();
-        match result {
-            Err(why) if !judged.command.volatile => self.reply(id, Err(Refusal::NotDurable(why))),
-            _ => {
-                self.put_in_force(judged.command.subject, judged.word, now);
-                self.orders.unserved.push((id, judged.report));
+    /// Judges an order, and has it written down or refuses it.
+    fn begin(&mut self, id: CommandId, command: Command, now: Moment) -> Option<Judged> {
+        match self.judge(command, now) {
+            Err(refusal) => {
+                self.reply(id, Err(refusal));
+                None
+            }
+            Ok(judged) => {
+                self.orders.version = judged.word.as_ref().map_or(self.orders.version, |word| word.version);
+                self.record(Some(id), judged.command.subject, judged.word.clone());
+                Some(judged)
+            }
+        }
+    }
+
+    /// Puts orders in force that need not be written down and have waited for it as long as they may.
+    pub(super) fn hurry_orders(&mut self, now: Moment) {
+        let is_impatient = |written: &mut Written| written.until.is_some_and(|until| until <= now);
+        if let Some(Written { id, judged, .. }) = self.orders.written.take_if(is_impatient) {
+            self.carry_out(id, judged, now);
+        }
+        while let Some(Waiting { id, command, .. }) = self.orders.take_impatient(now) {
+            let Some(judged) = self.begin(id, command, now) else { continue };
+            self.carry_out(id, judged, now);
+            if let Some(written) = &mut self.orders.written {
+                written.overtaken = true;
             }
         }
         self.take_orders(now);
+    }
+
+    /// The order has been written down, or not, and why.
+    pub(super) fn recorded(&mut self, id: CommandId, result: Result<(), String>, now: Moment) {
+        let Some(Written { mut judged, overtaken, .. }) = self.orders.written.take_if(|written| written.id == id) else { return };
+        judged.report.durable = result.is_ok();
+        match result {
+            Err(why) if !judged.command.volatile => self.reply(id, Err(Refusal::NotDurable(why))),
+            _ => match overtaken.then(|| self.judge_again(&judged, now)).transpose() {
+                Ok(_) => self.carry_out(id, judged, now),
+                Err(refusal) => {
+                    // What was just written is not in force.
+                    let subject = judged.command.subject;
+                    let word = self.beliefs.overrides().get(subject).cloned();
+                    self.record(None, subject, word);
+                    self.reply(id, Err(refusal));
+                }
+            },
+        }
+        self.take_orders(now);
+    }
+
+    /// Whether an order that was overtaken may still be carried out.
+    fn judge_again(&self, judged: &Judged, now: Moment) -> Result<(), Refusal> {
+        let in_force = self.beliefs.overrides().get(judged.command.subject).map(|word| word.version);
+        if let Some(version) = in_force.filter(|&version| judged.word.as_ref().is_none_or(|word| word.version < version)) {
+            let seen = judged.report.before.as_ref().map(|word| word.version);
+            if seen != Some(version) {
+                return Err(Refusal::Version(version));
+            }
+        }
+        self.judge(judged.command.clone(), now).map(drop)
+    }
+
+    fn carry_out(&mut self, id: CommandId, judged: Judged, now: Moment) {
+        self.put_in_force(judged.command.subject, judged.word, now);
+        self.orders.unserved.push((id, judged.report));
     }
 
     /// Ends the words whose time is over.
     pub(super) fn end_words(&mut self, now: Moment) {
         for word in self.beliefs.ended(now) {
             // One that is being written down in its place is not to be struck out again.
-            let renewed = self.orders.written.as_ref().is_some_and(|(_, judged)| judged.renews(word.subject));
+            let renewed = self.orders.written.as_ref().is_some_and(|written| written.judged.renews(word.subject));
             if !renewed {
                 self.record(None, word.subject, None);
             }
@@ -353,6 +453,56 @@ mod tests {
         let word = report.after.expect("a word");
         assert_eq!((word.version, word.expires, report.before), (1, Some(65_000), None));
         assert_eq!(node.records.len(), 2, "now the next");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_holds_up_only_what_is_to_be_durable() {
+        let mut node = Node::start();
+        let second = "target/192.0.2.2";
+        node.order(1, say(FIRST, State::Drain));
+        node.order(2, Command { dry_run: true, ..say(second, State::Drain) });
+        let (id, reply) = node.replies.pop().expect("a dry run waits for nothing");
+        assert_eq!((id, reply.map(|report| report.bare)), (CommandId(2), Ok(vec![])), "judged by what is in force");
+        node.order(3, Command { volatile: true, ..say(second, State::Drain) });
+        node.order(4, say("target/192.0.2.3", State::Up));
+        assert!(node.replies.is_empty(), "it would rather be written down");
+        node.run(2);
+        let (id, reply) = node.replies.pop().expect("carried out");
+        assert_eq!((id, reply.map(|report| report.durable).ok()), (CommandId(3), Some(false)));
+        assert!(node.counts("192.0.2.2").drain && node.replies.is_empty(), "the others still wait");
+        node.recorded(1, Ok(()));
+        let (id, reply) = node.replies.pop().expect("refused");
+        assert_eq!((id, reply.err()), (CommandId(1), Some(Refusal::WouldEmpty(vec![ProgramId(0)]))), "it was fine before 3");
+        let struck_out = node.records.iter().rev().find(|(command, _)| command.is_none()).map(|(_, record)| record);
+        assert!(struck_out.is_some_and(|record| record.subject.to_string() == FIRST && record.word.is_none()));
+        node.recorded(3, Ok(()));
+        node.recorded(4, Ok(()));
+        assert!(matches!(&node.replies[..], [(CommandId(4), Ok(report))] if report.durable), "{:?}", node.replies);
+    }
+
+    #[test]
+    fn an_order_that_hangs_does_not_undo_a_later_one() {
+        let mut node = Node::start();
+        node.order(1, say(FIRST, State::Drain));
+        node.order(2, Command { volatile: true, ..say(FIRST, State::Up) });
+        node.run(2);
+        assert_eq!(node.replies.pop().map(|(id, reply)| (id, reply.is_ok())), Some((CommandId(2), true)));
+        node.recorded(1, Ok(()));
+        assert_eq!(node.replies.pop().map(|(id, reply)| (id, reply.err())), Some((CommandId(1), Some(Refusal::Version(2)))));
+        assert!(!node.counts("192.0.2.1").drain);
+        let last = node.records.last().and_then(|(_, record)| record.word.as_ref().map(|word| word.version));
+        assert_eq!(last, Some(2), "and the disk agrees");
+    }
+
+    #[test]
+    fn one_that_is_being_written_goes_ahead_too() {
+        let mut node = Node::start();
+        node.order(1, Command { volatile: true, ..say(FIRST, State::Drain) });
+        assert_eq!(node.engine.next_timeout().map(|next| next < node.now + VOLATILE_WAIT), Some(true));
+        node.run(2);
+        assert!(node.counts("192.0.2.1").drain && node.replies.len() == 1);
+        node.recorded(1, Ok(()));
+        assert_eq!(node.replies.len(), 1, "told once");
     }
 
     #[test]
