@@ -226,10 +226,10 @@ impl AnswerSet {
         &self.settled
     }
 
-    /// Whether one of its pieces has nothing to give, or nothing but what a fallback names.
+    /// For how many kinds of clients its pieces have nobody to give ([`Settled::bare`]).
     #[must_use]
-    pub fn is_bare(&self) -> bool {
-        self.settled.iter().any(|settled| settled.fallback || settled.choice.is_empty())
+    pub fn bare(&self) -> u32 {
+        self.settled.iter().map(|settled| settled.bare).sum()
     }
 
     /// Whether one of its pieces names what a fallback does, because none of its targets is up.

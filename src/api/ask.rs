@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 use crate::answers::{Generation, Published};
-use crate::control::{Command, Overview, Regression, Reply};
+use crate::control::{Command, Overview, PoolView, Regression, Reply};
 use crate::health::{CheckView, Moment, Override};
-use crate::target::Reports;
+use crate::target::{Reports, Status};
 use crate::wire::{Name, Serial};
 
 use super::history::History;
@@ -23,6 +23,8 @@ pub enum Ask {
     Overview(oneshot::Sender<Overview>),
     /// Every check.
     Checks(oneshot::Sender<Vec<CheckView>>),
+    /// Every pool, and what each address of its members counts as.
+    Pools(oneshot::Sender<Vec<(PoolView, Vec<Status>)>>),
     /// The operators' words that are in force.
     Overrides(oneshot::Sender<Vec<Override>>),
     /// Do what an operator orders. The reply comes when it is on disk and served, or refused.

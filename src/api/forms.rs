@@ -81,6 +81,76 @@ pub struct StatusForm {
     pub frozen: bool,
 }
 
+/// The pools.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PoolsForm {
+    /// The published generation.
+    pub generation: u64,
+    /// By name.
+    pub pools: Vec<PoolForm>,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PoolForm {
+    /// Its name.
+    pub name: String,
+    /// How members are chosen.
+    pub select: String,
+    /// How many members an answer has at most; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u16>,
+    /// How long a preferred member waits to come back, or `manual`.
+    pub failback: String,
+    /// Whether what is measured changes no answer of it.
+    pub frozen: bool,
+    /// In order.
+    pub members: Vec<PoolMemberForm>,
+}
+
+/// A member of a pool.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PoolMemberForm {
+    /// Its name within the pool.
+    pub name: String,
+    /// Its site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// What it is called in records that lead to names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The port that it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How far back it stands.
+    pub level: u16,
+    /// Its configured weight.
+    pub weight: u32,
+    /// Its addresses.
+    pub addresses: Vec<PoolAddressForm>,
+}
+
+/// An address of a pool's member.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PoolAddressForm {
+    /// The address.
+    pub address: String,
+    /// What it counts as in the pool: `up`, `down` or `unknown`.
+    pub status: String,
+    /// What that rests on: as of a check; `held` also where it may not be withdrawn yet.
+    pub basis: String,
+    /// Whether it is to get no new clients.
+    pub drain: bool,
+    /// Whether it waits to come back.
+    pub waiting: bool,
+    /// The part of its weight that it gets, 0 to 1.
+    pub share: f64,
+    /// The key of its check.
+    pub check: String,
+    /// What is probed.
+    pub probe: String,
+}
+
 /// What operators have said.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OverridesForm {
@@ -93,7 +163,7 @@ pub struct OverridesForm {
 /// An operator's word.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OverrideForm {
-    /// What it is about: `check`, `target` or `node`.
+    /// What it is about: `check`, `target`, `site`, `member`, `pool` or `node`.
     pub kind: String,
     /// Which one.
     pub name: String,

@@ -14,6 +14,8 @@
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
 //! | `GET /api/v1/geo?address=&map=` | [`forms::GeoForm`] |
 //! | `POST /api/v1/reload?dry_run=&zone=&accept=` | [`forms::ReloadForm`] |
+//! | `GET /api/v1/pools` | [`forms::PoolsForm`] |
+//! | `POST /api/v1/pools/{name}/failback?dry_run=` | [`forms::OrderForm`]; whoever waits to come back does so now |
 //! | `GET /api/v1/overrides` | [`forms::OverridesForm`] |
 //! | `GET /api/v1/overrides/{kind}/{name}` | [`forms::OverrideForm`], with its version as ETag |
 //! | `PUT /api/v1/overrides/{kind}/{name}?state=&for=&by=&reason=&dry_run=&accept=&durable=` | [`forms::OrderForm`] |
@@ -28,6 +30,7 @@
 //! - `routes`: the calls. `forms`: their replies, types of their own so that inner types stay free to change.
 //! - `history`: the last events. `stream`: the same as they happen.
 //! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why. `geo`: where an address is.
+//! - `pools`: what their members count as.
 //!
 //! Never here: the engine's state, a clock (the node passes one in), a global recorder, a body that is read.
 
@@ -40,6 +43,7 @@ mod history;
 mod listen;
 mod metrics;
 mod overrides;
+mod pools;
 mod problem;
 mod report;
 mod routes;
@@ -166,6 +170,7 @@ mod tests {
                     match ask {
                         Ask::Overview(reply) => drop(reply.send(self.overview.clone())),
                         Ask::Checks(reply) => drop(reply.send(self.checks.clone())),
+                        Ask::Pools(reply) => drop(reply.send(Vec::new())),
                         Ask::Overrides(reply) => drop(reply.send(self.overrides.clone())),
                         Ask::Order(command, reply) => {
                             let refused = Err(Refusal::WouldEmpty(vec![ProgramId(0)]));

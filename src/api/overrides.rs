@@ -83,7 +83,14 @@ pub(super) async fn delete(
     order(&shared, &path, &headers, Params::of(&uri), Action::Release).await
 }
 
-async fn order(shared: &Shared, path: &(String, String), headers: &HeaderMap, mut params: Params<'_>, action: Action) -> Reply {
+/// Has an order carried out.
+pub(super) async fn order(
+    shared: &Shared,
+    path: &(String, String),
+    headers: &HeaderMap,
+    mut params: Params<'_>,
+    action: Action,
+) -> Reply {
     let subject = subject(shared, path).await?;
     let dry_run = params.flag("dry_run")?;
     let accept = params.parsed("accept", "would_empty or no_such_target", |text| match text {
@@ -200,15 +207,18 @@ fn not_set(subject: Subject) -> Problem {
 async fn refused(shared: &Shared, subject: Subject, refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Unfit => {
-            let detail = format!("{subject}: a check or a target can be down, up or drain; the node can be frozen");
+            let detail = format!("{subject}: the node and a pool can be frozen; everything else can be down, up or drain");
             Problem::parameter(detail)
         }
         Refusal::NoSuchTarget => {
-            let detail = format!(
-                "no check of any zone is about {subject}; 'leeward checks' shows what there is. \
-                 Say accept=no_such_target where it is to come"
-            );
-            Problem::new(StatusCode::NOT_FOUND, "no_such_target", "Nothing is probed there", detail)
+            let detail = match subject {
+                Subject::Pool(_) => format!("nobody waits in {subject} to come back; 'leeward pools' shows what there is"),
+                _ => format!(
+                    "no check of any zone and no pool is about {subject}; 'leeward checks' and 'leeward pools' show what there is. \
+                     Say accept=no_such_target where it is to come"
+                ),
+            };
+            Problem::new(StatusCode::NOT_FOUND, "no_such_target", "Nothing is there", detail)
         }
         Refusal::NotSet => not_set(subject),
         Refusal::Version(version) => {

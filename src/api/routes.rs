@@ -31,6 +31,7 @@ use super::geo::geo_form;
 use super::history::{EVENTS_KEPT, History, Page};
 use super::metrics::Scrape;
 use super::overrides;
+use super::pools;
 use super::problem::Problem;
 use super::report::{self, ReportedForm};
 use super::stream::{self, Lasting};
@@ -67,6 +68,8 @@ pub fn router(node: Node, access: Access) -> Router {
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/geo", get(geo))
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/pools", get(pools::list))
+        .route("/api/v1/pools/{name}/failback", post(pools::fail_back))
         .route("/api/v1/overrides", get(overrides::list))
         .route("/api/v1/overrides/{kind}/{*name}", get(overrides::show).put(overrides::put).delete(overrides::delete))
         .method_not_allowed_fallback(method_not_allowed)

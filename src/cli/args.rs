@@ -39,8 +39,12 @@ pub(super) enum Command {
     Drain(SayArgs),
     /// Say that a target or check is up or down, whatever is measured
     Force(ForceArgs),
-    /// Let nothing that is measured change an answer
-    Freeze(TermArgs),
+    /// Let nothing that is measured change an answer, of this node or of one pool
+    Freeze(FreezeArgs),
+    /// Have those come back who wait for it in a pool
+    Failback(FailbackArgs),
+    /// Show every pool, and what its members count as
+    Pools(ClientArgs),
     /// Take back what was said by drain, force or freeze
     Release(ReleaseArgs),
     /// Show what operators have said
@@ -181,7 +185,8 @@ pub(super) struct ReloadArgs {
 /// `leeward drain`
 #[derive(Debug, Args)]
 pub(super) struct SayArgs {
-    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS or check/KEY; an address alone is a target
+    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS, check/KEY, site/NAME or member/POOL/NAME; an address alone is
+    /// a target
     #[arg(value_name = "SUBJECT")]
     pub(super) subject: String,
     #[command(flatten)]
@@ -191,7 +196,8 @@ pub(super) struct SayArgs {
 /// `leeward force`
 #[derive(Debug, Args)]
 pub(super) struct ForceArgs {
-    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS or check/KEY; an address alone is a target
+    /// target/ADDRESS, target/ADDRESS:PORT, check/NAME@ADDRESS, check/KEY, site/NAME or member/POOL/NAME; an address alone is
+    /// a target
     #[arg(value_name = "SUBJECT")]
     pub(super) subject: String,
     /// What it is to count as
@@ -221,6 +227,29 @@ pub(super) struct TermArgs {
     pub(super) reason: Option<String>,
     #[command(flatten)]
     pub(super) order: OrderArgs,
+}
+
+/// `leeward freeze`
+#[derive(Debug, Args)]
+pub(super) struct FreezeArgs {
+    /// pool/<name>, or the node
+    #[arg(value_name = "SUBJECT", default_value = "node/this")]
+    pub(super) subject: String,
+    #[command(flatten)]
+    pub(super) term: TermArgs,
+}
+
+/// `leeward failback`
+#[derive(Debug, Args)]
+pub(super) struct FailbackArgs {
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub(super) pool: String,
+    /// Say which answers would change, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) client_args: ClientArgs,
 }
 
 /// `leeward release`

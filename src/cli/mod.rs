@@ -34,8 +34,8 @@ use serde_json::{Value, json};
 use crate::api::forms::{EventsForm, ExplainForm, GeoForm, OrderForm, OverridesForm, ReloadForm, StatusForm, ZonesForm};
 
 use args::{
-    Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ForceArgs, Forced, GeoArgs, OrderArgs, ReloadArgs,
-    TermArgs, VersionArgs,
+    Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, FailbackArgs, ForceArgs, Forced, GeoArgs, OrderArgs,
+    ReloadArgs, TermArgs, VersionArgs,
 };
 use client::{Client, Failed};
 
@@ -76,7 +76,9 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Force(ForceArgs { subject, state, term }) => {
             say(subject, if *state == Forced::Up { "up" } else { "down" }, term)
         }
-        Command::Freeze(term) => say("node/this", "frozen", term),
+        Command::Freeze(args) => say(&args.subject, "frozen", &args.term),
+        Command::Failback(args) => failback(args),
+        Command::Pools(args) => get(args, "/api/v1/pools", &[], show::pools),
         Command::Release(args) => order(Method::DELETE, &args.subject, Vec::new(), &args.order),
         Command::Overrides(args) => get(args, "/api/v1/overrides", &[], show::overrides),
         Command::Version(args) => version(args),
@@ -151,6 +153,12 @@ fn order(method: Method, subject: &str, mut query: Vec<(&str, String)>, args: &O
     let alone = subject.parse::<std::net::IpAddr>().is_ok() || subject.parse::<std::net::SocketAddr>().is_ok();
     let subject = if alone { format!("target/{subject}") } else { subject.to_owned() };
     call::<OrderForm>(&args.client_args, method, &format!("/api/v1/overrides/{subject}"), &query, show::order)
+}
+
+fn failback(args: &FailbackArgs) -> anyhow::Result<ExitCode> {
+    let pool = args.pool.strip_prefix("pool/").unwrap_or(&args.pool);
+    let query: Vec<_> = args.dry_run.then(|| ("dry_run", "true".to_owned())).into_iter().collect();
+    call::<OrderForm>(&args.client_args, Method::POST, &format!("/api/v1/pools/{pool}/failback"), &query, show::order)
 }
 
 fn version(args: &VersionArgs) -> anyhow::Result<ExitCode> {

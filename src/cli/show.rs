@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use crate::api::forms::{
     CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
-    OverridesForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm, ZonesForm,
+    OverridesForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm,
+    ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -206,6 +207,41 @@ pub(super) fn overrides(form: &OverridesForm) -> String {
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     if rows.len() == 1 { "no overrides\n".to_owned() } else { table(&rows) }
+}
+
+/// `leeward pools`
+pub(super) fn pools(form: &PoolsForm) -> String {
+    let mut text = String::new();
+    for pool in &form.pools {
+        let answers = pool.answers.map_or_else(|| "all".to_owned(), |answers| answers.to_string());
+        let frozen = if pool.frozen { ", FROZEN" } else { "" };
+        let _ = writeln!(text, "{}: select {}, answers {answers}{frozen}", pool.name, pool.select);
+        let of_member = |member: &PoolMemberForm| {
+            let (name, level) = (member.name.clone(), member.level.to_string());
+            let site = member.site.clone().unwrap_or_else(|| "-".to_owned());
+            let weight = member.weight;
+            let row = move |address: &PoolAddressForm| {
+                let notes = [
+                    (address.basis != "measured").then(|| format!("({})", address.basis)),
+                    address.drain.then(|| "drained".to_owned()),
+                    address.waiting.then(|| "waits to come back".to_owned()),
+                    (!address.waiting && address.share < 1.0).then(|| format!("{:.0} % of its weight", address.share * 100.0)),
+                ];
+                let status = std::iter::once(address.status.clone()).chain(notes.into_iter().flatten());
+                vec![
+                    format!("  {name}"),
+                    site.clone(),
+                    format!("level {level}"),
+                    format!("weight {weight}"),
+                    address.address.clone(),
+                    status.collect::<Vec<_>>().join(" "),
+                ]
+            };
+            member.addresses.iter().map(row).collect::<Vec<_>>()
+        };
+        text += &table(&pool.members.iter().flat_map(of_member).collect::<Vec<_>>());
+    }
+    if text.is_empty() { "no pools\n".to_owned() } else { text }
 }
 
 /// `leeward drain`, `force`, `freeze` and `release`

@@ -21,9 +21,10 @@ use crate::target::{
 use crate::wire::Name;
 
 /// Most members of a pool.
-const MEMBERS_MAX: usize = 1000;
-/// Most addresses of a member.
+const MEMBERS_MAX: usize = Pool::MEMBERS_MAX;
+/// Most addresses of a member, and of all members of a pool.
 const ADDRESSES_MAX: usize = 64;
+const ALL_ADDRESSES_MAX: usize = 1024;
 /// Highest weight: with all members and the parts of slow start it fits the sums that are drawn from.
 const WEIGHT_MAX: usize = 10_000;
 /// TTL of records that say none, and that pools reckon with, seconds.
@@ -85,6 +86,7 @@ fn pool(
     let mut members = members(&mut section, at, &from);
     members.sort_by_key(|member| member.level); // stable: within a level as they were written
     judge_select(&mut section, &select_at, &select, sites, &members);
+    judge_levels(&mut section, at, min_up, &members);
     let mut pool = Pool {
         name: name.into(),
         members,
@@ -171,6 +173,19 @@ fn judge_select(section: &mut Section<'_>, at: &Place, select: &Select, sites: &
     {
         let message = format!("the weight of the member `{}` means nothing with select = \"{}\"", member.name, select.as_str());
         section.findings.warning(at, message, "write select = \"weighted\", or remove it");
+    }
+}
+
+/// Levels that could never serve, and addresses beyond count.
+fn judge_levels(section: &mut Section<'_>, at: &Place, min_up: Share, members: &[PoolMember]) {
+    let smallest = members.chunk_by(|one, other| one.level == other.level).min_by_key(|level| level.len());
+    if let Some(level) = smallest.filter(|level| min_up.at_least(level.len()) > level.len()) {
+        let message = format!("level {} has {} members, and `min_up` asks for more", level[0].level, level.len());
+        section.findings.error(at, message, "lower it, write a share such as \"50%\", or add members");
+    }
+    let addresses = members.iter().map(|member| member.faces.len()).sum::<usize>();
+    if addresses > ALL_ADDRESSES_MAX {
+        section.findings.error(at, format!("a pool of {addresses} addresses"), format!("write at most {ALL_ADDRESSES_MAX}"));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::program::{Defaults, Limits};
 
 mod checks;
 mod notify;
+mod pools;
 mod sites;
 
 /// A directory with these files; `load`s report paths as seen from it.
@@ -245,11 +246,10 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n[pool.x]\n[service.x]\n[health]\n\n[peer.us]\n",
+        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n\n[service.x]\n[health]\n\n[peer.us]\n",
         "
         leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
         leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
-        leeward.toml:5:2: error: `pool` is not in this release; remove it, or use a release that has it
         leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
         leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
         ",

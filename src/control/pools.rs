@@ -264,10 +264,14 @@ impl Pools {
         judged
     }
 
-    /// What they would count as.
-    pub(super) fn foresee(&self, id: PoolId, table: &StatusTable, words: &Overrides, now: Moment) -> Vec<Stands> {
+    /// What they would count as; `back`: if nobody waited any longer.
+    pub(super) fn foresee(&self, id: PoolId, (table, words): (&StatusTable, &Overrides), back: bool, now: Moment) -> Vec<Stands> {
         let Some(edition) = self.editions.get(&id) else { return Vec::new() };
-        edition.judge(&mut edition.state.clone(), table, words, now)
+        let mut state = edition.state.clone();
+        if back {
+            state.fail_back();
+        }
+        edition.judge(&mut state, table, words, now)
     }
 
     /// A pool whose standings count as something else because time has passed.

@@ -5,7 +5,7 @@
 //!
 //! | rule | an address that | counts as |
 //! | --- | --- | --- |
-//! | frozen | is not forced or drained since | what was believed when the pool was frozen |
+//! | frozen | is not forced or drained since | what it counted as when the pool was frozen |
 //! | [`Pool::max_withdraw`] | went down, and as many of its family as may have gone within the last minute | up, held |
 //! | [`Pool::failback`] | came up again, while only less preferred members served | up, in reserve: its weight is 0 |
 //! | [`Pool::slow_start`] | came up again a short time ago | up, with a part of its weight, an eighth more with each eighth of the time |
@@ -15,12 +15,14 @@
 //! because we were cut off when it seemed to go down. What operators say goes before all of this: a drain and a forced death
 //! count at once, and cost nothing of what may be withdrawn.
 //!
-//! In reserve means: serves where nobody else can. When it does, it waits no longer, so that whoever comes back next does not
-//! take over from it in between.
+//! In reserve means: serves where nobody else can. Whoever waits does so only while members serve that are all less preferred:
+//! when none of those is left it serves at once, and waits no longer, so that whoever comes back next does not take over from
+//! it in between.
 //!
 //! Each family is looked at by itself: the death of all IPv6 takes no IPv4 out.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::target::{Basis, Failback, Pool, Status, Value, WhenNoneUp};
 
@@ -35,7 +37,9 @@ pub struct PoolState {
     faces: Vec<FaceState>,
     /// When measurements took addresses out, of IPv4 and IPv6.
     withdrawals: [VecDeque<Moment>; 2],
-    /// What was believed when the pool was frozen.
+    /// What came out last.
+    judged: Vec<Status>,
+    /// What had come out when the pool was frozen.
     frozen: Option<Vec<Status>>,
     next: Option<Moment>,
 }
@@ -45,6 +49,8 @@ pub struct PoolState {
 struct FaceState {
     /// What it counted as; `None`: it is new.
     value: Option<Value>,
+    /// Whether an operator said so.
+    forced: bool,
     /// When it came up again, as long as that matters.
     came_up: Option<Moment>,
     /// Whether it is in reserve since.
@@ -84,8 +90,12 @@ impl<'p> Faces<'p> {
         self.pool.prefers(self.of[one].0, self.of[other].0)
     }
 
-    /// Whether some level of that family can serve, its members being available through these addresses.
-    fn serves(&self, family: usize, available: impl Fn(usize) -> bool) -> bool {
+    fn level(&self, at: usize) -> u16 {
+        self.pool.members[self.of[at].0].level
+    }
+
+    /// The first level that can serve that family, its members being available through these addresses.
+    fn serving(&self, family: usize, available: impl Fn(usize) -> bool) -> Option<u16> {
         let mut levels: Vec<(u16, usize, bool)> = Vec::new(); // level, member, available
         for (at, &(member, _)) in self.of.iter().enumerate().filter(|(_, (_, of))| *of == family) {
             match levels.last_mut().filter(|(_, last, _)| *last == member) {
@@ -93,10 +103,11 @@ impl<'p> Faces<'p> {
                 None => levels.push((self.pool.members[member].level, member, available(at))),
             }
         }
-        levels.chunk_by(|one, other| one.0 == other.0).any(|level| {
+        let can = |level: &&[(u16, usize, bool)]| {
             let up = level.iter().filter(|(_, _, available)| *available).count();
             up >= self.pool.min_up.at_least(level.len()).max(1)
-        })
+        };
+        levels.chunk_by(|one, other| one.0 == other.0).find(can).map(|level| level[0].0)
     }
 }
 
@@ -115,18 +126,23 @@ impl PoolState {
             .frozen
             .as_ref()
             .map(|frozen| faces.iter().map(|at| at.and_then(|at| frozen.get(at).copied()).unwrap_or(Status::NEVER)).collect());
-        Self { faces: faces.iter().map(known).collect(), withdrawals: before.withdrawals.clone(), frozen, next: None }
+        let judged = faces.iter().map(|at| at.and_then(|at| before.judged.get(at).copied()).unwrap_or(Status::NEVER)).collect();
+        let withdrawals = before.withdrawals.clone();
+        Self { faces: faces.iter().map(known).collect(), withdrawals, judged, frozen, next: None }
     }
 
     /// Takes in what is believed of each face, under what operators say, and gives what each counts as.
     pub fn judge(&mut self, pool: &Pool, believed: &[Status], frozen: bool, now: Moment) -> Vec<Status> {
-        let faces = Faces::of(pool);
-        let mut statuses = self.freeze(believed, frozen);
+        if frozen {
+            return self.frozen(believed);
+        }
+        let (faces, mut statuses) = (Faces::of(pool), believed.to_vec());
         self.faces.resize_with(statuses.len(), FaceState::default);
-        self.next = None;
+        (self.next, self.frozen) = (None, None);
         self.withdraw(&faces, &mut statuses, now);
         self.come_back(&faces, &mut statuses, now);
         self.keep_last(&faces, &mut statuses);
+        self.judged.clone_from(&statuses);
         statuses
     }
 
@@ -150,13 +166,11 @@ impl PoolState {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
-    /// What is believed, or was when the pool was frozen. Of what nothing was known then the first word counts still.
-    fn freeze(&mut self, believed: &[Status], frozen: bool) -> Vec<Status> {
-        if !frozen {
-            self.frozen = None;
-            return believed.to_vec();
-        }
-        let kept = self.frozen.get_or_insert_with(|| believed.to_vec());
+    /// What the addresses counted as when the pool was frozen, under what operators say since. Of what nothing was known then
+    /// the first word counts still.
+    fn frozen(&mut self, believed: &[Status]) -> Vec<Status> {
+        self.next = None;
+        let mut kept = self.frozen.take().unwrap_or_else(|| std::mem::take(&mut self.judged));
         kept.resize(believed.len(), Status::NEVER);
         let stands = |(kept, &now): (&mut Status, &Status)| {
             if kept.value == Value::Unknown || kept.basis == Basis::Forced {
@@ -164,7 +178,9 @@ impl PoolState {
             }
             if now.basis == Basis::Forced { now } else { Status { drain: now.drain, ..*kept } }
         };
-        kept.iter_mut().zip(believed).map(stands).collect()
+        let statuses = kept.iter_mut().zip(believed).map(stands).collect();
+        self.frozen = Some(kept);
+        statuses
     }
 
     /// Holds up what has gone down, where too many of its family went within the window.
@@ -198,46 +214,46 @@ impl PoolState {
 
     /// Lets what comes up again wait, or grow.
     fn come_back(&mut self, faces: &Faces<'_>, statuses: &mut [Status], now: Moment) {
+        let again = |face: &FaceState, status: &Status| {
+            face.value == Some(Value::Down) && !face.forced && status.value == Value::Up && status.basis == Basis::Measured
+        };
+        let back: Vec<bool> = self.faces.iter().zip(&*statuses).map(|(face, status)| again(face, status)).collect();
+        // Who served until now: whoever comes up at the same time has not.
+        let served: Vec<bool> = self.faces.iter().map(|face| face.value == Some(Value::Up)).collect();
         for (face, status) in self.faces.iter_mut().zip(&*statuses) {
-            let again = face.value == Some(Value::Down) && status.basis == Basis::Measured;
-            match status.value {
-                Value::Up if again => face.came_up = Some(now),
-                Value::Up if status.basis == Basis::Forced => (face.came_up, face.waits) = (None, false),
-                Value::Up => {}
-                Value::Down | Value::Unknown => (face.came_up, face.waits) = (None, false),
+            if status.value != Value::Up || status.basis == Basis::Forced {
+                (face.came_up, face.waits) = (None, false);
             }
+        }
+        for at in (0..statuses.len()).filter(|&at| back[at]) {
+            self.faces[at].came_up = Some(now);
+            self.faces[at].waits = faces.pool.failback != Failback::After(Duration::ZERO)
+                && faces.pool.has_preference()
+                && self.is_preferred(faces, at, |other| served[other] && self.serves(statuses, other));
         }
         for at in 0..statuses.len() {
-            if self.faces[at].came_up == Some(now) && self.faces[at].value == Some(Value::Down) {
-                self.faces[at].waits = self.must_wait(faces, statuses, at);
+            // Who waits and is not preferred to all who serve, or the only one that can, waits no longer.
+            if self.faces[at].waits && !self.is_preferred(faces, at, |other| self.serves(statuses, other)) {
+                self.faces[at].waits = false;
             }
-        }
-        for (face, status) in self.faces.iter_mut().zip(&*statuses) {
-            face.value = Some(status.value);
         }
         for (at, status) in statuses.iter_mut().enumerate() {
+            (self.faces[at].value, self.faces[at].forced) = (Some(status.value), status.basis == Basis::Forced);
             self.wait_or_grow(faces.pool, at, status, now);
-        }
-        // Whoever waits and is the only one that can serve, serves; the most preferred of several.
-        for at in 0..statuses.len() {
-            let served = |other: usize| statuses[other].is_available() && !self.faces[other].waits;
-            if self.faces[at].waits && statuses[at].is_available() && !faces.others(at).any(served) {
-                self.faces[at].waits = false;
-                statuses[at].weight = Status::SOUND.weight;
-            }
         }
     }
 
-    /// Whether only less preferred members serve in the meantime.
-    fn must_wait(&self, faces: &Faces<'_>, statuses: &[Status], at: usize) -> bool {
-        if faces.pool.failback == Failback::After(std::time::Duration::ZERO) || !faces.pool.has_preference() {
-            return false;
-        }
-        let serves = |&other: &usize| {
-            let FaceState { value, waits, .. } = self.faces[other];
-            value == Some(Value::Up) && statuses[other].is_available() && !waits
-        };
-        let mut serving = faces.others(at).filter(serves).peekable();
+    /// Whether clients may be sent to it now.
+    fn serves(&self, statuses: &[Status], at: usize) -> bool {
+        let FaceState { waits, withheld, .. } = self.faces[at];
+        statuses[at].is_available() && !waits && !withheld
+    }
+
+    /// Whether other members serve, through these of their addresses, and all that do are less preferred.
+    fn is_preferred(&self, faces: &Faces<'_>, at: usize, serves: impl Fn(usize) -> bool) -> bool {
+        let family = faces.of[at].1;
+        let Some(level) = faces.serving(family, &serves) else { return false };
+        let mut serving = faces.others(at).filter(|&other| faces.level(other) == level && serves(other)).peekable();
         serving.peek().is_some() && serving.all(|other| faces.prefers(at, other))
     }
 
@@ -269,7 +285,7 @@ impl PoolState {
     fn keep_last(&mut self, faces: &Faces<'_>, statuses: &mut [Status]) {
         for family in [0, 1] {
             let places = || (0..faces.of.len()).filter(|&at| faces.of[at].1 == family);
-            if faces.serves(family, |at| statuses[at].is_available()) {
+            if faces.serving(family, |at| statuses[at].is_available()).is_some() {
                 places().for_each(|at| self.faces[at].last = statuses[at].is_available());
             } else if faces.pool.when_none_up == WhenNoneUp::Last {
                 for at in places().filter(|&at| self.faces[at].last) {
@@ -285,8 +301,6 @@ impl PoolState {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::target::pool::testing::pool;
     use crate::target::{Select, Share};
@@ -412,6 +426,34 @@ mod tests {
     }
 
     #[test]
+    fn the_dead_that_is_held_up_does_not_serve() {
+        let failback = Failback::After(Duration::from_secs(300));
+        let pool = Pool { failback, max_withdraw: Share::Percent(50), ..pool(Select::First, &FOUR[..2]) };
+        story(&pool, &[(0, &[UP; 2], "UU"), (10, &[DOWN, UP], "DU"), (20, &[UP; 2], "-U"), (30, &[UP, DOWN], "Uh")]);
+    }
+
+    #[test]
+    fn a_level_comes_back_as_a_whole() {
+        let levels: [(u16, &[&str]); 3] = [(0, &["192.0.2.1"]), (0, &["192.0.2.2"]), (1, &["192.0.2.3"])];
+        let two = Pool { failback: Failback::Manual, ..pool(Select::All, &levels) };
+        let pair = Pool { min_up: Share::Count(2), ..two.clone() };
+        let gone: [(u64, &[Status], &str); 4] =
+            [(0, &[UP; 3], "UUU"), (1, &[DOWN, DOWN, UP], "DDU"), (2, &[UP; 3], "--U"), (3, &[UP, UP, DOWN], "UUD")];
+        story(&two, &gone);
+        // Of the pair one is left, which alone serves nobody: the backup does, and the other waits.
+        story(
+            &Pool { min_up: Share::Percent(100), ..pair },
+            &[(0, &[UP; 3], "UUU"), (1, &[DOWN, UP, UP], "DUU"), (2, &[UP; 3], "-UU")],
+        );
+    }
+
+    #[test]
+    fn who_was_taken_out_by_hand_comes_back_by_hand() {
+        let pool = Pool { failback: Failback::Manual, ..pool(Select::First, &FOUR[..2]) };
+        story(&pool, &[(0, &[UP; 2], "UU"), (1, &[KILLED, UP], "DU"), (2, &[UP; 2], "UU")]);
+    }
+
+    #[test]
     fn by_hand_means_by_hand() {
         let pool = Pool { failback: Failback::Manual, ..pool(Select::First, &FOUR[..2]) };
         let mut state =
@@ -479,6 +521,11 @@ mod tests {
         assert_eq!(judge([KILLED, UP, UP, UP], true, 3), "DUDD");
         assert_eq!(judge([DOWN, UP, UP, UP], true, 4), "UUDD");
         assert_eq!(judge([DOWN, UP, UP, UP], false, 5), "DUUU");
+        let levels = Pool { failback: Failback::After(Duration::from_secs(10)), ..super::tests::pool(Select::First, &FOUR[..2]) };
+        let mut state = story(&levels, &[(0, &[UP; 2], "UU"), (1, &[DOWN, UP], "DU"), (2, &[UP; 2], "-U")]);
+        let seen = [3, 30].map(|seconds| shown(&state.judge(&levels, &[UP; 2], true, at(seconds))));
+        assert_eq!(seen, ["-U", "-U"], "nor does time change it");
+        assert_eq!(shown(&state.judge(&levels, &[UP; 2], false, at(31))), "UU");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::answers::{Prepared, Snapshot, ZoneState};
 use crate::config::Config;
 use crate::control::{NewProgram, ZoneLoad};
-use crate::geo::Net;
+use crate::geo::{Net, SiteMap, SiteMaps};
 use crate::program;
+use crate::target::Select;
 use crate::wire::{NameRef, RecordType, Ttl};
 use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};
 
@@ -27,12 +28,27 @@ impl Settings {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let programs = program::Settings {
-            defaults: config.answering.checks.clone(),
+            defaults: of_programs(&config.answering.checks),
             step_limit: config.answering.programs.steps,
             shared: config.answering.programs.shared,
         };
         Self { programs, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
     }
+}
+
+/// What programs are made with: of the maps those that pools choose by, so that another map changes no program.
+fn of_programs(checks: &program::Defaults) -> program::Defaults {
+    let program::Atlas { sites, maps } = checks.atlas();
+    let chosen_by = |map: &str| checks.pools.iter().any(|pool| matches!(&pool.select, Select::Map(by) if **by == *map));
+    if maps.names().all(chosen_by) {
+        return checks.clone();
+    }
+    let mut used = SiteMaps::default();
+    for (name, map) in maps.iter().filter(|(name, _)| chosen_by(name)) {
+        used = used.with(name, SiteMap::clone(map));
+    }
+    let atlas = program::Atlas { sites: sites.clone(), maps: used };
+    program::Defaults { atlas: Some(Arc::new(atlas)), ..checks.clone() }
 }
 
 /// From this TTL on a failover that takes seconds is seen only minutes later.

@@ -116,6 +116,7 @@ impl Outlets {
             Message::Event(event) => engine.handle(event, clock::now()),
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
             Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
+            Message::Ask(Ask::Pools(reply)) => drop(reply.send(engine.pools().collect())),
             Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().cloned().collect())),
             Message::Ask(Ask::Order(command, caller)) => {
                 engine.handle(Event::Ordered(self.orders.take(caller), command), clock::now());

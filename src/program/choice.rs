@@ -281,7 +281,10 @@ impl Steer {
                 };
                 (Some(found.order), reach)
             }
-            Self::Region { located, .. } => (nearest_region(located, here), facts.reach(|place| nearest_region(located, place))),
+            Self::Region { located, .. } => {
+                let most = DISTANCES / (located.len() * SPHERE_COSTS).max(1);
+                (nearest_region(located, here), facts.reach_within(most, |place| nearest_region(located, place)))
+            }
         }
     }
 }
@@ -309,14 +312,16 @@ fn rank(contenders: &[Contender], key: u64, count: usize, picks: &mut Vec<u16>) 
         let uniform = (scatter(key ^ contender.key) >> 11) as f64 + 0.5; // 53 bits, never 0
         -(uniform / (1u64 << 53) as f64).ln() / contender.weight
     };
-    let mut limit = (f64::NEG_INFINITY, 0);
-    for _ in 0..count.min(contenders.len()) {
-        let scored = contenders.iter().enumerate().map(|(at, contender)| (score(contender), at));
-        let beyond = scored.filter(|&(score, at)| score > limit.0 || (score == limit.0 && at > limit.1));
-        let Some(next) = beyond.min_by(|left, right| left.0.total_cmp(&right.0)) else { return };
-        picks.push(contenders[next.1].member);
-        limit = next;
+    let scored = contenders.iter().map(|contender| (score(contender), contender.member));
+    if count == 1 {
+        picks.extend(scored.min_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, member)| member));
+        return;
     }
+    // On the stack: queries allocate nothing.
+    let mut order = [(f64::INFINITY, 0u16); CONTENDERS_MAX];
+    let known = order.iter_mut().zip(scored).map(|(place, one)| *place = one).count();
+    order[..known].sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+    picks.extend(order[..known.min(count)].iter().map(|&(_, member)| member));
 }
 
 fn client_key(client: IpAddr) -> u64 {
@@ -345,6 +350,8 @@ const fn scatter(bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
+/// Most contenders of whom several are picked: as many as a pool has members.
+const CONTENDERS_MAX: usize = crate::target::Pool::MEMBERS_MAX;
 /// How many distances are measured each way to find out for whom a pick holds; along the great circle one costs as much as
 /// some others.
 const DISTANCES: usize = 512;

@@ -81,7 +81,7 @@ impl Memo {
             return lower(function, arguments, defaults, meter).map(Arc::new);
         };
         let mut calls = self.calls.borrow_mut();
-        if calls.defaults != *defaults {
+        if !calls.defaults.is_same(defaults) {
             *calls = Calls { defaults: defaults.clone(), known: HashMap::new() };
         }
         if let Some(known) = calls.known.get(&digest)

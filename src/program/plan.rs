@@ -292,6 +292,8 @@ pub(super) struct PoolPlan {
     pub(super) fixed: Box<[u16]>,
     /// How the client's place decides, where it does.
     pub(super) steer: Option<Steer>,
+    /// Whether an answer is of one record at most: a name has one CNAME (RFC 1034 3.6.2).
+    pub(super) single: bool,
 }
 
 /// A pool's member.
@@ -333,9 +335,19 @@ pub enum Steer {
 }
 
 impl PoolPlan {
+    /// The most members of an answer.
+    pub(super) fn most(&self) -> usize {
+        if self.single { 1 } else { self.pool.answers.map_or(usize::MAX, usize::from) }
+    }
+
+    /// The most texts of a fallback.
+    pub(super) const fn most_texts(&self) -> usize {
+        if self.single { 1 } else { usize::MAX }
+    }
+
     fn may_be_empty(&self) -> bool {
         let fallback = match self.pool.when_none_up {
-            WhenNoneUp::Empty => true,
+            WhenNoneUp::Empty | WhenNoneUp::Nxdomain => true,
             WhenNoneUp::Fixed(_) => self.fixed.is_empty(),
             _ => self.otherwise.as_ref().is_some_and(|other| other.may_be_empty()),
         };

@@ -155,6 +155,9 @@ pub struct Settled {
     pub unknown: bool,
     /// Whether a `backupSelector` decided, because no target was up.
     pub fallback: bool,
+    /// For how many kinds of clients there is nobody to give, or nobody but whom a fallback names for want of others: what an
+    /// operator's order should not add to.
+    pub bare: u32,
     /// The longest TTL that the answer may have, seconds: shorter where it is likely to change.
     pub ttl: u32,
 }
@@ -179,9 +182,13 @@ impl Program {
 
 /// One piece; `members` are the texts that it is numbered by.
 pub(super) fn settle(plan: &Plan, members: &[Box<str>], under: &Under<'_>, steps: Option<&mut Vec<Step>>) -> Settled {
-    let mut walk = Walk { under: *under, members, steps, unknown: false, fallback: false, ttl: u32::MAX };
+    let mut walk = Walk { under: *under, members, steps, unknown: false, fallback: false, bare: 0, ttl: u32::MAX };
     let choice = walk.plan(plan);
-    Settled { choice, unknown: walk.unknown, fallback: walk.fallback, ttl: walk.ttl }
+    let Walk { unknown, fallback, mut bare, ttl, .. } = walk;
+    if choice.is_empty() {
+        bare = bare.max(1);
+    }
+    Settled { choice, unknown, fallback, bare, ttl }
 }
 
 struct Walk<'a> {
@@ -190,6 +197,7 @@ struct Walk<'a> {
     steps: Option<&'a mut Vec<Step>>,
     unknown: bool,
     fallback: bool,
+    bare: u32,
     ttl: u32,
 }
 
@@ -214,8 +222,11 @@ impl Walk<'_> {
                 Choice::Closest(closest) if closest.count != 1 => {
                     Choice::Of { draw: picker.draw(), inner: Box::new(Choice::Closest(closest)) }
                 }
+                Choice::Fail(reason) => Choice::Fail(reason),
+                // of a pool: what a client gets of it is known with the client
+                other if matches!(**inner, Plan::Pool(_)) => Choice::Of { draw: picker.draw(), inner: Box::new(other) },
                 // a list of one, or no list
-                inner => inner,
+                other => other,
             },
             Plan::View { networks, pairs, otherwise } => self.view(networks, pairs, *otherwise),
             Plan::Weighted { function, members, .. } if members.is_empty() => self.fail(*function, FailReason::EmptyList),
@@ -321,7 +332,7 @@ impl Walk<'_> {
     }
 
     fn fall_back(&mut self, checked: &Checked, group: usize, targets: &[Target]) -> Choice {
-        self.fallback = true;
+        (self.fallback, self.bare) = (true, 1);
         let allowed = self.allowed(targets);
         let (function, backup, excluded) = (checked.function, checked.backup, targets.len() - allowed.len());
         self.note(|| Step::FellBack { function, group, backup, members: members(&allowed), excluded });
@@ -352,7 +363,7 @@ impl Walk<'_> {
             self.note(|| Step::Weighed { function, draw: Draw::Client, members: sums.clone() });
             return Choice::Weighted { draw: Draw::Client, members: sums };
         }
-        self.fallback = true;
+        (self.fallback, self.bare) = (true, 1);
         let allowed = self.allowed(targets);
         let excluded = targets.len() - allowed.len();
         self.note(|| Step::FellBack { function, group: 0, backup: Selector::Random, members: members(&allowed), excluded });

@@ -66,6 +66,15 @@ impl Definitions {
     /// No definition.
     pub const NONE: Self = Self(None);
 
+    /// Whether they are the same, and not only equal.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// The definition of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&NamedCheck> {

@@ -180,6 +180,9 @@ pub enum Failback {
 }
 
 impl Pool {
+    /// Most members.
+    pub const MEMBERS_MAX: usize = 256;
+
     /// The time that [`Pool::max_withdraw`] is about.
     pub const WITHDRAWAL_WINDOW: Duration = Duration::from_secs(60);
 
@@ -222,6 +225,15 @@ pub struct Pools(Option<Arc<BTreeMap<Box<str>, Arc<Pool>>>>);
 impl Pools {
     /// No pool.
     pub const NONE: Self = Self(None);
+
+    /// Whether they are the same, and not only equal.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
 
     /// The pool of that name.
     #[must_use]

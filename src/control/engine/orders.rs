@@ -261,7 +261,7 @@ impl Engine {
         {
             return Err(Refusal::NoSuchTarget);
         }
-        let (turns, table) = self.foresee(subject, word.as_ref(), now);
+        let (turns, table) = self.foresee((subject, word.as_ref()), &command.action, now);
         let (programs, bare) = self.affected(&turns, &table);
         if !bare.is_empty() && !accept_empty && !dry_run {
             return Err(Refusal::WouldEmpty(bare));
@@ -276,12 +276,18 @@ impl Engine {
     }
 
     /// What would change if `word` were in force about `subject`, or none: checks and standings, and the table as it would be.
-    fn foresee(&self, subject: Subject, word: Option<&Override>, now: Moment) -> (Vec<(CheckId, Turn)>, StatusTable) {
+    fn foresee(
+        &self,
+        (subject, word): (Subject, Option<&Override>),
+        action: &Action,
+        now: Moment,
+    ) -> (Vec<(CheckId, Turn)>, StatusTable) {
         let (mut turns, mut table, words) = self.beliefs.foresee(&self.checks, subject, word);
         let of_checks = turns.iter().flat_map(|&(check, _)| self.pools.using(check));
         let pools: BTreeSet<_> = of_checks.chain(self.pools.covered_by(subject)).collect();
         for pool in pools {
-            for stands in self.pools.foresee(pool, &table.clone(), &words, now) {
+            let back = matches!(action, Action::FailBack);
+            for stands in self.pools.foresee(pool, (&table.clone(), &words), back, now) {
                 let turn = Turn { from: table.get(stands.standing), to: stands.status };
                 if turn.from != turn.to {
                     table.set(stands.standing, stands.status);
@@ -304,7 +310,7 @@ impl Engine {
             if before.settled() != after.settled() {
                 changed.push(id);
             }
-            if after.is_bare() && !before.is_bare() {
+            if after.bare() > before.bare() {
                 bare.push(id);
             }
         }

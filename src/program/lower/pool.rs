@@ -5,7 +5,7 @@
 //! | A, AAAA | its addresses of that family that are up |
 //! | CNAME | its `host` |
 //! | SRV (RFC 2782) | one record: ten times its level as the priority, its weight, port and `host` |
-//! | SVCB, HTTPS (RFC 9460) | one record: its position as the priority; its `host`, or `.`, the record's own name; its port, the pool's protocols, and as hints its addresses of each family of which all are up |
+//! | SVCB, HTTPS (RFC 9460) | one record: its level as the priority, or its position where the first is selected, from 1; its `host`, or `.`, the record's own name; its port, the pool's protocols, and as hints its addresses of each family of which all are up |
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,7 +82,14 @@ impl Lowering<'_> {
             _ => (None, Vec::new()),
         };
         let steer = self.steer(pool);
-        Some(PoolPlan { pool: Arc::clone(pool), members: members.into(), otherwise, fixed: fixed.into(), steer })
+        Some(PoolPlan {
+            pool: Arc::clone(pool),
+            members: members.into(),
+            otherwise,
+            fixed: fixed.into(),
+            steer,
+            single: rtype == RecordType::CNAME,
+        })
     }
 
     fn pool_member(
@@ -150,6 +157,10 @@ impl Lowering<'_> {
                     Some((site.location?, number(site.region.as_deref()?)? as u16))
                 });
                 let mut located: Vec<_> = located.collect();
+                located.sort_by(|(one, _), (other, _)| {
+                    let degrees = |at: &crate::geo::Location| (at.latitude(), at.longitude());
+                    degrees(one).partial_cmp(&degrees(other)).unwrap_or(std::cmp::Ordering::Equal)
+                });
                 located.dedup();
                 let of: Box<[_]> =
                     pool.members.iter().map(|member| Some(number(named(member)?.region.as_deref()?)? as u16)).collect();
@@ -172,7 +183,8 @@ fn fits(text: &str, rtype: RecordType) -> bool {
 
 /// An SVCB or HTTPS record in presentation form (RFC 9460 2.1), with hints for IPv4 and IPv6 or not.
 fn service(pool: &Pool, member: &target::PoolMember, position: usize, (v4, v6): (bool, bool)) -> String {
-    let mut text = format!("{} {}", (position + 1).min(65535), member.host.as_deref().unwrap_or("."));
+    let priority = if pool.select == Select::First { position } else { usize::from(member.level) } + 1;
+    let mut text = format!("{priority} {}", member.host.as_deref().unwrap_or("."));
     if !pool.alpn.is_empty() {
         text.push_str(&format!(" alpn={}", pool.alpn.join(",")));
     }

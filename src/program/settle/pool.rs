@@ -35,8 +35,8 @@ struct Candidate<'p> {
 
 impl Walk<'_> {
     pub(super) fn pool(&mut self, plan: &PoolPlan) -> Choice {
-        self.watch(plan);
         let serving = [false, true].into_iter().find_map(|reserves| self.serving(plan, reserves));
+        self.watch(plan, serving.as_ref().and_then(|serving| serving.first()).map(|first| first.member.level));
         let stood = |walk: &Self| plan.members.iter().map(|member| walk.stood(member)).collect();
         match serving {
             Some(candidates) => {
@@ -48,15 +48,17 @@ impl Walk<'_> {
             None => {
                 let members = stood(self);
                 self.note(|| Step::Pooled { pool: Arc::clone(&plan.pool), members, serving: [].into() });
+                self.fallback = true;
                 self.none_up(plan)
             }
         }
     }
 
-    /// Notes what is not known, and how soon the answer is likely to change.
-    fn watch(&mut self, plan: &PoolPlan) {
+    /// Notes what is not known, and how soon the answer is likely to change: of the level that serves and those before it.
+    fn watch(&mut self, plan: &PoolPlan, serving: Option<u16>) {
         self.ttl = self.ttl.min(plan.pool.ttl.unwrap_or(u32::MAX));
-        let shown = plan.members.iter().flat_map(|member| &member.gives).flat_map(|given| &given.standings);
+        let counts = |member: &&PoolMember| serving.is_none_or(|level| member.level <= level);
+        let shown = plan.members.iter().filter(counts).flat_map(|member| &member.gives).flat_map(|given| &given.standings);
         for &at in shown {
             let status = self.standing(at);
             self.unknown |= status.value == Value::Unknown;
@@ -126,24 +128,39 @@ impl Walk<'_> {
 
     /// What the pool gives where no level can serve.
     fn none_up(&mut self, plan: &PoolPlan) -> Choice {
-        self.fallback = true;
         match &plan.pool.when_none_up {
-            WhenNoneUp::All | WhenNoneUp::Last => Choice::Every(self.allowed_of(plan, |_| true)),
-            WhenNoneUp::Empty => Choice::Every([].into()),
-            WhenNoneUp::Nxdomain => Choice::Fail(FailReason::NoSuchName),
-            WhenNoneUp::Fixed(_) => Choice::Every(plan.fixed.clone()),
             WhenNoneUp::Pool(_) => match &plan.otherwise {
                 Some(other) => self.plan(other),
                 None => Choice::Fail(FailReason::BadCall),
             },
+            WhenNoneUp::Fixed(_) if !plan.fixed.is_empty() => Choice::Every(plan.fixed.clone()),
+            _ => {
+                self.bare += 1;
+                self.barely(plan, |_| true)
+            }
         }
     }
 
-    /// All that a fallback may name of the first level that has any, of these members.
-    fn allowed_of(&self, plan: &PoolPlan, of: impl Fn(&PoolMember) -> bool) -> Box<[u16]> {
+    /// What is given of these members when none of them can serve and nobody else does for them.
+    fn barely(&self, plan: &PoolPlan, of: impl Fn(&PoolMember) -> bool) -> Choice {
+        match &plan.pool.when_none_up {
+            WhenNoneUp::All => Choice::Every(self.allowed_of(plan, of, |status| !status.is_excluded())),
+            WhenNoneUp::Last => {
+                let held = self.allowed_of(plan, &of, Status::is_available);
+                let all = || self.allowed_of(plan, &of, |status| !status.is_excluded());
+                Choice::Every(if held.is_empty() { all() } else { held })
+            }
+            WhenNoneUp::Nxdomain => Choice::Fail(FailReason::NoSuchName),
+            WhenNoneUp::Empty | WhenNoneUp::Fixed(_) | WhenNoneUp::Pool(_) => Choice::Every([].into()),
+        }
+    }
+
+    /// All that may be named of the first level that has any, of these members.
+    fn allowed_of(&self, plan: &PoolPlan, of: impl Fn(&PoolMember) -> bool, may: impl Fn(Status) -> bool) -> Box<[u16]> {
         for level in plan.members.chunk_by(|one, other| one.level == other.level) {
             let members = level.iter().filter(|member| of(member));
-            let allowed: Box<[u16]> = members.flat_map(|member| self.texts(member, |status| !status.is_excluded())).collect();
+            let texts = members.flat_map(|member| self.texts(member, &may));
+            let allowed: Box<[u16]> = texts.take(plan.most_texts()).collect();
             if !allowed.is_empty() {
                 return allowed;
             }
@@ -153,7 +170,7 @@ impl Walk<'_> {
 
     /// What a client gets of these.
     fn choose(&mut self, plan: &PoolPlan, candidates: &[Candidate<'_>]) -> Choice {
-        let most = plan.pool.answers.map_or(usize::MAX, usize::from);
+        let most = plan.most();
         let all: Vec<usize> = (0..candidates.len()).collect();
         match &plan.pool.select {
             Select::All | Select::First => first(candidates, &all, most),
@@ -221,11 +238,15 @@ impl Walk<'_> {
                 return first(candidates, &there, most);
             }
         }
-        let of_order = |member: &PoolMember| member.site.is_some_and(|site| order.contains(&site));
+        if order.is_empty() {
+            return Choice::Every([].into()); // on purpose
+        }
         match &plan.pool.when_none_up {
-            WhenNoneUp::All | WhenNoneUp::Last => Choice::Every(self.allowed_of(plan, of_order)),
-            _ if order.is_empty() => Choice::Every([].into()),
-            _ => self.none_up(plan),
+            WhenNoneUp::Pool(_) | WhenNoneUp::Fixed(_) => self.none_up(plan),
+            _ => {
+                self.bare += 1;
+                self.barely(plan, |member| member.site.is_some_and(|site| order.contains(&site)))
+            }
         }
     }
 }
@@ -239,4 +260,146 @@ fn first(candidates: &[Candidate<'_>], of: &[usize], most: usize) -> Choice {
 fn bundled(candidates: &[Candidate<'_>], inner: Choice) -> Choice {
     let bundles = candidates.iter().map(|candidate| candidate.texts.clone()).collect();
     Choice::Bundles { inner: Box::new(inner), bundles }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::{IpAddr, SocketAddr};
+
+    use super::super::{Settled, Under};
+    use crate::geo::Places;
+    use crate::program::{Defaults, Facts, Program, Settings, compile_for};
+    use crate::target::pool::testing::pool;
+    use crate::target::{Basis, Pool, Pools, Select, Share, Status, Value, WhenNoneUp};
+    use crate::wire::{NameRef, RecordType};
+
+    const UP: Status = Status { value: Value::Up, basis: Basis::Measured, ..Status::NEVER };
+    const DOWN: Status = Status { value: Value::Down, basis: Basis::Measured, ..Status::NEVER };
+
+    fn program(pool: Pool, rtype: RecordType) -> Program {
+        let pools: Pools = [pool].into_iter().collect();
+        let settings = Settings { defaults: Defaults { pools, ..Defaults::default() }, step_limit: 1000, shared: false };
+        let compiled = compile_for(rtype, "pool('p')", &settings);
+        compiled.program.unwrap_or_else(|| panic!("{:?}", compiled.findings))
+    }
+
+    fn settled(program: &Program, standing: &dyn Fn(usize) -> Status) -> Settled {
+        let under = Under { status: &|_| Status::NEVER, standing, places: &Places::empty() };
+        program.settle(&under)[0].clone()
+    }
+
+    fn answer(program: &Program, settled: &Settled, client: u32, seed: u64) -> Vec<String> {
+        let (client, places) = (IpAddr::from(client.to_be_bytes()), Places::empty());
+        let resolver = SocketAddr::new(client, 53);
+        let (qname, mut picks) = (NameRef::ROOT, Vec::new());
+        let facts = Facts {
+            client,
+            subnet: None,
+            resolver,
+            local: resolver,
+            qname,
+            zone: qname,
+            owner: qname,
+            tcp: false,
+            dnssec_ok: false,
+            payload: 1232,
+            header: [0; 12],
+            places: &places,
+            unix: 0,
+            monotonic: 0,
+        };
+        settled.choice.pick(&facts, &mut fastrand::Rng::with_seed(seed), &mut picks).0.expect("an answer");
+        picks.iter().map(|&pick| program.members()[usize::from(pick)].to_string()).collect()
+    }
+
+    fn addresses(count: usize) -> Vec<String> {
+        (0..count).map(|host| format!("192.0.2.{}", host + 1)).collect()
+    }
+
+    fn of(select: Select, count: usize) -> Pool {
+        let addresses = addresses(count);
+        let each: Vec<[&str; 1]> = addresses.iter().map(|address| [&**address]).collect();
+        let members: Vec<(u16, &[&str])> = each.iter().map(|one| (0, &one[..])).collect();
+        pool(select, &members)
+    }
+
+    /// gdnsd's up_thresh: with fewer than that share up, all are given, and the layer above is told.
+    #[test]
+    fn a_share_must_be_up() {
+        let mut told = 0;
+        for percent in (10..=100).step_by(10) {
+            for count in 1..=16 {
+                let min_up = Share::Percent(percent);
+                let program = program(Pool { min_up, answers: None, ..of(Select::All, count) }, RecordType::A);
+                for up in 0..=count {
+                    let settled = settled(&program, &|face| if face < up { UP } else { DOWN });
+                    let enough = up > 0 && up * 100 >= usize::from(percent) * count;
+                    let expected = addresses(if enough { up } else { count });
+                    let seen = answer(&program, &settled, 1, 1);
+                    assert_eq!((seen, settled.fallback), (expected, !enough), "{percent} % of {count}, {up} up");
+                    told += 1;
+                }
+            }
+        }
+        assert_eq!(told, 10 * (1..=16).map(|count| count + 1).sum::<usize>());
+    }
+
+    #[test]
+    fn a_fallback_names_nobody_whom_an_operator_excludes() {
+        let excluded = [Status { drain: true, ..UP }, Status { basis: Basis::Forced, ..DOWN }, DOWN];
+        let program = program(Pool { answers: None, ..of(Select::All, 3) }, RecordType::A);
+        let settled = settled(&program, &|face| excluded[face]);
+        assert_eq!((answer(&program, &settled, 1, 1), settled.fallback), (vec!["192.0.2.3".to_owned()], true));
+    }
+
+    #[test]
+    fn no_answer_for_a_family_that_is_not_there() {
+        let of = |select, when_none_up| {
+            let members: [(u16, &[&str]); 2] = [(0, &["192.0.2.1"]), (1, &["192.0.2.2", "2001:db8::2"])];
+            Pool { when_none_up, ..pool(select, &members) }
+        };
+        let program = program(of(Select::First, WhenNoneUp::Empty), RecordType::AAAA);
+        assert_eq!(program.standings().len(), 3);
+        let seen = |statuses: [Status; 3]| answer(&program, &settled(&program, &|face| statuses[face]), 1, 1);
+        assert_eq!(seen([UP, UP, UP]), [""; 0], "who is sent to the first place asks for IPv6 in vain");
+        assert_eq!(seen([DOWN, UP, UP]), ["2001:db8::2"]);
+        assert_eq!(seen([DOWN, UP, DOWN]), [""; 0]);
+    }
+
+    /// k8gb's weights 80, 20 and 0, by 10,000 draws.
+    #[test]
+    fn weights_are_shares() {
+        let mut pool = of(Select::Weighted, 3);
+        for (member, weight) in pool.members.iter_mut().zip([80, 20, 0]) {
+            member.weight = weight;
+        }
+        let program = program(pool, RecordType::A);
+        let count = |statuses: [Status; 3]| {
+            let settled = settled(&program, &|face| statuses[face]);
+            let mut counts = BTreeMap::new();
+            (0..10_000).for_each(|seed| *counts.entry(answer(&program, &settled, 1, seed).remove(0)).or_insert(0u32) += 1);
+            addresses(3).iter().map(|address| counts.get(address).copied().unwrap_or(0)).collect::<Vec<_>>()
+        };
+        let all = count([UP; 3]);
+        assert!(all[0].abs_diff(8000) < 200 && all[2] == 0, "{all:?}");
+        let half = count([Status { weight: 64, ..UP }, UP, UP]);
+        assert!(half[0].abs_diff(5000) < 250 && half[2] == 0, "a quarter of 80 beside 20: {half:?}");
+        assert_eq!(count([DOWN, DOWN, UP]), [0, 0, 10_000], "the reserve");
+        assert_eq!(count([Status { weight: 0, ..UP }, DOWN, DOWN]), [10_000, 0, 0], "another");
+    }
+
+    #[test]
+    fn nobody_elses_clients_move() {
+        let pool = Pool { answers: Some(2), ..of(Select::CHashed, 6) };
+        let program = program(pool, RecordType::A);
+        let with = settled(&program, &|_| UP);
+        let without = settled(&program, &|face| if face == 2 { DOWN } else { UP });
+        for client in 0..2000 {
+            let (before, after) = (answer(&program, &with, client, 1), answer(&program, &without, client, 2));
+            assert_eq!((before.len(), after.len()), (2, 2));
+            let kept: Vec<_> = before.iter().filter(|address| **address != "192.0.2.3").collect();
+            assert!(kept.iter().all(|address| after.contains(address)), "{before:?} {after:?}");
+        }
+    }
 }

@@ -160,7 +160,7 @@ fn selectors_decide_among_what_is_up() {
                     let wanted = |up: &[u16], all: &[u16], unknown| {
                         let fallback = up.is_empty();
                         let choice = if fallback { chosen(backup, all) } else { chosen(selector, up) };
-                        Settled { choice, unknown, fallback, ttl: u32::MAX }
+                        Settled { choice, unknown, fallback, bare: u32::from(fallback), ttl: u32::MAX }
                     };
                     assert_eq!(settle(&flat, &statuses), wanted(flat_up, &[0, 1, 2], flat_unknown), "{flat} {statuses:?}");
                     assert_eq!(settle(&groups, &statuses), wanted(grouped_up, &[0, 1], grouped_unknown), "{groups} {statuses:?}");
@@ -175,7 +175,7 @@ fn fallbacks_leave_out_what_operators_took_out() {
     let code = "ifportup(80, {'10.0.0.1','10.0.0.2','10.0.0.3'}, {backupSelector='all'})";
     assert_eq!(settle(code, &[DRAINED, DOWN, FORCED_DOWN]).choice, Choice::Every([1].into()));
     let none = settle(code, &[DRAINED, FORCED_DOWN, DRAINED]);
-    assert_eq!(none, Settled { choice: Choice::Every([].into()), unknown: false, fallback: true, ttl: u32::MAX });
+    assert_eq!(none, Settled { choice: Choice::Every([].into()), unknown: false, fallback: true, bare: 1, ttl: u32::MAX });
     let code = "ifportup(80, {{'10.0.0.1'}, {'10.0.0.2'}})";
     assert_eq!(settle(code, &[DRAINED, DOWN]).choice, Choice::Every([].into()));
 }
@@ -205,7 +205,7 @@ fn pickers_work_on_settled_lists() {
     assert_eq!(hashed.choice, Choice::One { draw: Draw::Client, members: [1].into() });
     let inner = settle(&format!("pickrandom({list})"), &[DOWN, DOWN]);
     let choice = Choice::One { draw: Draw::Client, members: [0, 1].into() };
-    assert_eq!(inner, Settled { choice, unknown: false, fallback: true, ttl: u32::MAX });
+    assert_eq!(inner, Settled { choice, unknown: false, fallback: true, bare: 1, ttl: u32::MAX });
     assert_eq!(settle("pickrandom({'a','b','a'})", &[]).choice, Choice::One { draw: Draw::Chance, members: [0, 1, 0].into() });
     let doubled = settle("ifportup(80, {'10.0.0.1:1','10.0.0.1:2'}, {selector='all'})", &[UP, UP]);
     assert_eq!(doubled.choice, Choice::Every([0, 0].into()));
@@ -297,7 +297,7 @@ fn reported_weights_decide() {
     assert_eq!(settle(code, &[UP, reports(3), UP]).choice, summed(&[(1, 0), (4, 1), (5, 2)]));
     let none = settle(code, &[DOWN, UNKNOWN, DRAINED]);
     let choice = Choice::One { draw: Draw::Chance, members: [0, 1].into() };
-    assert_eq!(none, Settled { choice, unknown: true, fallback: true, ttl: u32::MAX });
+    assert_eq!(none, Settled { choice, unknown: true, fallback: true, bare: 1, ttl: u32::MAX });
 }
 
 #[test]

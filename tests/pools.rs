@@ -1,0 +1,202 @@
+//! Pools of a real server: real targets that die and come back, operators who drain and freeze, reloads.
+
+mod harness;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use harness::{Leeward, Site, leeward, wait_for};
+use leeward::wire::RecordType;
+use serde_json::Value;
+
+const ZONE: &str = "\
+$TTL 30
+@    SOA ns hostmaster 1 3600 600 86400 30
+@    NS ns
+ns   A 192.0.2.53
+www  LUA A \"pool('web')\"
+www  LUA HTTPS \"pool('web')\"
+all  LUA A \"pool('all')\"
+";
+
+/// Two targets that take connections, at ports of their own.
+struct Targets([Option<Target>; 2], [SocketAddr; 2]);
+
+/// A thread that accepts until it is told to end.
+struct Target {
+    at: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Target {
+    fn on(listener: TcpListener) -> Self {
+        let (at, ended) = (listener.local_addr().expect("bound"), Arc::new(AtomicBool::new(false)));
+        let end = Arc::clone(&ended);
+        let thread = std::thread::spawn(move || while listener.accept().is_ok() && !end.load(Ordering::Acquire) {});
+        Self { at, ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        drop(TcpStream::connect(self.at)); // one more, which it does not wait for another behind
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+impl Targets {
+    fn new() -> Self {
+        let listeners = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| TcpListener::bind(address).expect("a port"));
+        let targets = listeners.map(Target::on);
+        let addresses = [0, 1].map(|at: usize| targets[at].at);
+        Self(targets.map(Some), addresses)
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.0[at] = None;
+    }
+
+    fn revive(&mut self, at: usize) {
+        self.0[at] = Some(Target::on(wait_for("the port", || TcpListener::bind(self.1[at]).ok())));
+    }
+
+    fn toml(&self, more: &str) -> String {
+        let [one, other] = self.1.map(|address| address.port());
+        let member = |name: &str, site: &str, address: &str, port: u16| {
+            format!("name = \"{name}\"\nsite = \"{site}\"\naddresses = [\"{address}\"]\nport = {port}\n")
+        };
+        let (eu, us) = (member("a", "eu", "127.0.0.1", one), member("b", "us", "127.0.0.2", other));
+        format!(
+            "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\nretry_interval = \"100ms\"\nfall = 1\nrise = 1\n\
+             [prober]\ndeny = [\"169.254.0.0/16\"]\n\
+             [site.eu]\n[site.us]\n\
+             [pool.web]\nselect = \"first\"\nalpn = [\"h2\"]\nmax_withdraw = \"100%\"\n{more}\
+             [[pool.web.member]]\n{eu}[[pool.web.member]]\n{us}\
+             [pool.all]\nmax_withdraw = \"100%\"\n[[pool.all.member]]\n{eu}[[pool.all.member]]\n{us}"
+        )
+    }
+}
+
+fn addresses(server: &Leeward, name: &str) -> Vec<String> {
+    server.ask(name, RecordType::A).data
+}
+
+fn becomes(server: &Leeward, name: &str, expected: &[&str]) {
+    wait_for(&format!("{name} to be {expected:?}"), || (addresses(server, name) == expected).then_some(()));
+}
+
+/// Runs a client command against the server.
+fn client(server: &Leeward, args: &[&str]) -> std::process::Output {
+    let url = format!("http://{}", server.admin);
+    leeward(&[args, &["--url", &url]].concat())
+}
+
+fn json(server: &Leeward, args: &[&str]) -> Value {
+    let said = client(server, &[args, &["--json"]].concat());
+    serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{args:?}: {said:?}"))
+}
+
+#[test]
+fn a_pool_from_death_to_failback() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    let config = site.config(&["gslb.example"], &targets.toml("failback_after = \"manual\"\n"));
+    let server = Leeward::start(&config);
+    becomes(&server, "www.gslb.example.", &["127.0.0.1"]);
+    becomes(&server, "all.gslb.example.", &["127.0.0.1", "127.0.0.2"]);
+    let service = server.ask("www.gslb.example.", RecordType::HTTPS).data;
+    let port = targets.1[0].port();
+    assert!(service.len() == 1 && service[0].contains(&format!("port={port}")), "{service:?}");
+    assert!(service[0].contains("ipv4hint=127.0.0.1") && service[0].contains("h2"), "{service:?}");
+
+    targets.kill(0);
+    becomes(&server, "www.gslb.example.", &["127.0.0.2"]);
+    targets.revive(0);
+    becomes(&server, "all.gslb.example.", &["127.0.0.1", "127.0.0.2"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"], "it waits to be told");
+    let web = json(&server, &["pools"])["pools"][1].clone();
+    assert_eq!((web["name"].as_str(), web["failback"].as_str()), (Some("web"), Some("manual")));
+    assert_eq!(web["members"][0]["addresses"][0]["waiting"], Value::Bool(true), "{web}");
+    let said = client(&server, &["explain", "www.gslb.example.", "A"]);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(text.contains("pool web: 2 of 2 members available; b serves") && text.contains("in reserve"), "{text}");
+    let rehearsed = json(&server, &["failback", "web", "--dry-run"]);
+    assert_eq!(
+        (rehearsed["outcome"].as_str(), addresses(&server, "www.gslb.example.")),
+        (Some("rehearsed"), vec!["127.0.0.2".into()])
+    );
+    let report = json(&server, &["failback", "web"]);
+    assert_eq!(report["outcome"].as_str(), Some("applied"), "{report}");
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"], "acknowledged is served");
+    let again = client(&server, &["failback", "web"]);
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("nobody waits"), "{again:?}");
+}
+
+#[test]
+fn operators_words_about_sites_outlive_the_process() {
+    let (site, targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    let config = site.config(&["gslb.example"], &targets.toml(""));
+    let server = Leeward::start(&config);
+    becomes(&server, "www.gslb.example.", &["127.0.0.1"]);
+    let rehearsed = json(&server, &["drain", "site/eu", "--dry-run"]);
+    let names: Vec<_> = rehearsed["names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    assert_eq!(names, ["all.gslb.example. A", "www.gslb.example. A", "www.gslb.example. HTTPS"], "{rehearsed}");
+    json(&server, &["drain", "site/eu"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"]);
+    let refused = client(&server, &["drain", "member/web/b"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("would_empty"), "{refused:?}");
+    drop(server); // killed
+    let server = Leeward::start(&config);
+    becomes(&server, "www.gslb.example.", &["127.0.0.2"]);
+    json(&server, &["release", "site/eu"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"]);
+    json(&server, &["force", "member/web/a", "down"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"]);
+    assert_eq!(addresses(&server, "all.gslb.example."), ["127.0.0.1", "127.0.0.2"], "it is of the one pool");
+    json(&server, &["release", "member/web/a"]);
+}
+
+#[test]
+fn a_frozen_pool_changes_by_order_only() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    let server = Leeward::start(&site.config(&["gslb.example"], &targets.toml("")));
+    becomes(&server, "www.gslb.example.", &["127.0.0.1"]);
+    json(&server, &["freeze", "pool/web"]);
+    targets.kill(0);
+    becomes(&server, "all.gslb.example.", &["127.0.0.2"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"]);
+    json(&server, &["release", "pool/web"]);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"]);
+}
+
+/// A zone that cannot be read keeps its programs, and those the pools that they were made for.
+#[test]
+fn a_reload_changes_pools_and_a_bad_zone_keeps_its_own() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    site.write("other.example.zone", &ZONE.replace("www ", "www2"));
+    let zones = ["gslb.example", "other.example"];
+    let server = Leeward::start(&site.config(&zones, &targets.toml("failback_after = \"0s\"\n")));
+    becomes(&server, "www.gslb.example.", &["127.0.0.1"]);
+    site.write("other.example.zone", "nonsense");
+    let changed = targets.toml("failback_after = \"0s\"\nanswers = \"all\"\n");
+    // The ports stay as they are: the server was started with them.
+    site.config(&zones, &changed);
+    let reloaded = client(&server, &["reload"]);
+    assert!(!reloaded.status.success(), "one zone is bad: {reloaded:?}");
+    becomes(&server, "www.gslb.example.", &["127.0.0.1", "127.0.0.2"]);
+    assert_eq!(addresses(&server, "www2.other.example."), ["127.0.0.1"], "as before");
+    targets.kill(0);
+    becomes(&server, "www.gslb.example.", &["127.0.0.2"]);
+    becomes(&server, "www2.other.example.", &["127.0.0.2"]);
+    site.write("other.example.zone", &ZONE.replace("www ", "www2"));
+    assert!(client(&server, &["reload"]).status.success());
+    targets.revive(0);
+    becomes(&server, "www2.other.example.", &["127.0.0.1", "127.0.0.2"]);
+}
