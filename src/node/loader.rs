@@ -26,6 +26,7 @@ use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
+use super::herald::Heralds;
 use super::resolver::Resolver;
 
 /// What the loader is asked to do.
@@ -57,6 +58,7 @@ pub(super) struct Loader {
     pub(super) certificates: Option<Certificates>,
     /// Answers `resolve()`.
     pub(super) resolver: Resolver,
+    pub(super) heralds: Heralds,
 }
 
 /// What came of reading a zone's file.
@@ -176,6 +178,7 @@ impl Loader {
         } else {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
+            self.heralds.follow(&self.config.notify);
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
