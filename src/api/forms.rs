@@ -555,7 +555,10 @@ impl EventForm {
             text: entry.what.to_string(),
             ..Self::default()
         };
-        form.about(&entry.what)
+        let form = form.about(&entry.what);
+        // Whoever filters by kind must be able to name it.
+        debug_assert!(EVENT_KINDS.contains(&&*form.kind), "{} is not in the list of kinds", form.kind);
+        form
     }
 
     fn about(self, what: &Happening) -> Self {
