@@ -33,7 +33,7 @@
 //! | --- | --- | --- | --- |
 //! | 0 | [`wire`] | DNS messages ↔ bytes: names, types, RDATA layout, EDNS | — |
 //! | 0 | [`target`] | what a check is; what may be believed of it | — |
-//! | 0 | [`geo`] | address → network, place, and the prefix they hold for | — |
+//! | 0 | [`geo`] | address → network, place, sites in order, and the prefix they hold for | — |
 //! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
 //! | 1 | [`program`] | record program text → plan or script; that + statuses + query → records | wire, target, geo |
 //! | 1 | [`health`] | probe outcomes → one status per check; when to probe next; what operators say over it | target |

@@ -113,7 +113,8 @@ fn run(code: &str, runner: &mut Runner, limits: &Limits) -> (bool, Duration) {
     let Some(program) = compiled.program.map(Arc::new) else { return (false, Duration::ZERO) };
     let places = Places::empty();
     let world = Arc::new(Snapshot::empty(Arc::new(Options::default()), 1));
-    let settled: Arc<[Settled]> = program.settle(&Under { status: &|_| Status::NEVER, places: &places });
+    let settled: Arc<[Settled]> =
+        program.settle(&Under { status: &|_| Status::NEVER, standing: &|_| Status::NEVER, places: &places });
     let qname: Name = "www.example.".parse().expect("a name");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
     let mut least = Duration::MAX;

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! zone NAME VERSION            the indented lines that follow are the zone file
+//! config                       the indented lines that follow are a configuration, for the loads to come
 //! places                       the indented lines that follow say where networks are: NET KEY=VALUE ...
 //! option any full | insert_whitespace | lua_state shared      before the start
 //! probe ADDRESS:PORT RESULT    from now on: pass, pass WEIGHT, fail, silent (until the time limit), inconclusive; `*` is
@@ -24,6 +25,8 @@
 //! ask ... -> ... each of DATA, DATA     asked often, always one record, and each of these in its turn
 //! ask ... -> closed            the DNS ports are not open yet
 //! status ADDRESS:PORT -> VALUE BASIS
+//! say[!] SUBJECT STATE -> done | REFUSAL    an operator's word, said twice with `!`; `say SUBJECT released` takes it back, and
+//!                              `say pool/NAME failback` is no word
 //! ```
 
 mod harness;
@@ -41,11 +44,13 @@ use harness::Answer;
 use leeward::answers::{
     Any, Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond,
 };
-use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome};
+use leeward::control::{
+    Action, Command, CommandId, Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome, Refusal, Reply,
+};
 use leeward::geo::{Database, Places};
 use leeward::health::{self, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
-use leeward::program::{self, Defaults};
+use leeward::program;
 use leeward::target::{self, Failure, Inconclusive};
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
 use leeward::zone::{self, Severity};
@@ -94,6 +99,7 @@ struct Story {
     told: Receiver<Notice>,
     open: bool,
     outcomes: Vec<Outcome>,
+    replies: Vec<Reply>,
     slots: Slots,
     worker: Worker,
     /// Zone texts by version, then apex.
@@ -102,6 +108,7 @@ struct Story {
     results: BTreeMap<String, String>,
     places: Arc<Places>,
     options: Options,
+    health: health::Config,
     insert_whitespace: bool,
     /// The name of the last `lua`.
     row: String,
@@ -128,6 +135,7 @@ impl Story {
             told,
             open: false,
             outcomes: Vec::new(),
+            replies: Vec::new(),
             slots: Slots::default(),
             worker: Worker::new(0, fastrand::Rng::with_seed(2)),
             zones: BTreeMap::new(),
@@ -135,6 +143,7 @@ impl Story {
             results: BTreeMap::new(),
             places: Arc::new(Places::empty()),
             options,
+            health: health::Config::default(),
             insert_whitespace: false,
             wrong: Vec::new(),
             row: String::new(),
@@ -163,6 +172,7 @@ impl Story {
                     let zones = self.zones.entry(version.trim().into()).or_default();
                     zones.push((apex, body + &rows(&file_lines, number)));
                 }
+                "config" => self.configure(&indented(&mut lines)),
                 "places" => self.places = Arc::new(places(&indented(&mut lines))),
                 "lua" => {
                     let (question, expected) = rest.split_once(" -> ").expect("lua TYPE CODE -> ...");
@@ -192,6 +202,8 @@ impl Story {
             "wait" => self.advance(humantime::parse_duration(what).expect("a duration")),
             "ask" => self.ask(what, expected),
             "status" => self.status(what, expected),
+            "say" => self.say(what, expected, false),
+            "say!" => self.say(what, expected, true),
             other => panic!("{}: unknown command {other}", self.place),
         }
     }
@@ -212,6 +224,54 @@ impl Story {
             other => panic!("{}: unknown option {other}", self.place),
         }
         (self.engine, self.published, self.told) = engine(&self.options, self.now);
+    }
+
+    /// What names checks, sites, maps and pools; and `[health]`.
+    fn configure(&mut self, text: &str) {
+        let site = harness::Site::new();
+        let path = site.write("leeward.toml", text);
+        let loaded = leeward::config::load(&path);
+        let errors: Vec<_> = loaded.findings.iter().filter(|finding| finding.error).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", self.place);
+        let config = loaded.config.expect("no errors");
+        (self.options.checks, self.health) = (config.answering.checks, config.health);
+        if !self.open {
+            (self.engine, self.published, self.told) = engine(&self.options, self.now);
+        }
+    }
+
+    fn say(&mut self, what: &str, expected: &str, twice: bool) {
+        let (subject, state) = what.split_once(' ').expect("SUBJECT STATE");
+        let subject = subject.parse().unwrap_or_else(|()| panic!("{}: {subject} is no subject", self.place));
+        let action = match state {
+            "released" => Action::Release,
+            "failback" => Action::FailBack,
+            state => Action::Say {
+                state: state.parse().expect("a state"),
+                lasting: Some(Duration::from_secs(4 * 3600)),
+                since: 0,
+                by: "me".into(),
+                reason: "a scenario".into(),
+            },
+        };
+        let (if_version, dry_run, volatile) = (None, false, false);
+        let command = Command { subject, action, if_version, dry_run, accept_empty: twice, accept_unknown: twice, volatile };
+        self.replies.clear();
+        self.engine.handle(Event::Ordered(CommandId(1), Box::new(command)), self.now);
+        self.run_effects();
+        for _ in 0..100 {
+            if !self.replies.is_empty() {
+                break;
+            }
+            self.advance(Duration::from_millis(10));
+        }
+        let seen = match self.replies.pop() {
+            Some(Ok(_)) => "done".to_owned(),
+            Some(Err(Refusal::WouldEmpty(_))) => "would empty".to_owned(),
+            Some(Err(refusal)) => format!("{refusal:?}"),
+            None => "no reply".to_owned(),
+        };
+        self.check(seen == expected, || format!("{seen} and not {expected}"));
     }
 
     fn finding(&mut self, what: &str) {
@@ -252,7 +312,7 @@ impl Story {
 
     fn load(&mut self, version: &str, kind: LoadKind) {
         let programs = program::Settings {
-            defaults: Defaults::default(),
+            defaults: self.options.checks.clone(),
             step_limit: self.options.programs.steps,
             shared: self.options.programs.shared,
         };
@@ -267,7 +327,7 @@ impl Story {
             self.findings.extend(version.findings.into_iter().map(|finding| (text.clone(), finding)));
             zones.push(version.load);
         }
-        let (health, options) = (health::Config::default(), Arc::new(self.options.clone()));
+        let (health, options) = (self.health.clone(), Arc::new(self.options.clone()));
         let load = Load {
             id: LoadId(1),
             kind,
@@ -343,11 +403,14 @@ impl Story {
                     self.engine.handle(Event::Opened(Vec::new()), self.now);
                 }
                 Effect::Decided { outcome, .. } => self.outcomes.push(outcome),
+                Effect::Record { command: Some(command), .. } => {
+                    self.engine.handle(Event::Recorded { command, result: Ok(()) }, self.now);
+                }
+                Effect::Reply { reply, .. } => self.replies.push(*reply),
                 Effect::Keep(_)
-                | Effect::Record { .. }
+                | Effect::Record { command: None, .. }
                 | Effect::Remember { .. }
                 | Effect::Wire(_)
-                | Effect::Reply { .. }
                 | Effect::Log(_) => {}
             }
         }

@@ -103,6 +103,8 @@ impl AnswerSet {
     pub fn steps(&self, piece: u16, statuses: &StatusTable, places: &Places) -> Vec<Step> {
         let Some(program) = self.prepared().program() else { return Vec::new() };
         let status = |at: usize| self.checks().get(at).map_or(Status::NEVER, |&id| statuses.get(id));
-        program.explain(piece, &Under { status: &status, places })
+        let asked = program.checks().len();
+        let standing = |at: usize| status(asked + at);
+        program.explain(piece, &Under { status: &status, standing: &standing, places })
     }
 }

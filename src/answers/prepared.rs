@@ -189,7 +189,8 @@ pub(super) struct With<'w> {
 }
 
 impl AnswerSet {
-    /// Settles `prepared` under `statuses`; `checks` are the numbers of the program's checks, in its order.
+    /// Settles `prepared` under `statuses`; `checks` are the numbers of the program's checks and then of its standings, in its
+    /// order.
     #[must_use]
     pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable, places: &Places) -> Self {
         let (prepared, checks) = (Arc::clone(prepared), Arc::clone(checks));
@@ -197,7 +198,9 @@ impl AnswerSet {
             return Self { prepared, checks, settled: Arc::new([]), every: None };
         };
         let status = |at: usize| checks.get(at).map_or(Status::NEVER, |&id| statuses.get(id));
-        let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places });
+        let asked = program.checks().len();
+        let standing = |at: usize| status(asked + at);
+        let settled: Arc<[Settled]> = program.settle(&Under { status: &status, standing: &standing, places });
         let every = match &*settled {
             [Settled { choice: Choice::Every(members), .. }] if program.is_closed() => concatenate(&prepared.records, members),
             _ => None,
@@ -211,7 +214,7 @@ impl AnswerSet {
         &self.prepared
     }
 
-    /// The numbers of the program's checks, in its order.
+    /// The numbers of the program's checks and then of its standings, in its order.
     #[must_use]
     pub const fn checks(&self) -> &Arc<[CheckId]> {
         &self.checks
@@ -245,18 +248,24 @@ impl AnswerSet {
         if let (Some((records, count)), [settled]) = (&self.every, &*self.settled) {
             with.runner.visited_whole();
             let (records, unknown) = (Records::Row(records, *count), settled.unknown);
-            return Ok(Drawn { records, ttl: None, rcode: None, unknown });
+            return Ok(Drawn { records, ttl: self.ttl(None, settled.ttl), rcode: None, unknown });
         }
         let Some(program) = &self.prepared.program else { return Err(Failure::raised("the program could not be compiled")) };
         let answer = with.runner.answer((program, &self.settled), facts, with.world, with.limits);
         with.reach = answer.reach;
-        let unknown = answer.unknown;
+        let (unknown, most) = (answer.unknown, answer.ttl);
         let Said { records, ttl, rcode } = answer.said?;
         let records = match records {
             program::Records::Members(members) => self.picked(members, with.made)?,
             program::Records::Texts(texts) => self.made(&texts, with.made)?,
         };
-        Ok(Drawn { records, ttl, rcode, unknown })
+        Ok(Drawn { records, ttl: self.ttl(ttl, most), rcode, unknown })
+    }
+
+    /// Another TTL than the program's: the one that was said, or `most` seconds where that is less.
+    fn ttl(&self, said: Option<Ttl>, most: u32) -> Option<Ttl> {
+        let ttl = said.unwrap_or(self.prepared.ttl);
+        if most < ttl.seconds() { Ttl::new(most) } else { said }
     }
 
     fn picked(&self, members: &[u16], made: &mut Made) -> Result<Records<'_>, Failure> {

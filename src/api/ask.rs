@@ -40,6 +40,9 @@ pub struct ReloadRequest {
     pub zone: Option<Name>,
     /// Adopt even if targets that are up would be down.
     pub accept_regression: bool,
+    /// Only each `nets_file`; neither the configuration nor the zones nor the databases are read again then, unless what
+    /// the files say changes what zones are made of.
+    pub nets: bool,
 }
 
 /// What became of a reload.

@@ -17,8 +17,8 @@ use hickory_proto::serialize::binary::BinEncodable;
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
 use crate::geo::NetMap;
 use crate::health::CheckView;
-use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Visit};
-use crate::target::{CheckId, CheckKind, Definitions, Outcome, Status, Value};
+use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Stood, Visit};
+use crate::target::{CheckId, CheckKind, Definitions, Face, Outcome, Pool, PoolMember, Status, Value, WhenNoneUp};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -231,6 +231,7 @@ impl Teller<'_> {
                 ..step("pick", format!("{function}: {}, by weight", draw_text(Some(*draw), members.len())))
             },
             Step::Viewed { networks, pairs } => self.viewed(program, networks, pairs),
+            Step::Pooled { pool, members, serving } => self.pooled(pool, members, serving),
             Step::Failed { function: Some(function), reason } => {
                 StepForm { function: Some(function.to_string()), ..step("failure", format!("{function}: {reason}: SERVFAIL")) }
             }
@@ -256,6 +257,63 @@ impl Teller<'_> {
             members,
             ..step("pick", format!("view: {client} is {what}; so is its whole /{}", found.scope))
         }
+    }
+
+    /// What a pool's members count as, and who is chosen among whom.
+    fn pooled(&self, pool: &Pool, members: &[Stood], serving: &[u16]) -> StepForm {
+        let stood = pool.members.iter().zip(members);
+        let available = members.iter().filter(|stood| stood.available).count();
+        let names: Vec<&str> =
+            serving.iter().filter_map(|&at| pool.members.get(usize::from(at))).map(|member| &*member.name).collect();
+        let select = pool.select.as_str();
+        let decides = match names.as_slice() {
+            [] => format!("no level has enough of them: when_none_up = {} decides", none_up(&pool.when_none_up)),
+            [name] => format!("{name} serves"),
+            _ => format!("select = \"{select}\" decides among {}", names.join(", ")),
+        };
+        StepForm {
+            function: Some("pool".to_owned()),
+            selector: Some(select.to_owned()),
+            members: stood.flat_map(|(member, stood)| self.stood(member, stood)).collect(),
+            ..step("pool", format!("pool {}: {available} of {} members available; {decides}", pool.name, members.len()))
+        }
+    }
+
+    /// Each address of a pool's member.
+    fn stood(&self, member: &PoolMember, stood: &Stood) -> Vec<MemberForm> {
+        let known = member.faces.iter().zip(&stood.statuses);
+        let form = |(face, status): (&Face, &Status)| {
+            let key = face.check.spec.key();
+            let view = self.checks.values().find(|view| view.key == key);
+            let last = view.and_then(|view| view.last.as_ref());
+            let mut notes = String::new();
+            if status.drain {
+                notes += ", drained";
+            }
+            match status.weight {
+                0 => notes += ", in reserve",
+                weight if weight < Status::SOUND.weight => {
+                    notes += &format!(", {} % of its weight", u32::from(weight) * 100 / 256)
+                }
+                _ => {}
+            }
+            let (name, level, site) = (&member.name, member.level, member.site.as_deref());
+            let at = site.map_or_else(String::new, |site| format!(" at {site}"));
+            let text = format!("{name}{at}, level {level}: {} is {} ({}{notes})", face.address, status.value, status.basis);
+            let age = last.map(|last| (outcome_text(&last.outcome), self.clock.now.since(last.at)));
+            let measured = age.map_or_else(String::new, |(what, age)| format!(", {what} {:.1} s ago", age.as_secs_f64()));
+            MemberForm {
+                member: face.address.to_string(),
+                text: format!("{text}: {}{measured}", face.check.spec),
+                weight: Some(member.weight),
+                status: Some(status.value.to_string()),
+                basis: Some(status.basis.to_string()),
+                check: Some(key.to_string()),
+                probe: Some(face.check.spec.to_string()),
+                last: last.map(|last| ResultForm::new(last, self.clock)),
+            }
+        };
+        known.map(form).collect()
     }
 
     fn consulted(&self, set: &AnswerSet, program: &Program, seen: &Consulted) -> MemberForm {
@@ -339,6 +397,18 @@ fn node(found: Found, name: NameRef<'_>) -> StepForm {
         Found::None => ("none", format!("the name does not exist; its closest encloser is {name}")),
     };
     StepForm { found: Some(word.to_owned()), name: Some(name.to_string()), ..step("node", text) }
+}
+
+/// As the configuration writes it.
+fn none_up(what: &WhenNoneUp) -> String {
+    match what {
+        WhenNoneUp::All => "\"all\"".to_owned(),
+        WhenNoneUp::Last => "\"last\"".to_owned(),
+        WhenNoneUp::Empty => "\"empty\"".to_owned(),
+        WhenNoneUp::Nxdomain => "\"nxdomain\"".to_owned(),
+        WhenNoneUp::Pool(name) => format!("\"pool:{name}\""),
+        WhenNoneUp::Fixed(texts) => format!("{texts:?}"),
+    }
 }
 
 fn member(program: &Program, at: u16) -> String {

@@ -490,10 +490,11 @@ pub struct EventsForm {
 }
 
 /// The kinds of [`EventForm`].
-pub const EVENT_KINDS: [&str; 12] = [
+pub const EVENT_KINDS: [&str; 13] = [
     "transition",
     "overridden",
     "released",
+    "failed_back",
     "isolated",
     "isolation_over",
     "serving",
@@ -578,6 +579,9 @@ impl EventForm {
                 Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
             }
             Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
+            Happening::FailedBack { subject } => {
+                Self { kind: "failed_back".to_owned(), subject: Some(subject.to_string()), ..self }
+            }
             Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
             Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },
@@ -747,7 +751,7 @@ pub struct ExtendedErrorForm {
 /// apply to it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct StepForm {
-    /// `zone`, `node`, `cname`, `program`, `group`, `choice`, `fallback`, `pick` or `failure`.
+    /// `zone`, `node`, `cname`, `program`, `group`, `choice`, `fallback`, `pick`, `pool` or `failure`.
     pub step: String,
     /// The step as a sentence.
     pub text: String,
@@ -840,6 +844,80 @@ pub struct ProblemForm {
     pub settings: Vec<String>,
     /// Zones that were taken in although others have errors.
     pub zones: Vec<ZoneChangeForm>,
+}
+
+/// Where an address is, and which sites it would get.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct GeoForm {
+    /// The generation that was asked.
+    pub generation: u64,
+    /// The address.
+    pub address: String,
+    /// How many databases say where addresses are.
+    pub databases: usize,
+    /// What they say of this one.
+    pub place: PlaceForm,
+    /// A network around the address of which they say all the same.
+    pub network: String,
+    /// What each map says, or the one that was asked for.
+    pub maps: Vec<MapForm>,
+    /// The sites that have coordinates, the nearest first, if the address has.
+    pub nearest: Vec<DistanceForm>,
+}
+
+/// What the databases say of where an address is. Codes are as in the configuration; names are in lower case, as programs
+/// see them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct PlaceForm {
+    /// `EU`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continent: Option<String>,
+    /// ISO 3166-1: `DE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// ISO 3166-2: `DE-BE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdivision: Option<String>,
+    /// English name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// Number of the autonomous system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
+    /// Who runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// Degrees north and east.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinates: Option<[f64; 2]>,
+}
+
+/// What a map says of an address.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct MapForm {
+    /// The map.
+    pub map: String,
+    /// What kind of rule decided: `network`, `as`, `subdivision`, `country`, `continent` or `default`.
+    pub rule: String,
+    /// What of the address the rule met, as the configuration writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<String>,
+    /// Whether the rule is from the map's `nets_file`.
+    #[serde(default)]
+    pub nets_file: bool,
+    /// The sites, the best first.
+    pub sites: Vec<String>,
+    /// A network around the address for all of which the map gives these sites: the scope of an answer.
+    pub network: String,
+}
+
+/// How far a site is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct DistanceForm {
+    /// The site.
+    pub site: String,
+    /// Along a great circle.
+    pub kilometres: f64,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | `GET /api/v1/events?since=&limit=` | [`forms::EventsForm`]; `since` is a number, a duration or a time |
 //! | the same with `Accept: text/event-stream` | [`forms::EventForm`] by [`forms::EventForm`], as they happen (`stream`) |
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
+//! | `GET /api/v1/geo?address=&map=` | [`forms::GeoForm`] |
 //! | `POST /api/v1/reload?dry_run=&zone=&accept=` | [`forms::ReloadForm`] |
 //! | `GET /api/v1/overrides` | [`forms::OverridesForm`] |
 //! | `GET /api/v1/overrides/{kind}/{name}` | [`forms::OverrideForm`], with its version as ETag |
@@ -26,7 +27,7 @@
 //! - `listen`: the control socket and the TCP port, bound before they are served.
 //! - `routes`: the calls. `forms`: their replies, types of their own so that inner types stay free to change.
 //! - `history`: the last events. `stream`: the same as they happen.
-//! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why.
+//! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why. `geo`: where an address is.
 //!
 //! Never here: the engine's state, a clock (the node passes one in), a global recorder, a body that is read.
 
@@ -34,6 +35,7 @@ mod access;
 mod ask;
 mod explain;
 pub mod forms;
+mod geo;
 mod history;
 mod listen;
 mod metrics;

@@ -27,6 +27,7 @@ use super::forms::{
     CheckCounts, ChecksForm, Clock, EventForm, EventsForm, FindingForm, RegressionForm, ReloadForm, StatusForm, ZoneChangeForm,
     ZoneCounts, ZonesForm, seconds,
 };
+use super::geo::geo_form;
 use super::history::{EVENTS_KEPT, History, Page};
 use super::metrics::Scrape;
 use super::overrides;
@@ -64,6 +65,7 @@ pub fn router(node: Node, access: Access) -> Router {
         .route("/api/v1/zones", get(zones))
         .route("/api/v1/events", get(events))
         .route("/api/v1/explain", get(explain))
+        .route("/api/v1/geo", get(geo))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/overrides", get(overrides::list))
         .route("/api/v1/overrides/{kind}/{*name}", get(overrides::show).put(overrides::put).delete(overrides::delete))
@@ -404,6 +406,24 @@ fn asked(mut params: Params<'_>, clock: &Clock) -> Result<Asked, Problem> {
     })
 }
 
+// -------- places
+
+async fn geo(State(shared): State<Shared>, uri: Uri) -> Reply {
+    let mut params = Params::of(&uri);
+    let address = params.parsed("address", "an address", |text| text.parse().ok())?;
+    let map = params.take("map")?;
+    params.finish()?;
+    let address = address.ok_or_else(|| Problem::parameter("the parameter 'address' is missing: which one is to be found?"))?;
+    let snapshot = shared.node.published.load();
+    let form = geo_form(&snapshot, address, map.as_deref()).ok_or_else(|| {
+        let names: Vec<_> = snapshot.options.checks.atlas().maps.names().collect();
+        let there = if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        let detail = format!("there is no map {:?} in the configuration; {there}", map.as_deref().unwrap_or_default());
+        Problem::new(StatusCode::NOT_FOUND, "no_such_map", "No such map", detail)
+    })?;
+    json(snapshot.generation, &form)
+}
+
 // -------- reload
 
 async fn reload(State(shared): State<Shared>, uri: Uri) -> Reply {
@@ -429,7 +449,7 @@ fn reload_request(mut params: Params<'_>) -> Result<ReloadRequest, Problem> {
     let zone = params.parsed("zone", "a zone's name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
     let accept = params.parsed("accept", "check_regression", |text| (text == "check_regression").then_some(()))?;
     params.finish()?;
-    Ok(ReloadRequest { dry_run, zone, accept_regression: accept.is_some() })
+    Ok(ReloadRequest { dry_run, zone, accept_regression: accept.is_some(), nets: false })
 }
 
 fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Problem {
@@ -657,6 +677,10 @@ mod tests {
             (Method::GET, "/api/v1/explain?name=a&type=WAT", 400, "bad_parameter", "WAT"),
             (Method::GET, "/api/v1/explain?name=a&subnet=192.0.2.0/33", 400, "bad_parameter", "/33"),
             (Method::GET, "/api/v1/explain?name=a&name=b", 400, "bad_parameter", "more than once"),
+            (Method::GET, "/api/v1/geo", 400, "bad_parameter", "'address'"),
+            (Method::GET, "/api/v1/geo?address=192.0.2.0/24", 400, "bad_parameter", "192.0.2.0/24"),
+            (Method::GET, "/api/v1/geo?address=192.0.2.1&map=x", 404, "no_such_map", "there is none"),
+            (Method::GET, "/api/v1/geo?address=192.0.2.1&net=x", 400, "bad_parameter", "'net'"),
             (Method::GET, "/api/v1/events?since=yesterday", 400, "bad_parameter", "yesterday"),
             (Method::GET, "/api/v1/events?limit=0", 400, "bad_parameter", "'limit'"),
             (Method::POST, "/api/v1/reload?accept=anything", 400, "bad_parameter", "check_regression"),

@@ -25,6 +25,8 @@ pub(super) enum Command {
     Checkconf(CheckconfArgs),
     /// Show the answer to a question, and why it is that
     Explain(ExplainArgs),
+    /// Show where an address is, and which sites each map gives it
+    Geo(GeoArgs),
     /// Show the state of the server
     Status(ClientArgs),
     /// Show every health check
@@ -129,6 +131,19 @@ pub(super) enum Assume {
     Down,
     /// Nothing is known
     Unknown,
+}
+
+/// `leeward geo`
+#[derive(Debug, Args)]
+pub(super) struct GeoArgs {
+    /// The address of a client
+    #[arg(value_name = "ADDR")]
+    pub(super) address: IpAddr,
+    /// This map only
+    #[arg(long, value_name = "NAME")]
+    pub(super) map: Option<String>,
+    #[command(flatten)]
+    pub(super) client_args: ClientArgs,
 }
 
 /// `leeward events`

@@ -31,11 +31,11 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::api::forms::{EventsForm, ExplainForm, OrderForm, OverridesForm, ReloadForm, StatusForm, ZonesForm};
+use crate::api::forms::{EventsForm, ExplainForm, GeoForm, OrderForm, OverridesForm, ReloadForm, StatusForm, ZonesForm};
 
 use args::{
-    Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ForceArgs, Forced, OrderArgs, ReloadArgs, TermArgs,
-    VersionArgs,
+    Accept, Accepted, Cli, ClientArgs, Command, EventsArgs, ExplainArgs, ForceArgs, Forced, GeoArgs, OrderArgs, ReloadArgs,
+    TermArgs, VersionArgs,
 };
 use client::{Client, Failed};
 
@@ -66,6 +66,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Checkconf(args) => checkconf::run_checkconf(args),
         Command::Explain(args) if args.offline => offline::run_offline(args),
         Command::Explain(args) => explain(args),
+        Command::Geo(args) => geo(args),
         Command::Status(args) => status(args),
         Command::Checks(args) => get(args, "/api/v1/checks", &[], show::checks),
         Command::Events(args) if args.follow => follow::follow(args),
@@ -105,6 +106,12 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let mut query = vec![("name", args.name.clone()), ("type", args.rtype.clone())];
     query.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
     get::<ExplainForm>(&args.client_args, "/api/v1/explain", &query, show::explain)
+}
+
+fn geo(args: &GeoArgs) -> anyhow::Result<ExitCode> {
+    let mut query = vec![("address", args.address.to_string())];
+    query.extend(args.map.clone().map(|map| ("map", map)));
+    get::<GeoForm>(&args.client_args, "/api/v1/geo", &query, show::geo)
 }
 
 fn events(args: &EventsArgs) -> anyhow::Result<ExitCode> {

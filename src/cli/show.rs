@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::api::forms::{
-    CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, OrderForm, OverrideForm, OverridesForm, ProblemForm,
-    ReloadForm, StatusForm, StepForm, ZoneChangeForm, ZonesForm,
+    CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
+    OverridesForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -300,10 +300,74 @@ fn step_lines(step: &StepForm) -> String {
     lines
 }
 
+/// `leeward geo`
+pub(super) fn geo(form: &GeoForm) -> String {
+    let place = &form.place;
+    let asn = place.asn.map(|asn| asn.to_string());
+    let coordinates = place.coordinates.map(|[north, east]| format!("{north}, {east}"));
+    let known = [
+        ("continent", &place.continent),
+        ("country", &place.country),
+        ("subdivision", &place.subdivision),
+        ("city", &place.city),
+        ("as", &asn),
+        ("organization", &place.organization),
+        ("coordinates", &coordinates),
+    ];
+    let mut text = format!("{}\n", form.address);
+    match (form.databases, known.iter().all(|(_, value)| value.is_none())) {
+        (0, _) => text += &labelled("place", "not known: [geo] databases is empty"),
+        (_, true) => text += &labelled("place", "not in the databases"),
+        _ => known
+            .iter()
+            .for_each(|(label, value)| text += &value.as_ref().map(|value| labelled(label, value)).unwrap_or_default()),
+    }
+    if form.databases > 0 {
+        text += &labelled("holds for", &form.network);
+    }
+    form.maps.iter().for_each(|map| text += &geo_map(map));
+    if !form.nearest.is_empty() {
+        let row = |(site, km): (String, f64)| vec![format!("  {site}"), format!("{km:>6} km")];
+        let rows: Vec<_> = form.nearest.iter().map(|near| row((near.site.clone(), near.kilometres))).collect();
+        let _ = write!(text, "by distance\n{}", table(&rows));
+    }
+    text
+}
+
+fn geo_map(form: &MapForm) -> String {
+    let sites = if form.sites.is_empty() { "none: no site is for these clients".to_owned() } else { form.sites.join(", ") };
+    let met = form.met.as_ref().map(|met| format!(" {met}")).unwrap_or_default();
+    let file = if form.nets_file { " (nets_file)" } else { "" };
+    let rule = labelled("rule", &format!("{}{met}{file}", form.rule));
+    format!("map {}\n{rule}{}{}", form.map, labelled("sites", &sites), labelled("holds for", &form.network))
+}
+
+/// A line for a label and what it says; what is too long for 80 columns goes on below, if it can be broken.
+fn labelled(label: &str, text: &str) -> String {
+    const INDENT: usize = 16;
+    const WIDTH: usize = 80;
+    let (mut lines, mut column) = (format!("  {label:<14}"), INDENT);
+    for (at, word) in text.split(' ').enumerate() {
+        let width = word.chars().count();
+        if at > 0 && column + 1 + width > WIDTH {
+            let _ = write!(lines, "\n{:INDENT$}", "");
+            column = INDENT;
+        } else if at > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines += word;
+        column += width;
+    }
+    lines + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::forms::{CheckCounts, MemberForm, QuestionForm, RequestForm, ResultForm, ZoneCounts, ZoneForm};
+    use crate::api::forms::{
+        CheckCounts, DistanceForm, MemberForm, PlaceForm, QuestionForm, RequestForm, ResultForm, ZoneCounts, ZoneForm,
+    };
 
     fn check(target: &str, status: &str, reason: Option<&str>) -> CheckForm {
         let outcome = if reason.is_some() { "fail" } else { "pass" }.to_owned();
@@ -424,6 +488,64 @@ mod tests {
              \n\
              ZONE           STATE    SERIAL  PROGRAMS  BROKEN  QUERIES\n\
              gslb.example.  serving  7       1         0       0\n"
+        );
+    }
+
+    #[test]
+    fn a_place_fits_the_terminal() {
+        let sites: Vec<String> = (0..12).map(|number| format!("site-number-{number}")).collect();
+        let map = |map: &str, rule: &str, met: Option<&str>, nets_file, sites| {
+            let (map, rule, met) = (map.into(), rule.into(), met.map(Into::into));
+            MapForm { map, rule, met, nets_file, sites, network: "192.0.2.0/24".into() }
+        };
+        let maps = vec![
+            map("many", "network", Some("192.0.2.0/24"), true, sites),
+            map("none", "country", Some("DE"), false, Vec::new()),
+            map("rest", "default", None, false, vec!["eu".into()]),
+        ];
+        let place = PlaceForm {
+            country: Some("DE".into()),
+            organization: Some("example ".repeat(12).trim_end().into()),
+            coordinates: Some([52.5, -13.25]),
+            ..PlaceForm::default()
+        };
+        let near = |site: &str, kilometres| DistanceForm { site: site.into(), kilometres };
+        let nearest = vec![near("eu", 424.0), near("us-west", 12345.0)];
+        let (address, network) = ("192.0.2.1".to_owned(), "192.0.2.0/25".to_owned());
+        let form = GeoForm { generation: 1, address, databases: 1, place, network, maps, nearest };
+        let text = geo(&form);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(
+            text,
+            "192.0.2.1\n\
+             \u{20}\u{20}country       DE\n\
+             \u{20}\u{20}organization  example example example example example example example example\n\
+             \u{20}               example example example example\n\
+             \u{20}\u{20}coordinates   52.5, -13.25\n\
+             \u{20}\u{20}holds for     192.0.2.0/25\n\
+             map many\n\
+             \u{20}\u{20}rule          network 192.0.2.0/24 (nets_file)\n\
+             \u{20}\u{20}sites         site-number-0, site-number-1, site-number-2, site-number-3,\n\
+             \u{20}               site-number-4, site-number-5, site-number-6, site-number-7,\n\
+             \u{20}               site-number-8, site-number-9, site-number-10, site-number-11\n\
+             \u{20}\u{20}holds for     192.0.2.0/24\n\
+             map none\n\
+             \u{20}\u{20}rule          country DE\n\
+             \u{20}\u{20}sites         none: no site is for these clients\n\
+             \u{20}\u{20}holds for     192.0.2.0/24\n\
+             map rest\n\
+             \u{20}\u{20}rule          default\n\
+             \u{20}\u{20}sites         eu\n\
+             \u{20}\u{20}holds for     192.0.2.0/24\n\
+             by distance\n\
+             \u{20}\u{20}eu          424 km\n\
+             \u{20}\u{20}us-west   12345 km\n"
+        );
+        let nothing = GeoForm { address: "::1".into(), network: "::/0".into(), ..GeoForm::default() };
+        assert_eq!(geo(&nothing), "::1\n  place         not known: [geo] databases is empty\n");
+        assert_eq!(
+            geo(&GeoForm { databases: 1, ..nothing }),
+            "::1\n  place         not in the databases\n  holds for     ::/0\n"
         );
     }
 

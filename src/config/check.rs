@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::thread::CpuSet;
@@ -18,16 +19,17 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
+use super::sites::Listed;
 use super::{Config, Node};
 use crate::answers::Options;
-use crate::geo::Net;
-use crate::program::{Defaults, Limits};
+use crate::geo::{Net, SiteMaps, Sites};
+use crate::program::{Atlas, Defaults, Limits};
 use crate::wire::Name;
 use crate::{api, health, prober};
 
 /// Keys of the contract whose parts this release does not have, by section.
 mod later {
-    pub(super) const ROOT: &[&str] = &["peers", "peer", "pool", "service"];
+    pub(super) const ROOT: &[&str] = &["peers", "peer", "service"];
     pub(super) const NODE: &[&str] = &["region"];
     pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
 }
@@ -85,10 +87,15 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let (prober, deny) = prober(root.section("prober"), host);
     let health = health(root.section("health"), &deny);
     let named = super::checks::checks(&mut root, &health, host.pings);
-    let checks = Defaults { interval: health.interval, timeout: health.timeout, damped: health.damped(), named };
-    let answering = Options { programs, checks, ..answering };
     let publish_interval = publish(root.section("publish"));
-    let databases = geo(root.section("geo"));
+    let sites = super::sites::sites(&mut root);
+    let (databases, maps, listed) = geo(root.section("geo"), &sites);
+    let pools = super::pools::pools(&mut root, &health, (&named, &sites, &maps), &deny);
+    let atlas = Atlas { sites, maps };
+    let atlas = (atlas != Atlas::default()).then(|| Arc::new(atlas));
+    let (interval, timeout, damped) = (health.interval, health.timeout, health.damped());
+    let checks = Defaults { interval, timeout, damped, named, pools, atlas };
+    let answering = Options { programs, checks, ..answering };
     let (admin, tokens) = admin(root.section("admin"));
     let notify = super::notify::notify(&mut root);
     let zones = zones(&mut root, top);
@@ -101,6 +108,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         health,
         publish_interval,
         databases,
+        listed,
         insert_whitespace,
         resolver,
         prober,
@@ -138,7 +146,7 @@ fn default_name(host: &str) -> String {
     if node_name(&name) { name } else { "localhost".into() }
 }
 
-fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn non_empty(section: &mut Section<'_>, key: &str, at: &Place, path: Option<PathBuf>) -> Option<PathBuf> {
     if path.is_none() {
         section.findings.error(at, format!("{} is empty", section.spell(key)), "write a path, or remove the key");
     }
@@ -312,12 +320,13 @@ fn publish(mut section: Section<'_>) -> Duration {
     SECOND / u32::try_from(per_second).unwrap_or(1)
 }
 
-/// The databases of places.
-fn geo(mut section: Section<'_>) -> Vec<PathBuf> {
+/// The databases of places, the maps of clients to sites, and what of these is in files.
+fn geo(mut section: Section<'_>, sites: &Sites) -> (Vec<PathBuf>, SiteMaps, Vec<Listed>) {
     const DATABASES: &str = "write paths such as [\"GeoLite2-City.mmdb\", \"GeoLite2-ASN.mmdb\"]";
     let databases = section.paths("databases", DATABASES);
+    let (maps, listed) = super::sites::maps(&mut section, sites, !databases.is_empty());
     section.finish(&[]);
-    databases.into_iter().map(|(_, path)| path).collect()
+    (databases.into_iter().map(|(_, path)| path).collect(), maps, listed)
 }
 
 /// The listeners and tokens, and a digest of all the tokens.

@@ -12,7 +12,7 @@
 //!
 //! | Setting | A reload |
 //! | --- | --- |
-//! | `[zone.*]`, `[check.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
+//! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
@@ -25,10 +25,14 @@
 mod check;
 mod checks;
 mod finding;
+mod nets;
 mod notify;
+mod pools;
 mod raw;
 mod section;
 mod server;
+mod sites;
+mod stamp;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -43,6 +47,7 @@ use crate::{answers, api, health, prober};
 use check::Host;
 pub use finding::Finding;
 use finding::Findings;
+pub use stamp::Stamp;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -61,6 +66,8 @@ pub struct Config {
     pub publish_interval: Duration,
     /// `[geo] databases`: where addresses are; of each attribute the first that knows it counts.
     pub databases: Vec<PathBuf>,
+    /// What of `[geo.map.*]` is in files of its own. The maps themselves, and the sites, are what `answering` has.
+    listed: Vec<sites::Listed>,
     /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
     pub insert_whitespace: bool,
     /// `[lua] resolver`: whom `resolve()` asks; `None`: those of /etc/resolv.conf.
@@ -132,6 +139,22 @@ impl Config {
         Self { zones, ..defaults }
     }
 
+    /// The `nets_file` of each map that has one, and what told it from other versions when it was read; `None`: it could
+    /// not be.
+    pub fn nets_files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
+        self.listed.iter().map(sites::Listed::file)
+    }
+
+    /// The same with every `nets_file` read again, and nothing else.
+    #[must_use]
+    pub fn with_nets_read_again(&self) -> Loaded {
+        let (mut config, mut findings) = (self.clone(), Findings::default());
+        sites::read_again(&mut config.listed, &mut config.answering, &mut findings);
+        let findings = findings.into_sorted();
+        let sound = !findings.iter().any(|finding| finding.error);
+        Loaded { config: Some(config).filter(|_| sound), draft: None, findings }
+    }
+
     /// The settings of `new` that differ from ours and that no reload can change; none: `new` can be adopted.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<String> {
@@ -149,6 +172,7 @@ impl Config {
             health: _,
             publish_interval: _,
             databases: _,
+            listed: _,
             insert_whitespace: _,
             resolver: _,
             zones: _,

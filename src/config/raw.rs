@@ -43,6 +43,7 @@ pub(super) enum Value {
     Text(String),
     /// Saturated.
     Integer(i64),
+    Float(f64),
     Boolean(bool),
     Array(Vec<Item>),
     Table(Table),
@@ -55,6 +56,7 @@ impl Value {
         match self {
             Self::Text(_) => "a string",
             Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
             Self::Boolean(_) => "a boolean",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
@@ -297,7 +299,7 @@ impl Source {
             DeValue::Boolean(flag) => Value::Boolean(flag),
             DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.item(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),
-            DeValue::Float(_) => Value::Other("a float"),
+            DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Datetime(_) => Value::Other("a date"),
         };
         Item { at, value }

@@ -23,6 +23,16 @@ pub(super) struct Section<'f> {
     pub(super) findings: &'f mut Findings,
 }
 
+/// A value by a name that its user gave it.
+pub(super) struct NamedItem {
+    pub(super) name: String,
+    /// Its name with its section's, quoted for a message.
+    pub(super) spelled: String,
+    /// Where the name stands.
+    pub(super) at: Place,
+    pub(super) item: Item,
+}
+
 impl<'f> Section<'f> {
     /// The top of the files.
     pub(super) fn root(table: Table, findings: &'f mut Findings) -> Self {
@@ -54,6 +64,28 @@ impl<'f> Section<'f> {
     /// The table that [`Self::named`] gave for `name` below `key`.
     pub(super) fn below(&mut self, key: &str, name: &str, table: Table) -> Section<'_> {
         let name = nested(&nested(&self.name, key), name);
+        Section { name, table, asked: Vec::new(), findings: self.findings }
+    }
+
+    /// The tables of an array of tables, each with its place.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<(Place, Table)> {
+        let header = format!("write [[{}]]", nested(&self.name, key));
+        let mut tables = Vec::new();
+        for Item { at, value } in self.one_or_more(key) {
+            match value {
+                Value::Table(table) => tables.push((at, table)),
+                other => {
+                    let message = format!("{} holds {}, not a table", self.spell(key), other.kind());
+                    self.findings.error(&at, message, &header);
+                }
+            }
+        }
+        tables
+    }
+
+    /// One of the tables that [`Self::tables`] gave.
+    pub(super) fn within(&mut self, key: &str, table: Table) -> Section<'_> {
+        let name = nested(&self.name, key);
         Section { name, table, asked: Vec::new(), findings: self.findings }
     }
 
@@ -193,6 +225,20 @@ impl<'f> Section<'f> {
         Some((at, list))
     }
 
+    /// A value of whatever kind.
+    pub(super) fn item(&mut self, key: &'static str) -> Option<Item> {
+        self.asked.push(key);
+        self.table.remove(key).map(|setting| setting.item)
+    }
+
+    /// A table of values of whatever kind, by the names that their user gave them.
+    pub(super) fn items_by_name(&mut self, key: &'static str) -> Vec<NamedItem> {
+        let (section, table) = (nested(&self.name, key), self.take_table(key));
+        let named =
+            |(name, Setting { key: at, item }): (String, _)| NamedItem { spelled: spell(&section, &name), name, at, item };
+        table.into_iter().map(named).collect()
+    }
+
     /// The values of an array; a value that stands alone counts as an array of one.
     pub(super) fn one_or_more(&mut self, key: &'static str) -> Vec<Item> {
         self.asked.push(key);
@@ -277,13 +323,18 @@ impl<'f> Section<'f> {
     }
 
     fn suggestion(&self, key: &str) -> String {
-        let alike = self.asked.iter().map(|candidate| (strsim::jaro_winkler(key, candidate), candidate));
-        let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
-        match best {
-            Some((likeness, candidate)) if likeness > ALIKE => format!("did you mean `{candidate}`?"),
-            _ => format!("the keys here are {}", self.asked.join(", ")),
+        match alike(key, self.asked.iter().copied()) {
+            Some(candidate) => format!("did you mean `{candidate}`?"),
+            None => format!("the keys here are {}", self.asked.join(", ")),
         }
     }
+}
+
+/// The one of `candidates` that is most like `word`, if it is like it at all.
+pub(super) fn alike<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let alike = candidates.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(likeness, _)| *likeness > ALIKE).map(|(_, candidate)| candidate)
 }
 
 /// An address and port; the error says what is lacking.

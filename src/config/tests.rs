@@ -7,6 +7,7 @@ use crate::program::{Defaults, Limits};
 
 mod checks;
 mod notify;
+mod sites;
 
 /// A directory with these files; `load`s report paths as seen from it.
 struct Place(tempfile::TempDir);
@@ -232,7 +233,7 @@ fn unknown_keys() {
     finds(
         "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
         r#"
-        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, prober, health, check, publish, geo, admin, notify, zone
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
         leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
@@ -606,7 +607,7 @@ fn findings_of_all_files_come_at_once() {
     ]);
     let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
 z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
-z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, prober, health, check, publish, geo, admin, notify, zone
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, zone
 z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
 a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
 a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year

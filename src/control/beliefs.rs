@@ -4,6 +4,7 @@
 //! when that was said stands for what is measured; a check of which nothing was known then is still believed its first
 //! result, for nobody wants an answer from nothing frozen.
 
+use super::pools::Stands;
 use crate::health::{Checks, Moment, Override, Overrides, Subject};
 use crate::target::{CheckId, Status, StatusTable, Value};
 
@@ -26,6 +27,11 @@ impl Turn {
     pub(super) fn concerns_answers(&self) -> bool {
         let seen = |status: Status| (status.value, status.drain, status.is_excluded(), status.weight, status.reported);
         seen(self.from) != seen(self.to)
+    }
+
+    /// The same of a standing: answers of pools may also be another for how soon they are likely to change.
+    pub(super) fn concerns_answers_of_pools(&self) -> bool {
+        self.concerns_answers() || self.from.likely_change() != self.to.likely_change()
     }
 }
 
@@ -62,6 +68,16 @@ impl Beliefs {
         Some(Turn { from, to })
     }
 
+    /// Enters what a standing counts as; `None`: what it counted as before.
+    pub(super) fn enter(&mut self, stands: Stands) -> Option<Turn> {
+        let turn = Turn { from: self.statuses.get(stands.standing), to: stands.status };
+        if turn.from == turn.to {
+            return None;
+        }
+        self.statuses.set(stands.standing, stands.status);
+        Some(turn)
+    }
+
     /// What would count of a check under other words.
     fn counting(&self, overrides: &Overrides, checks: &Checks, id: CheckId) -> Status {
         let frozen = self.frozen.as_ref().filter(|_| overrides.is_frozen());
@@ -76,13 +92,14 @@ impl Beliefs {
         }
     }
 
-    /// What would change if `word` were in force about `subject`, or none: the checks, and the table as it would be.
+    /// What would change if `word` were in force about `subject`, or none: the checks, the table and the words as they would
+    /// be.
     pub(super) fn foresee(
         &self,
         checks: &Checks,
         subject: Subject,
         word: Option<&Override>,
-    ) -> (Vec<(CheckId, Turn)>, StatusTable) {
+    ) -> (Vec<(CheckId, Turn)>, StatusTable, Overrides) {
         let (mut overrides, mut table) = (self.overrides.clone(), self.statuses.clone());
         match word {
             Some(word) => overrides.set(word.clone()),
@@ -96,7 +113,7 @@ impl Beliefs {
                 turns.push((id, Turn { from, to }));
             }
         }
-        (turns, table)
+        (turns, table, overrides)
     }
 
     /// Puts `word` in force about `subject`, or none, and gives the checks that may count as something else now; the word

@@ -61,6 +61,8 @@ pub enum Action {
     },
     /// The word is taken back.
     Release,
+    /// Whoever waits in a pool to come back does so now. Nothing stays of it, so nothing is written down.
+    FailBack,
 }
 
 /// How an order ended well.

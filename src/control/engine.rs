@@ -23,6 +23,7 @@ use super::beliefs::{Beliefs, Turn};
 use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+use super::pools::{PoolId, PoolView, Pools};
 use orders::Orders;
 
 mod orders;
@@ -102,7 +103,7 @@ pub enum Effect {
         /// Which order; `None`: a word's time is over.
         command: Option<CommandId>,
         /// What to write.
-        record: Record,
+        record: Box<Record>,
     },
     /// Remember, for the next process, what is measured of a probe's target; `None`: it is not known any more.
     Remember {
@@ -179,8 +180,9 @@ pub struct Engine {
     table: Arc<ZoneTable>,
     /// The programs in service.
     programs: Programs,
-    /// Which of them consult a check.
+    /// Which of them consult a check, or a standing.
     users: Users,
+    pools: Pools,
     backlog: Backlog,
     ad_hoc: AdHoc,
     trial: Option<Trial>,
@@ -266,6 +268,7 @@ impl Engine {
             table: Arc::new(ZoneTable::new([])),
             programs: Programs::default(),
             users: Users::new(),
+            pools: Pools::default(),
             backlog: Backlog::default(),
             ad_hoc: AdHoc::new(now),
             trial: None,
@@ -342,6 +345,9 @@ impl Engine {
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.end_words(now);
+        while let Some(pool) = self.pools.take_due(now) {
+            self.follow_pool(pool, None, now);
+        }
         self.hurry_orders(now);
         self.publication.ad_hoc |= self.ad_hoc.sweep(&mut self.checks, now);
         if self.trial.as_mut().is_some_and(|trial| trial.is_over(&self.checks, now))
@@ -369,8 +375,8 @@ impl Engine {
         let sweep = self.backlog.is_sweeping().then_some(Moment::at(Duration::ZERO));
         let (checks, ad_hoc, words) =
             (self.checks.next_timeout(), self.ad_hoc.next_timeout(), self.beliefs.overrides().next_timeout());
-        let orders = self.orders.next_timeout();
-        [checks, ad_hoc, words, orders, trial, publish, swept, sweep].into_iter().flatten().min()
+        let (orders, pools) = (self.orders.next_timeout(), self.pools.next_timeout());
+        [checks, ad_hoc, words, orders, pools, trial, publish, swept, sweep].into_iter().flatten().min()
     }
 
     /// The next thing to be done.
@@ -393,7 +399,7 @@ impl Engine {
 
     /// Every check.
     pub fn checks(&self) -> impl Iterator<Item = CheckView> {
-        let known = |id| self.users.contains_key(&id) || !self.ad_hoc.holds(id);
+        let known = |id| self.is_in_service(id) || !self.ad_hoc.holds(id);
         let counts = |id| self.beliefs.table().get(id);
         self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
     }
@@ -408,11 +414,11 @@ impl Engine {
     fn take_in(&mut self, changes: &[Change], cause: Option<&target::Outcome>, now: Moment) {
         for change in changes {
             let taken_out = change.is_transition() && change.to.value == Value::Down;
-            self.follow(change.check, taken_out.then_some(change.first_sign));
+            self.follow(change.check, taken_out.then_some(change.first_sign), now);
             // A check that is only on trial is nobody's news yet; and what queries make up is as much as their clients like, and
             // would wash everything else out of the journal.
             let confirmed = change.from.basis == Basis::Restored;
-            if !(change.is_transition() || confirmed) || !self.users.contains_key(&change.check) {
+            if !(change.is_transition() || confirmed) || !self.is_in_service(change.check) {
                 continue;
             }
             let Some(view) = self.checks.view(change.check) else { continue };
@@ -438,8 +444,14 @@ impl Engine {
     }
 
     /// Has the answers follow what counts of a check now; `first_sign`: it has gone down, and that was first seen then.
-    fn follow(&mut self, check: CheckId, first_sign: Option<Moment>) {
-        let Some(turn) = self.beliefs.refresh(&self.checks, check).filter(Turn::concerns_answers) else { return };
+    fn follow(&mut self, check: CheckId, first_sign: Option<Moment>, now: Moment) {
+        let Some(turn) = self.beliefs.refresh(&self.checks, check) else { return };
+        for pool in self.pools.using(check) {
+            self.follow_pool(pool, first_sign, now);
+        }
+        if !turn.concerns_answers() {
+            return;
+        }
         let first_sign = first_sign.filter(|_| turn.to.value == Value::Down);
         let ad_hoc = self.ad_hoc.holds(check);
         match self.users.get(&check) {
@@ -448,6 +460,30 @@ impl Engine {
             None => {}
         }
         self.publication.ad_hoc |= ad_hoc;
+    }
+
+    /// Has the answers follow what the members of a pool count as now.
+    fn follow_pool(&mut self, pool: PoolId, first_sign: Option<Moment>, now: Moment) {
+        for stands in self.pools.judge(pool, self.beliefs.table(), self.beliefs.overrides(), now) {
+            let turn = self.beliefs.enter(stands).filter(Turn::concerns_answers_of_pools);
+            if let (Some(turn), Some(users)) = (turn, self.users.get(&stands.standing)) {
+                let fell = turn.from.value == Value::Up && turn.to.value == Value::Down;
+                self.backlog.add(stands.standing, users, first_sign.filter(|_| fell));
+            }
+        }
+    }
+
+    /// Whether a program or a pool looks at a check.
+    fn is_in_service(&self, check: CheckId) -> bool {
+        self.users.contains_key(&check) || self.pools.holds(check)
+    }
+
+    /// The pools that the configuration has, and what the members of each count as.
+    pub fn pools(&self) -> impl Iterator<Item = (PoolView, Vec<Status>)> {
+        self.pools.views().map(|view| {
+            let statuses = view.standings.iter().map(|&standing| self.beliefs.table().get(standing)).collect();
+            (view, statuses)
+        })
     }
 
     fn want(&mut self, request: CheckRequest, zone: Name, now: Moment) {
@@ -553,7 +589,7 @@ impl Engine {
             let outcome = Outcome::Refused(self.publication.generation, Arc::new([]));
             self.effects.push_back(Effect::Decided { load: load.id, outcome, leftover: Some(Box::new(load)) });
         }
-        self.trial = Some(Trial::begin(load, &self.programs, &mut self.checks, now));
+        self.trial = Some(Trial::begin(load, (&self.programs, &self.pools), &mut self.checks, now));
     }
 
     fn decide(&mut self, trial: Trial, now: Moment) {
@@ -589,7 +625,11 @@ impl Engine {
         }
         let unknown = trial.unknown(&self.checks);
         self.remember(&checks);
-        let Trial { load, bound, .. } = trial;
+        let Trial { load, bound, pools, .. } = trial;
+        self.pools.adopt(pools);
+        for pool in self.pools.ids().collect::<Vec<_>>() {
+            self.follow_pool(pool, None, now);
+        }
         self.config.health = load.health;
         self.limiter = load.options.limiter(self.limiter.as_ref());
         self.config.options = load.options;
@@ -606,6 +646,9 @@ impl Engine {
         let mut happened: Vec<Happening> = changed.collect();
         happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
+        for pool in self.pools.retire(&mut self.checks, |standing| self.users.contains_key(&standing)) {
+            self.forget_ended(pool.faces().map(|(_, face)| &face.check.spec));
+        }
         if Arc::ptr_eq(&self.places, &load.places) {
             let due = self.backlog.take_due();
             self.settle(due);
@@ -701,14 +744,18 @@ impl Engine {
             }
         }
         bound.release(&mut self.checks);
-        for spec in bound.specs() {
-            let key = spec.key();
+        self.forget_ended(bound.specs());
+        self.backlog.forget(id);
+        self.sets.set(id.0, None);
+    }
+
+    /// Strikes out what is remembered of those whose probe has ended.
+    fn forget_ended<'s>(&mut self, specs: impl Iterator<Item = &'s CheckSpec>) {
+        for key in specs.map(CheckSpec::key) {
             if !self.checks.is_probed(key) {
                 self.effects.push_back(Effect::Remember { key, verdict: None });
             }
         }
-        self.backlog.forget(id);
-        self.sets.set(id.0, None);
     }
 
     fn zone_view(&self, apex: &Name, entry: &ZoneEntry) -> ZoneView {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answers::Generation;
-use crate::health::{Blindness, Moment, Override};
+use crate::health::{Blindness, Moment, Override, Subject};
 use crate::target::{Basis, CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
@@ -49,6 +49,11 @@ pub enum Happening {
     Released {
         /// The word.
         word: Box<Override>,
+    },
+    /// Whoever waited in a pool to come back has been told to.
+    FailedBack {
+        /// The pool.
+        subject: Subject,
     },
     /// It is we who are cut off: silence is no evidence, and verdicts are held.
     SightLost {
@@ -125,6 +130,7 @@ impl fmt::Display for Happening {
                 }
                 if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
             }
+            Self::FailedBack { subject } => write!(f, "{subject}: whoever waited is back"),
             Self::Released { word } => write!(f, "{}: no longer {}; what is measured counts", word.subject, word.state),
             Self::SightLost { blindness: Blindness::Targets { lost, of }, put_back } => {
                 write!(f, "cut off: {lost} of {of} targets fell silent at once; verdicts are held, {put_back} put back")

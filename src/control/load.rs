@@ -11,6 +11,8 @@ use crate::target::{CheckId, CheckRequest, CheckSpec, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
 
+use super::pools::{Pools, TrialPools};
+
 /// The number of a load, given by whoever compiled it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LoadId(pub u64);
@@ -108,6 +110,7 @@ pub struct Regression {
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
     pub(super) prepared: Arc<Prepared>,
+    /// The program's checks, and then its standings.
     pub(super) checks: Arc<[CheckId]>,
 }
 
@@ -158,6 +161,8 @@ impl Programs {
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) load: Load,
+    /// The load's pools.
+    pub(super) pools: TrialPools,
     /// The load's new programs, their checks held.
     pub(super) bound: BTreeMap<ProgramId, Bound>,
     /// Checks of the load that took over from another on the same target, each once however many programs use it.
@@ -174,10 +179,13 @@ struct Heir {
 }
 
 impl Trial {
-    /// Takes hold of the load's checks; `serving` are the programs in service.
-    pub(super) fn begin(load: Load, serving: &Programs, checks: &mut Checks, now: Moment) -> Self {
+    /// Takes hold of the load's checks; `serving` are the programs in service, and the pools.
+    pub(super) fn begin(load: Load, (serving, pools): (&Programs, &Pools), checks: &mut Checks, now: Moment) -> Self {
         let deadline = now + load.health.startup_wait;
-        let mut trial = Self { load, bound: BTreeMap::new(), heirs: BTreeSet::new(), waiting: BTreeSet::new(), deadline };
+        let (added_pools, successions) = TrialPools::begin(&load.options.checks.pools, pools, checks, now);
+        let heirs = successions.iter().filter_map(|of| Some(Heir { old: of.old?, new: of.new })).collect();
+        let waiting = successions.iter().map(|of| of.new).filter(|&new| !checks.is_settled(new)).collect();
+        let mut trial = Self { load, pools: added_pools, bound: BTreeMap::new(), heirs, waiting, deadline };
         let added = trial.load.zones.iter().flat_map(|zone| match zone {
             ZoneLoad::Data { added, .. } => &added[..],
             ZoneLoad::Failed(_) => &[],
@@ -194,7 +202,11 @@ impl Trial {
                 }
                 new
             });
-            let bound = Bound { prepared: Arc::clone(&program.prepared), checks: ids.collect() };
+            let mut ids: Vec<CheckId> = ids.collect();
+            let standings = program.prepared.program().map_or(&[][..], |program| program.standings());
+            // Each is known: the program was compiled for the pools that come with it.
+            ids.extend(standings.iter().filter_map(|of| trial.pools.standing(pools, of)));
+            let bound = Bound { prepared: Arc::clone(&program.prepared), checks: ids.into() };
             trial.bound.insert(program.id, bound);
         }
         trial
@@ -238,12 +250,14 @@ impl Trial {
         for bound in self.bound.values() {
             bound.release(checks);
         }
+        self.pools.abandon(checks);
         self.load
     }
 
     /// The load's checks.
     pub(super) fn checks(&self) -> impl Iterator<Item = CheckId> {
-        self.bound.values().flat_map(|bound| bound.checks.iter().copied())
+        let asked = |bound: &Bound| bound.checks[..bound.requests().len().min(bound.checks.len())].to_vec();
+        self.bound.values().flat_map(asked).chain(self.pools.checks())
     }
 }
 

@@ -12,6 +12,7 @@
 //! - `load`: what a start or a reload goes through: **on trial** until the new checks have their first results, then
 //!   adopted whole, or refused whole because it would take down targets that are up.
 //! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
+//! - `pools`: what the members of pools count as, by their checks and the rules of the pool.
 //! - `journal`: what happens, numbered.
 //!
 //! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
@@ -26,8 +27,10 @@ mod command;
 mod engine;
 mod journal;
 mod load;
+mod pools;
 
 pub use command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
 pub use journal::{Entry, Happening};
 pub use load::{Load, LoadId, LoadKind, NewProgram, Outcome, Regression, ZoneLoad};
+pub use pools::PoolView;

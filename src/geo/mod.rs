@@ -8,6 +8,9 @@
 //! Why one mechanism for all that looks at the client's network: a scope that is right by construction needs no rule for
 //! each function.
 //!
+//! [`Sites`] are the places that an operator's targets are at, and a [`SiteMap`] says which of them a client should get, by
+//! its network or its place.
+//!
 //! A database is decoded once, when it is loaded, into sorted ranges. A look-up is one binary search: it decodes nothing,
 //! allocates nothing and cannot fail.
 //!
@@ -19,6 +22,8 @@ mod net;
 mod place;
 mod places;
 mod ranges;
+mod site_map;
+mod sites;
 #[cfg(test)]
 mod testing;
 
@@ -27,3 +32,5 @@ pub use map::{NetMap, Scoped};
 pub use net::{Net, NetError};
 pub use place::{Attribute, Location, Place};
 pub use places::Places;
+pub use site_map::{Found, Order, Rule, Rules, SiteMap, SiteMaps, TooManyOrders};
+pub use sites::{Site, SiteId, Sites};

@@ -371,9 +371,15 @@ impl Checks {
         id
     }
 
-    fn add_check(&mut self, key: CheckKey, request: &CheckRequest, heir_of: Option<CheckId>, now: Moment) -> CheckId {
+    /// A number for something that has a status and no probe.
+    pub fn reserve(&mut self) -> CheckId {
         let id = CheckId(self.next_id);
         self.next_id = self.next_id.checked_add(1).expect("fewer than 2^32 checks in a process's life");
+        id
+    }
+
+    fn add_check(&mut self, key: CheckKey, request: &CheckRequest, heir_of: Option<CheckId>, now: Moment) -> CheckId {
+        let id = self.reserve();
         let sibling = self.probes.get(&key).and_then(|probe| probe.judged_by.first()).and_then(|other| self.checks.get(other));
         let heir_of = heir_of.and_then(|other| self.checks.get(&other));
         let verdict = match (sibling, heir_of) {

@@ -7,6 +7,7 @@
 //!
 //! - `sight`: whether it is the targets that are lost or our own sight of them, in which case verdicts are held.
 //! - `damping`: the penalty of targets that keep going down.
+//! - `pool`: the rules of pools that need a memory: who may be withdrawn, who comes back when.
 //!
 //! Time is a [`Moment`] that the caller passes in. Nothing here asks a clock, draws a random number of its own,
 //! or does I/O, so every rule is tested with made-up time.
@@ -20,6 +21,7 @@ mod config;
 mod damping;
 mod moment;
 mod overrides;
+mod pool;
 mod sight;
 mod verdict;
 
@@ -28,7 +30,8 @@ pub use crate::target::Damping;
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange, WireChange, WireId};
 pub use config::Config;
 pub use moment::Moment;
-pub use overrides::{Override, Overrides, SUBJECTS, State, Subject};
+pub use overrides::{Label, Override, Overrides, SUBJECTS, State, Subject};
+pub use pool::PoolState;
 pub use sight::Blindness;
 pub use verdict::{Remembered, Verdict};
 

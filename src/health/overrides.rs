@@ -7,8 +7,10 @@
 //! | [`State::Drain`] | what was measured, and its target gets no new clients | the same |
 //! | [`State::Frozen`] | what was believed of it when that was said | the same |
 //!
+//! Of a site and a pool's member the same is said of what its addresses count as in pools; a pool can be frozen, like the node.
+//!
 //! A word is about one [`Subject`]. Of several that say up or down about one check the narrowest counts: the check, then the
-//! target with its port, then the address. A drain holds whoever says it. Nothing measured is ever changed by a word, so
+//! target with its port, then the address, then the member, then its site. A drain holds whoever says it. Nothing measured is ever changed by a word, so
 //! when it ends the answer is at once what the probes say.
 
 use std::collections::BTreeMap;
@@ -27,15 +29,60 @@ pub enum Subject {
     Check(CheckKey),
     /// Every check of an address, or of one of its ports.
     Target(IpAddr, Option<u16>),
+    /// A member of a pool: the pool, and the member.
+    Member(Label, Label),
+    /// Every member of any pool at a site.
+    Site(Label),
+    /// What a pool's members count as.
+    Pool(Label),
     /// All that this node measures.
     Node,
+}
+
+/// A name that the configuration gives, of at most [`Label::MAX`] octets. A copy costs less than a counted reference would
+/// where it is compared, and leaves subjects small values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label {
+    /// Zeros behind the end.
+    octets: [u8; Self::MAX],
+    len: u8,
+}
+
+impl Label {
+    /// Longest name.
+    pub const MAX: usize = 63;
+
+    /// That name; `None`: none that the configuration can give.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let may = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+        if text.is_empty() || text.len() > Self::MAX || !text.bytes().all(may) {
+            return None;
+        }
+        let mut octets = [0; Self::MAX];
+        octets[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self { octets, len: text.len() as u8 })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.octets[..usize::from(self.len)]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 /// What [`Subject::Node`] is called: there is one.
 const THIS: &str = "this";
 
 /// How subjects are written, for messages.
-pub const SUBJECTS: &str = "check/<key>, target/<address>, target/<address>:<port> or node/this";
+pub const SUBJECTS: &str = "check/<key>, target/<address>, target/<address>:<port>, site/<name>, member/<pool>/<name>, \
+    pool/<name> or node/this";
 
 impl Subject {
     /// What it is one of: the first part of how it is written.
@@ -44,6 +91,9 @@ impl Subject {
         match self {
             Self::Check(_) => "check",
             Self::Target(..) => "target",
+            Self::Member(..) => "member",
+            Self::Site(_) => "site",
+            Self::Pool(_) => "pool",
             Self::Node => "node",
         }
     }
@@ -55,6 +105,8 @@ impl Subject {
             Self::Check(key) => key.to_string(),
             Self::Target(address, None) => address.to_string(),
             Self::Target(address, Some(port)) => SocketAddr::new(address, port).to_string(),
+            Self::Member(pool, member) => format!("{}/{}", pool.as_str(), member.as_str()),
+            Self::Site(name) | Self::Pool(name) => name.as_str().to_owned(),
             Self::Node => THIS.to_owned(),
         }
     }
@@ -71,9 +123,30 @@ impl Subject {
                 let socket = || name.parse().ok().map(|to: SocketAddr| (to.ip(), Some(to.port())));
                 address.or_else(socket).map(|(address, port)| Self::Target(address, port))
             }
+            "member" => name.split_once('/').and_then(|(pool, member)| Self::member(pool, member)),
+            "site" => Self::site(name),
+            "pool" => Self::pool(name),
             "node" => (name == THIS).then_some(Self::Node),
             _ => None,
         }
+    }
+
+    /// A member of a pool.
+    #[must_use]
+    pub fn member(pool: &str, member: &str) -> Option<Self> {
+        Some(Self::Member(Label::new(pool)?, Label::new(member)?))
+    }
+
+    /// A site.
+    #[must_use]
+    pub fn site(name: &str) -> Option<Self> {
+        Label::new(name).map(Self::Site)
+    }
+
+    /// A pool.
+    #[must_use]
+    pub fn pool(name: &str) -> Option<Self> {
+        Label::new(name).map(Self::Pool)
     }
 
     /// Whether it is about that check.
@@ -82,6 +155,7 @@ impl Subject {
         match self {
             Self::Check(about) => about == key,
             Self::Target(address, port) => spec.named_address() == Some(address) && port.is_none_or(|port| port == spec.port),
+            Self::Member(..) | Self::Site(_) | Self::Pool(_) => false,
             Self::Node => true,
         }
     }
@@ -89,7 +163,7 @@ impl Subject {
     /// Whether that may be said about it.
     #[must_use]
     pub fn takes(self, state: State) -> bool {
-        (self == Self::Node) == (state == State::Frozen)
+        matches!(self, Self::Node | Self::Pool(_)) == (state == State::Frozen)
     }
 }
 
@@ -193,7 +267,7 @@ impl Overrides {
         match value {
             Some(value) => {
                 let reported = if value == Value::Up { measured.reported } else { 0 };
-                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, ..measured }
+                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, doubt: false, ..measured }
             }
             None => Status { drain, ..measured },
         }
@@ -267,7 +341,8 @@ mod tests {
     #[test]
     fn subjects_are_written_as_they_are_read() {
         let key = spec(80).key().to_string();
-        for text in ["target/192.0.2.1", "target/192.0.2.1:443", "target/2001:db8::1", "target/[2001:db8::1]:443", "node/this"] {
+        let targets = ["target/192.0.2.1", "target/192.0.2.1:443", "target/2001:db8::1", "target/[2001:db8::1]:443"];
+        for text in targets.into_iter().chain(["site/eu-1", "member/web/eu-1", "pool/web", "node/this"]) {
             assert_eq!(text.parse::<Subject>().map(|subject| subject.to_string()).as_deref(), Ok(text));
         }
         assert_eq!(format!("check/{key}").parse(), Ok(Subject::Check(spec(80).key())));
@@ -279,7 +354,11 @@ mod tests {
             "target/192.0.2.1:x",
             "check/12",
             "node/other",
-            "pool/web",
+            "pool/we b",
+            "member/web",
+            "member/web/",
+            "member/a/b/c",
+            "site/",
             "",
             "check/+0000000000000000000000000000000",
         ] {

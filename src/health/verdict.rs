@@ -292,6 +292,7 @@ impl Verdict {
             weight: if self.is_slow(judgement) { Status::SLOW } else { Status::NEVER.weight },
             reported: if self.value == Value::Up { self.reported } else { 0 },
             earliest_change: u32::try_from(earliest).unwrap_or(u32::MAX),
+            doubt: self.is_contradicted(),
             ..Status::NEVER
         }
     }

@@ -46,7 +46,7 @@ pub fn record(record: &LuaRecord, settings: &Settings, negative: Option<Ttl>) ->
     let source = program::join(&strings, settings.insert_whitespace);
     let compiled = match record.rtype {
         RecordType::LUA => program::compile_snippet(&source.code, &settings.programs),
-        _ => program::compile(&source.code, &settings.programs),
+        rtype => program::compile_for(rtype, &source.code, &settings.programs),
     };
     let place = |offset: usize| match source.locate(offset) {
         (segment, within) if segment < record.segments.len() => {

@@ -7,12 +7,12 @@
 //! the new file over it: a reload in the middle of a copy finds half a database, and refuses it.
 
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::Stamp;
 use crate::geo::{Database, DatabaseError, Places};
 
 /// The databases as they were read.
@@ -87,7 +87,7 @@ impl Databases {
     /// # Errors
     /// [`BadDatabases`], all of them.
     pub fn read_again(&self, paths: &[PathBuf]) -> Result<Self, BadDatabases> {
-        let now = |path: &PathBuf| Some((path.clone(), Stamp::of(&path.metadata().ok()?)));
+        let now = |path: &PathBuf| Some((path.clone(), Stamp::at(path)?));
         if paths.iter().map(now).eq(self.files.iter().cloned().map(Some)) {
             return Ok(self.clone());
         }
@@ -119,21 +119,6 @@ fn read(path: &Path) -> Result<(Stamp, Database), Cause> {
     file.read_to_end(&mut bytes)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok((stamp, Database::read(&name, &bytes)?))
-}
-
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self { device: file.dev(), inode: file.ino(), size: file.size(), modified: (file.mtime(), file.mtime_nsec()) }
-    }
 }
 
 impl std::error::Error for BadDatabases {}

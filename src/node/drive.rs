@@ -245,7 +245,7 @@ fn log(entry: &Entry) {
         | Happening::SightLost { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
-        Happening::Overridden { .. } | Happening::Released { .. } => false,
+        Happening::Overridden { .. } | Happening::Released { .. } | Happening::FailedBack { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
         Happening::ZoneRemoved { .. } | Happening::SightBack { .. } => false,
     };

@@ -28,6 +28,7 @@ use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
 use super::herald::Heralds;
 use super::resolver::Resolver;
+use super::watcher::Watched;
 
 /// What the loader is asked to do.
 pub(super) enum Job {
@@ -59,6 +60,8 @@ pub(super) struct Loader {
     /// Answers `resolve()`.
     pub(super) resolver: Resolver,
     pub(super) heralds: Heralds,
+    /// Which files are watched.
+    pub(super) watched: Watched,
 }
 
 /// What came of reading a zone's file.
@@ -179,6 +182,9 @@ impl Loader {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
             self.heralds.follow(&self.config.notify);
+            if request.zone.is_none() {
+                self.watched.follow(&self.config);
+            }
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -216,10 +222,14 @@ impl Loader {
 
     /// The configuration to go by: read again, unless one zone was asked for.
     fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
-        let Some(file) = self.config_file.as_ref().filter(|_| request.zone.is_none()) else {
-            return Ok((self.config.clone(), Vec::new()));
+        let loaded = match self.config_file.as_ref().filter(|_| request.zone.is_none()) {
+            _ if request.nets => {
+                self.watched.take_note();
+                self.config.with_nets_read_again()
+            }
+            Some(file) => config::load(file),
+            None => return Ok((self.config.clone(), Vec::new())),
         };
-        let loaded = config::load(file);
         for finding in &loaded.findings {
             match finding.error {
                 true => tracing::error!("{finding}"),
@@ -232,7 +242,7 @@ impl Loader {
 
     /// The databases of places as they are now, unless one zone was asked for.
     fn read_databases(&self, config: &Config, request: &ReloadRequest) -> Result<Databases, Vec<api::Finding>> {
-        if request.zone.is_some() {
+        if request.zone.is_some() || request.nets {
             return Ok(self.databases.clone());
         }
         self.databases.read_again(&config.databases).map_err(|bad| {
@@ -252,7 +262,7 @@ impl Loader {
         let mut versions = Vec::new();
         let mut bad = false;
         for (apex, file) in self.config.zones.clone() {
-            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) {
+            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) || (request.nets && !anew) {
                 continue;
             }
             let mut found = Vec::new();

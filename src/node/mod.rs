@@ -10,6 +10,7 @@
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
 //! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
+//! | `watcher` | notices that a file of networks has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
@@ -27,6 +28,7 @@ mod notify;
 pub mod reaper;
 mod resolver;
 mod scribe;
+mod watcher;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +57,7 @@ use loader::{Job, Loader};
 use notify::Supervisor;
 use resolver::Resolver;
 use scribe::{Bell, Chronicle, Note};
+use watcher::{Done, Watched, watch};
 
 /// Reloads that may wait for the loader; beyond that they are refused as [`api::ReloadOutcome::Busy`].
 const RELOADS_WAITING: usize = 16;
@@ -147,6 +150,7 @@ struct Node {
     jobs: SyncSender<Job>,
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
+    changed: mpsc::UnboundedReceiver<Done>,
     pulse: Arc<Pulse>,
     dns: server::Context,
     seed: fastrand::Rng,
@@ -225,6 +229,9 @@ impl Node {
         heralds.follow_after(&config.notify, kept.last_event);
         let told = heralds.clone();
         meters.watch_notified(move || told.read());
+        let (watched, (changed_tx, changed)) = (Watched::of(&config), mpsc::unbounded_channel());
+        let files = watched.clone();
+        spawn("watcher", move || watch(&files, &changed_tx))?;
         let loader = Loader {
             heralds,
             config_file,
@@ -242,6 +249,7 @@ impl Node {
             behind: std::collections::BTreeSet::new(),
             certificates: dns.certificates.clone(),
             resolver,
+            watched,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -255,7 +263,21 @@ impl Node {
             history,
             streams: Arc::default(),
         };
-        Ok(Self { ledger: records, config, strict, api, asks, engine: engine_tx, jobs, published, opened, pulse, dns, seed })
+        Ok(Self {
+            ledger: records,
+            config,
+            strict,
+            api,
+            asks,
+            engine: engine_tx,
+            jobs,
+            published,
+            opened,
+            changed,
+            pulse,
+            dns,
+            seed,
+        })
     }
 
     /// Loads, serves, and obeys signals and calls until it is told to stop.
@@ -294,6 +316,7 @@ impl Node {
                     Err(error) => break Err(error),
                 },
                 Some(ask) = self.asks.recv() => self.forward(ask),
+                Some(done) = self.changed.recv() => self.reload_nets(done),
                 _ = hup.recv() => {
                     supervisor.reloading();
                     self.reload_on_signal(supervisor.clone());
@@ -348,6 +371,11 @@ impl Node {
     fn reload_on_signal(&self, supervisor: Supervisor) {
         let reply = Box::new(move |_: ReloadReport| supervisor.ready());
         self.enqueue(Job::Reload(ReloadRequest::default(), reply));
+    }
+
+    fn reload_nets(&self, done: Done) {
+        let request = ReloadRequest { nets: true, ..ReloadRequest::default() };
+        self.enqueue(Job::Reload(request, Box::new(move |_: ReloadReport| drop(done))));
     }
 
     /// Hands a job to the loader. A reload that does not fit is refused at once.

@@ -112,6 +112,8 @@ pub(super) struct Run<'r> {
     pub(super) trail: &'r mut Option<Vec<Visit>>,
     pub(super) reach: Reach,
     pub(super) unknown: bool,
+    /// The longest TTL that the answer may have, as far as it has got, seconds.
+    pub(super) ttl: u32,
 }
 
 /// Something that a run came by.
@@ -241,6 +243,7 @@ impl Run<'_> {
         let (picked, reach) = settled.choice.pick(self.facts, self.random, &mut self.scratch.picks);
         self.reach = self.reach.join(reach);
         self.unknown |= settled.unknown;
+        self.ttl = self.ttl.min(settled.ttl);
         picked?;
         Ok(Item::Picked { from, count: self.scratch.picks.len() - from, list })
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::facts::{Facts, Reach};
 use super::hash::{hash_client, hash_name};
-use crate::geo::{Location, NetMap, Place};
+use super::plan::Steer;
+use crate::geo::{Location, NetMap, Place, Rule};
 use crate::program::LIST_MAX;
 
 /// How one of several members is drawn.
@@ -34,6 +35,9 @@ pub enum FailReason {
     /// A picker, or `all`, with nothing to pick from.
     #[error("an empty list")]
     EmptyList,
+    /// `when_none_up = "nxdomain"`: the answer is that the name does not exist.
+    #[error("no member of the pool is up, and then the name does not exist")]
+    NoSuchName,
     /// What loading found wrong with the call.
     #[error("a call that cannot work")]
     BadCall,
@@ -71,8 +75,16 @@ pub enum Choice {
     },
     /// The owner of the first point of a ring at or after the hash of the client's address (spec 6.4).
     Ring(Arc<[(u32, u16)]>),
-    /// One by weight and client, so that a member's clients scatter when it goes and nobody else's move.
-    Rendezvous(Box<[Contender]>),
+    /// So many by weight, in the order in which they come out: by client, so that a member's clients scatter when it goes and
+    /// nobody else's move; or at random.
+    Rendezvous {
+        /// What decides.
+        draw: Draw,
+        /// How many at most.
+        count: usize,
+        /// Who takes part.
+        contenders: Box<[Contender]>,
+    },
     /// Those nearest to the client.
     Closest(Closest),
     /// Of what another choice gives: one, or all.
@@ -90,6 +102,22 @@ pub enum Choice {
         choices: Box<[Self]>,
         /// What all others get.
         otherwise: Box<Self>,
+    },
+    /// What the client's place says.
+    Steered {
+        /// How it decides.
+        by: Steer,
+        /// What each order of sites, or each region, gets.
+        choices: Box<[Self]>,
+        /// What those get for whom nothing is decided.
+        otherwise: Box<Self>,
+    },
+    /// What the picks of another choice stand for.
+    Bundles {
+        /// Gives places in `bundles`.
+        inner: Box<Self>,
+        /// The members that each place stands for; perhaps none.
+        bundles: Box<[Box<[u16]>]>,
     },
 }
 
@@ -133,10 +161,13 @@ impl Choice {
             Self::Every(members) | Self::One { members, .. } | Self::Sample { members, .. } => members.is_empty(),
             Self::Weighted { members, .. } => members.is_empty(),
             Self::Ring(points) => points.is_empty(),
-            Self::Rendezvous(contenders) => contenders.is_empty(),
+            Self::Rendezvous { contenders, .. } => contenders.is_empty(),
             Self::Closest(closest) => closest.candidates.is_empty(),
             Self::Of { inner, .. } => inner.is_empty(),
-            Self::ByNetwork { choices, otherwise, .. } => choices.iter().all(Self::is_empty) && otherwise.is_empty(),
+            Self::ByNetwork { choices, otherwise, .. } | Self::Steered { choices, otherwise, .. } => {
+                choices.iter().all(Self::is_empty) && otherwise.is_empty()
+            }
+            Self::Bundles { inner, bundles } => inner.is_empty() || bundles.iter().all(|bundle| bundle.is_empty()),
         }
     }
 
@@ -185,8 +216,11 @@ impl Choice {
                 let member = points.get(next).or(points.first()).map(|(_, member)| member);
                 (one(member, picks), Reach::CLIENT)
             }
-            Self::Rendezvous(contenders) => {
-                (one(winner(contenders, facts.client).as_ref(), picks), Draw::Client.reach(contenders.len()))
+            Self::Rendezvous { draw, count, contenders } => {
+                let key = draw.key(facts, random);
+                let empty = contenders.is_empty().then_some(FailReason::EmptyList);
+                rank(contenders, key, *count, picks);
+                (empty.map_or(Ok(()), Err), draw.reach(contenders.len()))
             }
             Self::Closest(closest) => {
                 closest.pick(facts, random, picks);
@@ -212,8 +246,51 @@ impl Choice {
                 let (picked, reach) = choice.pick(facts, random, picks);
                 (picked, reach.join(Reach::network(found.scope)))
             }
+            Self::Steered { by, choices, otherwise } => {
+                let (at, decided) = by.decide(facts);
+                let choice = at.and_then(|at| choices.get(usize::from(at))).unwrap_or(otherwise);
+                let (picked, reach) = choice.pick(facts, random, picks);
+                (picked, reach.join(decided))
+            }
+            Self::Bundles { inner, bundles } => {
+                let start = picks.len();
+                let (picked, reach) = inner.pick(facts, random, picks);
+                let end = picks.len();
+                for at in start..end {
+                    let bundle = bundles.get(usize::from(picks[at]));
+                    picks.extend(bundle.into_iter().flatten());
+                }
+                picks.drain(start..end);
+                (picked, reach)
+            }
         }
     }
+}
+
+impl Steer {
+    /// What is decided for a client, and for whom else.
+    fn decide(&self, facts: &Facts<'_>) -> (Option<u16>, Reach) {
+        let here = facts.places.find(facts.client);
+        match self {
+            Self::Map(map) => {
+                let found = map.find(facts.client, here);
+                let reach = Reach::network(found.scope);
+                let reach = match found.rule {
+                    Rule::Network => reach,
+                    _ => reach.join(facts.reach(|place| map.order_of_place(place))),
+                };
+                (Some(found.order), reach)
+            }
+            Self::Region { located, .. } => (nearest_region(located, here), facts.reach(|place| nearest_region(located, place))),
+        }
+    }
+}
+
+/// The region of the nearest site; `None`: nobody knows where the client is, or where a site is.
+fn nearest_region(located: &[(Location, u16)], place: &Place) -> Option<u16> {
+    let here = place.location?;
+    let distances = located.iter().map(|&(there, region)| (here.sphere_distance(there), region));
+    distances.min_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, region)| region)
 }
 
 /// Puts `count` of the items, drawn at random, in front.
@@ -224,16 +301,22 @@ fn shuffle(items: &mut [u16], count: usize, random: &mut fastrand::Rng) {
     }
 }
 
-/// Weighted rendezvous hashing: everyone draws a number from the client's hash and its own, scaled by its weight; the lowest
-/// wins. Who goes leaves the order of the others as it was.
-fn winner(contenders: &[Contender], client: IpAddr) -> Option<u16> {
-    let client = client_key(client);
+/// Appends so many members. Weighted rendezvous hashing: everyone draws a number from `key` and its own, scaled by its
+/// weight; the lowest wins, and the next ones follow. Who goes leaves the order of the others as it was. With a key drawn at
+/// random it is sampling by weight without replacement (Efraimidis and Spirakis 2006).
+fn rank(contenders: &[Contender], key: u64, count: usize, picks: &mut Vec<u16>) {
     let score = |contender: &Contender| {
-        let uniform = (scatter(client ^ contender.key) >> 11) as f64 + 0.5; // 53 bits, never 0
+        let uniform = (scatter(key ^ contender.key) >> 11) as f64 + 0.5; // 53 bits, never 0
         -(uniform / (1u64 << 53) as f64).ln() / contender.weight
     };
-    let scored = contenders.iter().map(|contender| (score(contender), contender.member));
-    scored.min_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, member)| member)
+    let mut limit = (f64::NEG_INFINITY, 0);
+    for _ in 0..count.min(contenders.len()) {
+        let scored = contenders.iter().enumerate().map(|(at, contender)| (score(contender), at));
+        let beyond = scored.filter(|&(score, at)| score > limit.0 || (score == limit.0 && at > limit.1));
+        let Some(next) = beyond.min_by(|left, right| left.0.total_cmp(&right.0)) else { return };
+        picks.push(contenders[next.1].member);
+        limit = next;
+    }
 }
 
 fn client_key(client: IpAddr) -> u64 {
@@ -350,6 +433,15 @@ impl Draw {
         Reach { network: 0, client: matches!(self, Self::Client) && members > 1 }
     }
 
+    /// What stands for the client, the query or the name in [`rank`].
+    fn key(self, facts: &Facts<'_>, random: &mut fastrand::Rng) -> u64 {
+        match self {
+            Self::Chance => random.u64(..),
+            Self::Client => client_key(facts.client),
+            Self::Name => u64::from(hash_name(facts.qname)),
+        }
+    }
+
     /// A number below `limit`; `None` if there is none. One that can only be 0 is not drawn.
     fn below(self, limit: u32, facts: &Facts<'_>, random: &mut fastrand::Rng) -> Option<u32> {
         match limit {
@@ -368,6 +460,12 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn winner(contenders: &[Contender], client: IpAddr) -> Option<u16> {
+        let mut picks = Vec::new();
+        rank(contenders, client_key(client), 1, &mut picks);
+        picks.pop()
+    }
 
     fn contenders(up: &[u16]) -> Vec<Contender> {
         up.iter().map(|&member| Contender::new(member, &format!("192.0.2.{member}"), 1)).collect()

@@ -1,5 +1,6 @@
 //! Code → program or findings: parse, lower, and sort what was found by place.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::CODE_MAX;
@@ -7,7 +8,9 @@ use super::finding::{Finding, Severity};
 use super::lower::{Settings, lower, lower_snippet};
 use super::parser::{Form, parse};
 use super::plan::Program;
-use crate::target::{Damping, Definitions, Judgement};
+use crate::geo::{SiteMaps, Sites};
+use crate::target::{Damping, Definitions, Judgement, Pools};
+use crate::wire::RecordType;
 
 /// What holds for checks where a program does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,19 @@ pub struct Defaults {
     pub damped: Judgement,
     /// The checks that the configuration names, for the option `check`.
     pub named: Definitions,
+    /// The pools that it names, for `pool`.
+    pub pools: Pools,
+    /// The sites and maps that it names, for pools; `None`: none.
+    pub atlas: Option<Arc<Atlas>>,
+}
+
+/// Where sites are, and which of them are for whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Atlas {
+    /// The sites.
+    pub sites: Sites,
+    /// The maps, by name.
+    pub maps: SiteMaps,
 }
 
 impl Defaults {
@@ -38,7 +54,16 @@ impl Defaults {
             damping: Some(Damping::USUAL),
         },
         named: Definitions::NONE,
+        pools: Pools::NONE,
+        atlas: None,
     };
+
+    /// The sites and maps.
+    #[must_use]
+    pub fn atlas(&self) -> &Atlas {
+        static NONE: LazyLock<Atlas> = LazyLock::new(Atlas::default);
+        self.atlas.as_deref().unwrap_or(&NONE)
+    }
 }
 
 impl Default for Defaults {
@@ -60,16 +85,22 @@ pub struct Compiled {
 /// problem is a finding with its place in `code`.
 #[must_use]
 pub fn compile(code: &str, settings: &Settings) -> Compiled {
-    compile_as(Form::Program, code, settings)
+    compile_as(Form::Program, None, code, settings)
+}
+
+/// The same of a record whose type is known: then pools are, too.
+#[must_use]
+pub fn compile_for(rtype: RecordType, code: &str, settings: &Settings) -> Compiled {
+    compile_as(Form::Program, Some(rtype), code, settings)
 }
 
 /// Compiles the code of a record of type LUA: statements, to be run by `include`.
 #[must_use]
 pub fn compile_snippet(code: &str, settings: &Settings) -> Compiled {
-    compile_as(Form::Snippet, code, settings)
+    compile_as(Form::Snippet, None, code, settings)
 }
 
-fn compile_as(form: Form, code: &str, settings: &Settings) -> Compiled {
+fn compile_as(form: Form, rtype: Option<RecordType>, code: &str, settings: &Settings) -> Compiled {
     if code.len() > CODE_MAX {
         let message = format!("the code is {} octets long and may be {CODE_MAX}", code.len());
         let finding = Finding::error(CODE_MAX, message, "split the record");
@@ -77,7 +108,7 @@ fn compile_as(form: Form, code: &str, settings: &Settings) -> Compiled {
     }
     let mut findings = Vec::new();
     let program = match (parse(code, form), form) {
-        (Ok(block), Form::Program) => lower(&block, settings, &mut findings),
+        (Ok(block), Form::Program) => lower(&block, (settings, rtype), &mut findings),
         (Ok(block), Form::Snippet) => lower_snippet(&block, settings, &mut findings),
         (Err(finding), _) => {
             findings.push(finding);

@@ -33,7 +33,8 @@ pub(super) fn call(function: Function, arguments: &[Value], native: &mut Native<
         Lowered::Piece { piece, members, checks } => {
             let (world, zone) = (native.world, native.facts.zone);
             let status = |at: usize| checks.get(at).map_or(Status::NEVER, |check| world.status(check, zone));
-            let settled = settle(&piece.plan, members, &Under { status: &status, places: world.places() }, None);
+            let under = Under { status: &status, standing: &|_| Status::NEVER, places: world.places() };
+            let settled = settle(&piece.plan, members, &under, None);
             let mut picks = Vec::new();
             let (picked, reach) = settled.choice.pick(native.facts, native.random, &mut picks);
             *native.reach = native.reach.join(reach);

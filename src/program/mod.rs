@@ -82,6 +82,7 @@
 //! | patterns | `{regexmatch='^ok [0-9]+'}` |
 //! | an rcode | `;if country('XX') then return nxdomain() end return '192.0.2.1'`; `rcode('REFUSED')` |
 //! | a TTL | `ttl(10, ifportup(443, {'192.0.2.1'}))` |
+//! | a pool of the configuration, for A, AAAA, CNAME, SRV, SVCB and HTTPS | `pool('web')` |
 //!
 //! Never here: a clock (but for the time limit of scripts), a source of randomness, I/O, zones and record data. Answers are
 //! presentation-format strings; what they mean for the record's target type is the caller's.
@@ -120,18 +121,18 @@ mod world;
 
 pub use body::Visit;
 pub use choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
-pub use compile::{Compiled, Defaults, compile, compile_snippet};
+pub use compile::{Atlas, Compiled, Defaults, compile, compile_for, compile_snippet};
 pub use facts::{Facts, Reach};
 pub use failure::{Failure, Limit};
 pub use finding::{Finding, Severity};
 pub use hash::{hash, hash_client, hash_name};
 pub use lower::Settings;
 pub use object::Object;
-pub use plan::{Depends, Function, Program, Selector, Tier};
+pub use plan::{Depends, Function, Program, Selector, Steer, Tier};
 pub use reply::Reply;
 pub use runner::{Answer, Records, Runner, Said};
 pub use script::Limits;
-pub use settle::{Consulted, Settled, Step, Under};
+pub use settle::{Consulted, Settled, Step, Stood, Under};
 pub use source::{Source, join};
 pub use value::{Argument, Entry, Misuse, Place, Value, arguments};
 pub use world::{Resolved, Sight, Snippet, World};

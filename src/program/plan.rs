@@ -13,14 +13,15 @@ use std::sync::Arc;
 use super::body::Body;
 use super::choice::{Draw, FailReason, Metric};
 use super::script::Script;
-use crate::geo::{Attribute, Location, NetMap};
-use crate::target::CheckRequest;
+use crate::geo::{Attribute, Location, NetMap, SiteId, SiteMap};
+use crate::target::{CheckRequest, Pool, Select, Standing, WhenNoneUp};
 
 /// A compiled record program.
 #[derive(Debug)]
 pub struct Program {
     pub(super) members: Box<[Box<str>]>,
     pub(super) checks: Box<[CheckRequest]>,
+    pub(super) standings: Box<[Standing]>,
     pub(super) pieces: Box<[Piece]>,
     pub(super) tests: Box<[Test]>,
     pub(super) form: Form,
@@ -154,6 +155,12 @@ impl Program {
         &self.checks
     }
 
+    /// The addresses of pools' members that the program asks for, each once. What they count as is asked for by index into it.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
     /// The functions that it calls, as far as loading can tell.
     #[must_use]
     pub const fn functions(&self) -> &BTreeSet<&'static str> {
@@ -220,6 +227,8 @@ pub(super) enum Plan {
     Ring(Arc<[(u32, u16)]>),
     /// `pickclosest`.
     Closest { candidates: Box<[Candidate]>, count: usize, metric: Metric },
+    /// `pool`.
+    Pool(Box<PoolPlan>),
 }
 
 impl Plan {
@@ -228,6 +237,7 @@ impl Plan {
             Self::Checked(checked) => [checked.selector, checked.backup].contains(&Selector::Empty),
             Self::Pick { picker: Picker::Sample(0), .. } => true,
             Self::Pick { list: List::Plan(inner), .. } => inner.may_be_empty(),
+            Self::Pool(pool) => pool.may_be_empty(),
             _ => false,
         }
     }
@@ -243,6 +253,7 @@ impl Plan {
             Self::Weighted { members, .. } => into.extend(members.iter().map(|&(_, member)| member)),
             Self::Ring(points) => into.extend(points.iter().map(|&(_, member)| member)),
             Self::Closest { candidates, .. } => into.extend(candidates.iter().map(|candidate| candidate.member)),
+            Self::Pool(pool) => pool.collect_members(into),
         }
     }
 
@@ -264,7 +275,94 @@ impl Plan {
             Self::Weighted { draw, .. } => Depends::draw(*draw),
             Self::Ring(_) => Depends::draw(Draw::Client),
             Self::Closest { .. } => Depends { geo: true, ..Depends::default() },
+            Self::Pool(pool) => pool.depends(),
         }
+    }
+}
+
+/// A choice among the members of a pool, for records of one type.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PoolPlan {
+    pub(super) pool: Arc<Pool>,
+    /// In the pool's order.
+    pub(super) members: Box<[PoolMember]>,
+    /// What another pool gives, where this one says so.
+    pub(super) otherwise: Option<Box<Plan>>,
+    /// What is given instead, likewise.
+    pub(super) fixed: Box<[u16]>,
+    /// How the client's place decides, where it does.
+    pub(super) steer: Option<Steer>,
+}
+
+/// A pool's member.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PoolMember {
+    /// What of it the type shows; nothing where it has nothing of the type.
+    pub(super) gives: Box<[Given]>,
+    /// All its addresses: indices into [`Program::standings`], and whether each is of IPv6.
+    pub(super) standings: Box<[(usize, bool)]>,
+    pub(super) weight: u32,
+    pub(super) level: u16,
+    pub(super) site: Option<SiteId>,
+    pub(super) candidate: Option<Candidate>,
+}
+
+/// What a member gives while one of these addresses may be handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Given {
+    /// Indices into [`Program::standings`].
+    pub(super) standings: Box<[usize]>,
+    /// The text; or four: without hints, with those of IPv4, of IPv6, of both.
+    pub(super) texts: Box<[u16]>,
+}
+
+/// How a client's place decides among the members of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Steer {
+    /// By a map: the order of sites.
+    Map(Arc<SiteMap>),
+    /// By the nearest site: its region.
+    Region {
+        /// Where sites are, and the number of the region of each.
+        located: Box<[(Location, u16)]>,
+        /// The regions, by number.
+        regions: Box<[Box<str>]>,
+        /// The region of each member.
+        of: Box<[Option<u16>]>,
+    },
+}
+
+impl PoolPlan {
+    fn may_be_empty(&self) -> bool {
+        let fallback = match self.pool.when_none_up {
+            WhenNoneUp::Empty => true,
+            WhenNoneUp::Fixed(_) => self.fixed.is_empty(),
+            _ => self.otherwise.as_ref().is_some_and(|other| other.may_be_empty()),
+        };
+        let shows_nothing = |member: &PoolMember| member.gives.is_empty();
+        let steered = matches!(&self.steer, Some(Steer::Map(map)) if map.orders().iter().any(|order| order.is_empty()));
+        fallback || steered || self.members.iter().any(shows_nothing)
+    }
+
+    fn collect_members(&self, into: &mut BTreeSet<u16>) {
+        into.extend(self.members.iter().flat_map(|member| &member.gives).flat_map(|given| &given.texts));
+        into.extend(&self.fixed);
+        if let Some(other) = &self.otherwise {
+            other.collect_members(into);
+        }
+    }
+
+    fn depends(&self) -> Depends {
+        let health = Depends { health: true, ..Depends::default() };
+        let select = match self.pool.select {
+            Select::All | Select::First => Depends::default(),
+            Select::Random | Select::Weighted => Depends::draw(Draw::Chance),
+            Select::Hashed | Select::CHashed => Depends::draw(Draw::Client),
+            Select::Closest | Select::RegionThenRest => Depends { geo: true, ..Depends::default() },
+            Select::Map(_) => Depends { geo: true, client: true, ..Depends::default() },
+        };
+        let other = self.otherwise.as_ref().map(|other| other.depends()).unwrap_or_default();
+        health.or(select).or(other)
     }
 }
 
@@ -490,6 +588,8 @@ pub enum Function {
     PickClosest,
     /// One of the list whose networks hold the client.
     View,
+    /// What a pool of the configuration hands out.
+    Pool,
     /// Whether the client is in one of some networks.
     Netmask,
     /// Whether the client's AS is one of some.
@@ -503,7 +603,7 @@ pub enum Function {
 }
 
 impl Function {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::IfPortUp,
         Self::IfUrlUp,
         Self::IfUrlExtUp,
@@ -518,6 +618,7 @@ impl Function {
         Self::PickCHashed,
         Self::PickClosest,
         Self::View,
+        Self::Pool,
         Self::Netmask,
         Self::AsNum,
         Self::Country,
@@ -543,6 +644,7 @@ impl Function {
             Self::PickCHashed => "pickchashed",
             Self::PickClosest => "pickclosest",
             Self::View => "view",
+            Self::Pool => "pool",
             Self::Netmask => "netmask",
             Self::AsNum => "asnum",
             Self::Country => "country",
@@ -559,7 +661,7 @@ impl Function {
     /// What it gives to Lua.
     pub(super) const fn gives(self) -> Gives {
         match self {
-            Self::IfPortUp | Self::IfUrlUp | Self::IfUrlExtUp | Self::All | Self::PickRandomSample => Gives::List,
+            Self::IfPortUp | Self::IfUrlUp | Self::IfUrlExtUp | Self::All | Self::PickRandomSample | Self::Pool => Gives::List,
             Self::Netmask | Self::AsNum | Self::Country | Self::Continent | Self::Region => Gives::Boolean,
             Self::PickSelfWeighted
             | Self::PickRandom

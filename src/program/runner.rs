@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::body::{Body, Item, Run, Scratch, Visit};
+use super::choice::FailReason;
 use super::dynamic::Memo;
 use super::facts::{Facts, Reach};
 use super::failure::{Failure, Limit};
@@ -37,6 +38,8 @@ pub struct Answer<'a> {
     pub reach: Reach,
     /// Whether it rests on a status that is not known.
     pub unknown: bool,
+    /// The longest TTL that it may have, seconds.
+    pub ttl: u32,
 }
 
 /// What a program says.
@@ -92,21 +95,28 @@ impl Runner {
         world: &dyn Sight,
         limits: &Limits,
     ) -> Answer<'_> {
-        match &program.form {
+        let mut answer = match &program.form {
             Form::Piece => self.piece(settled, facts),
             Form::Body(body) => self.body(body, (program, settled), facts, (world, limits)),
             Form::Script(_) => self.script((program, settled), facts, world, limits),
+        };
+        if matches!(answer.said, Err(Failure::Call(FailReason::NoSuchName))) {
+            let rcode = Some(Rcode::NXDOMAIN);
+            answer.said = Ok(Said { records: Records::Members(&[]), ttl: None, rcode });
         }
+        answer
     }
 
     fn piece(&mut self, settled: &[Settled], facts: &Facts<'_>) -> Answer<'_> {
         self.visited_whole();
         let picks = &mut self.scratch.picks;
         picks.clear();
-        let Some(Settled { choice, unknown, .. }) = settled.first() else { return Answer::failed(Failure::raised("no piece")) };
+        let Some(Settled { choice, unknown, ttl, .. }) = settled.first() else {
+            return Answer::failed(Failure::raised("no piece"));
+        };
         let (picked, reach) = choice.pick(facts, &mut self.random, picks);
         let said = picked.map(|()| Said::of(Records::Members(picks))).map_err(Failure::Call);
-        Answer { said, reach, unknown: *unknown }
+        Answer { said, reach, unknown: *unknown, ttl: *ttl }
     }
 
     fn body(
@@ -118,10 +128,10 @@ impl Runner {
     ) -> Answer<'_> {
         let Self { random, scratch, trail, meter, memo, .. } = self;
         meter.begin(limits.steps.into());
-        let (world, reach, unknown) = (world.world(), Reach::EVERYONE, false);
-        let mut run = Run { program, settled, facts, world, meter, memo, random, scratch, trail, reach, unknown };
+        let (world, reach, unknown, ttl) = (world.world(), Reach::EVERYONE, false, u32::MAX);
+        let mut run = Run { program, settled, facts, world, meter, memo, random, scratch, trail, reach, unknown, ttl };
         let returned = run.body(body);
-        let (reach, unknown) = (run.reach, run.unknown);
+        let (reach, unknown, ttl) = (run.reach, run.unknown, run.ttl);
         let said = match returned {
             Ok(Item::Picked { from, count, .. }) => {
                 Ok(Said::of(Records::Members(self.scratch.picks.get(from..from + count).unwrap_or_default())))
@@ -129,7 +139,7 @@ impl Runner {
             Ok(Item::Value(value)) => said(&value),
             Err(failure) => Err(failure),
         };
-        Answer { said, reach, unknown }
+        Answer { said, reach, unknown, ttl }
     }
 
     fn script(
@@ -144,14 +154,14 @@ impl Runner {
         }
         let Some(machine) = &mut self.machine else { return Answer::failed(Failure::Limit(Limit::Memory)) };
         let program = (Arc::clone(program), Arc::clone(settled));
-        let Ran { value, reach, unknown } = machine.run(program, facts, world.hold(), (&mut self.random, &mut self.trail));
-        Answer { said: value.and_then(|value| said(&value)), reach, unknown }
+        let Ran { value, reach, unknown, ttl } = machine.run(program, facts, world.hold(), (&mut self.random, &mut self.trail));
+        Answer { said: value.and_then(|value| said(&value)), reach, unknown, ttl }
     }
 }
 
 impl Answer<'_> {
     const fn failed(failure: Failure) -> Self {
-        Self { said: Err(failure), reach: Reach::EVERYONE, unknown: false }
+        Self { said: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX }
     }
 }
 

@@ -21,7 +21,9 @@ use super::choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
 use super::order::walk_order;
 use super::plan::{Candidate, Checked, Function, List, Picker, Plan, Program, Selector, Target};
 use crate::geo::{NetMap, Places};
-use crate::target::{Status, Value};
+use crate::target::{Pool, Status, Value};
+
+mod pool;
 
 /// One reason of an answer. Steps come in the order of evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +93,15 @@ pub enum Step {
         /// What each pair holds, in order.
         pairs: Box<[Box<[u16]>]>,
     },
+    /// A pool was looked at.
+    Pooled {
+        /// Which.
+        pool: Arc<Pool>,
+        /// What its members count as, in its order.
+        members: Box<[Stood]>,
+        /// Those among whom the pool's `select` decides; none: its `when_none_up` does.
+        serving: Box<[u16]>,
+    },
     /// A function found nothing to work on.
     Failed {
         /// Which; `None`: a call that loading refused.
@@ -113,11 +124,24 @@ pub struct Consulted {
     pub status: Status,
 }
 
+/// What was seen of a pool's member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// What each of its addresses counts as.
+    pub statuses: Box<[Status]>,
+    /// Whether it may be chosen for the type of the record.
+    pub available: bool,
+    /// The part of its weight that it gets, in 1/256; 0: it is in reserve.
+    pub weight: u16,
+}
+
 /// What pieces are settled under.
 #[derive(Clone, Copy)]
 pub struct Under<'a> {
     /// The status of each check, by index into [`Program::checks`].
     pub status: &'a dyn Fn(usize) -> Status,
+    /// What each address of a pool's member counts as, by index into [`Program::standings`].
+    pub standing: &'a dyn Fn(usize) -> Status,
     /// Where candidates are.
     pub places: &'a Places,
 }
@@ -131,6 +155,8 @@ pub struct Settled {
     pub unknown: bool,
     /// Whether a `backupSelector` decided, because no target was up.
     pub fallback: bool,
+    /// The longest TTL that the answer may have, seconds: shorter where it is likely to change.
+    pub ttl: u32,
 }
 
 impl Program {
@@ -153,9 +179,9 @@ impl Program {
 
 /// One piece; `members` are the texts that it is numbered by.
 pub(super) fn settle(plan: &Plan, members: &[Box<str>], under: &Under<'_>, steps: Option<&mut Vec<Step>>) -> Settled {
-    let mut walk = Walk { under: *under, members, steps, unknown: false, fallback: false };
+    let mut walk = Walk { under: *under, members, steps, unknown: false, fallback: false, ttl: u32::MAX };
     let choice = walk.plan(plan);
-    Settled { choice, unknown: walk.unknown, fallback: walk.fallback }
+    Settled { choice, unknown: walk.unknown, fallback: walk.fallback, ttl: walk.ttl }
 }
 
 struct Walk<'a> {
@@ -164,6 +190,7 @@ struct Walk<'a> {
     steps: Option<&'a mut Vec<Step>>,
     unknown: bool,
     fallback: bool,
+    ttl: u32,
 }
 
 impl Walk<'_> {
@@ -179,6 +206,7 @@ impl Walk<'_> {
                 Choice::Fail(reason)
             }
             Plan::Checked(checked) => self.checked(checked),
+            Plan::Pool(pool) => self.pool(pool),
             Plan::SelfWeighted(targets) => self.self_weighted(targets),
             Plan::Pick { picker, list: List::Members(members) } => self.pick(*picker, members),
             Plan::Pick { picker, list: List::Plan(inner) } => match self.plan(inner) {
@@ -278,7 +306,9 @@ impl Walk<'_> {
                 shares.push(status.weight);
             }
         }
-        share(&mut up, &shares);
+        if shares.iter().any(|&share| share != Status::SOUND.weight) {
+            share(&mut up, &shares);
+        }
         let (status, count) = (self.under.status, up.len());
         let consult =
             |&Target { address, member, check, .. }: &Target| Consulted { member, address, check, status: status(check) };
@@ -343,9 +373,10 @@ impl Walk<'_> {
             Selector::WRandom => Choice::Weighted { draw: Draw::Chance, members: sums(targets) },
             Selector::WHashed => Choice::Weighted { draw: Draw::Client, members: sums(targets) },
             Selector::NameHashed => Choice::Weighted { draw: Draw::Name, members: sums(targets) },
-            Selector::CHashed => Choice::Rendezvous(
-                targets.iter().map(|target| Contender::new(target.member, self.text(target.member), target.weight)).collect(),
-            ),
+            Selector::CHashed => {
+                let contender = |target: &Target| Contender::new(target.member, self.text(target.member), target.weight);
+                Choice::Rendezvous { draw: Draw::Client, count: 1, contenders: targets.iter().map(contender).collect() }
+            }
         }
     }
 
@@ -365,18 +396,22 @@ impl Walk<'_> {
     }
 }
 
-/// Gives each target its share, in 1/256, of its weight, keeping the proportions exact where the numbers allow. Changes
-/// nothing where all have all of it.
+/// Gives each target its share, in 1/256, of its weight, keeping the proportions exact where the numbers allow.
 fn share(targets: &mut [Target], shares: &[u16]) {
-    if shares.iter().all(|&share| share == Status::SOUND.weight) {
-        return;
-    }
-    let exact = || targets.iter().zip(shares).map(|(target, &share)| u64::from(target.weight) * u64::from(share));
-    let divisor = exact().fold(0, gcd).max(1);
-    let fits = exact().map(|weight| weight / divisor).sum::<u64>() <= u64::from(u32::MAX);
-    for (target, &share) in targets.iter_mut().zip(shares) {
-        let exact = (u64::from(target.weight) * u64::from(share) / divisor).max(1);
-        target.weight = u32::try_from(exact).ok().filter(|_| fits).unwrap_or_else(|| part(target.weight, share));
+    let mut weights: Vec<u32> = targets.iter().map(|target| target.weight).collect();
+    share_out(&mut weights, shares);
+    targets.iter_mut().zip(weights).for_each(|(target, weight)| target.weight = weight);
+}
+
+/// The same of weights alone.
+fn share_out(weights: &mut [u32], shares: &[u16]) {
+    let exact = |weight: &u32, share: &u16| u64::from(*weight) * u64::from(*share);
+    let all = || weights.iter().zip(shares).map(|(weight, share)| exact(weight, share));
+    let divisor = all().fold(0, gcd).max(1);
+    let fits = all().map(|weight| weight / divisor).sum::<u64>() <= u64::from(u32::MAX);
+    for (weight, share) in weights.iter_mut().zip(shares) {
+        let exact = (exact(weight, share) / divisor).max(1);
+        *weight = u32::try_from(exact).ok().filter(|_| fits).unwrap_or_else(|| part(*weight, *share));
     }
 }
 

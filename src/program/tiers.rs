@@ -91,7 +91,8 @@ const SETTINGS: Settings = Settings { defaults: Defaults::USUAL, step_limit: 100
 fn run(program: Program, world: &Arc<Made>, facts: &Facts<'_>, seed: u64, runner: &mut Runner) -> Outcome {
     let program = Arc::new(program);
     let status = |at: usize| program.checks().get(at).map_or(Status::NEVER, |check| world.status(check, facts.zone));
-    let settled: Arc<[Settled]> = program.settle(&Under { status: &status, places: &world.places });
+    let under = Under { status: &status, standing: &|_| Status::NEVER, places: &world.places };
+    let settled: Arc<[Settled]> = program.settle(&under);
     runner.random = fastrand::Rng::with_seed(seed);
     let answer = runner.answer((&program, &settled), facts, world, &LIMITS);
     let (reach, unknown) = (answer.reach, answer.unknown);

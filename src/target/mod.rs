@@ -5,7 +5,8 @@
 //! algebra; [`StatusTable`] holds one per check, shared copy-on-write with the snapshot that queries read.
 //!
 //! [`Reports`] is where targets leave their own word, for checks of kind `push`.
-//! [`Definitions`] are the checks that the configuration names: definitions that wait for a target.
+//! [`Definitions`] are the checks that the configuration names: definitions that wait for a target. [`Pools`] are members that
+//! stand for each other, and the rules for handing them out.
 //!
 //! `program` (which asks) and `health` (which answers) both know this module and not each other.
 //!
@@ -17,6 +18,7 @@ mod judgement;
 mod kinds;
 mod named;
 mod outcome;
+pub(crate) mod pool;
 mod reports;
 mod status;
 mod table;
@@ -27,6 +29,7 @@ pub use judgement::{Damping, Judgement};
 pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, Rcode, TlsCheck};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
+pub use pool::{Face, Failback, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};
 pub use reports::{Heard, Reports, Taken, Token};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

@@ -76,8 +76,8 @@ impl fmt::Display for Basis {
 ///
 /// Beliefs about several checks that must all hold (a target with two checks, a site with many targets) combine by
 /// [`Status::and`]: the worst value, the weakest basis, drained if either is, the lower weight, the lower of the reported
-/// weights (none is the highest), the earlier possible change. Each field is the minimum of a total order (drain: the
-/// maximum), so `and` is commutative, associative and
+/// weights (none is the highest), the earlier possible change, in doubt if either is. Each field is the minimum of a total order
+/// (drain, doubt: the maximum), so `and` is commutative, associative and
 /// idempotent, and [`Status::SOUND`] is its neutral element; the tests say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
@@ -87,13 +87,16 @@ pub struct Status {
     pub basis: Basis,
     /// No new clients are to be sent there, whatever the value.
     pub drain: bool,
-    /// Share of its configured weight that the target should get, in 1/256 (256 = all).
+    /// Share of its configured weight that the target should get, in 1/256 (256 = all). 0: it is held in reserve, for where
+    /// nobody else can serve.
     pub weight: u16,
     /// The weight that an up target gave itself; 0: none was asked for, or the target is not up.
     pub reported: u32,
     /// Seconds from the last result until the value could change at the earliest, for TTLs that fall when a change
     /// is near.
     pub earliest_change: u32,
+    /// Whether the last result contradicts the value: a change is likely, and not only possible.
+    pub doubt: bool,
 }
 
 impl Status {
@@ -101,12 +104,26 @@ impl Status {
     pub const SLOW: u16 = 128;
 
     /// Nothing is known yet.
-    pub const NEVER: Self =
-        Self { value: Value::Unknown, basis: Basis::Never, drain: false, weight: 256, reported: 0, earliest_change: 0 };
+    pub const NEVER: Self = Self {
+        value: Value::Unknown,
+        basis: Basis::Never,
+        drain: false,
+        weight: 256,
+        reported: 0,
+        earliest_change: 0,
+        doubt: false,
+    };
 
     /// The neutral element of [`Status::and`].
-    pub const SOUND: Self =
-        Self { value: Value::Up, basis: Basis::Forced, drain: false, weight: 256, reported: 0, earliest_change: u32::MAX };
+    pub const SOUND: Self = Self {
+        value: Value::Up,
+        basis: Basis::Forced,
+        drain: false,
+        weight: 256,
+        reported: 0,
+        earliest_change: u32::MAX,
+        doubt: false,
+    };
 
     /// Whether the target may be handed out: up and not drained.
     #[must_use]
@@ -120,6 +137,15 @@ impl Status {
         self.drain || matches!((self.value, self.basis), (Value::Down, Basis::Forced))
     }
 
+    /// How soon the value is likely to change, in seconds, where it is likely; in steps, so that a countdown is no change each
+    /// second.
+    #[must_use]
+    pub fn likely_change(self) -> Option<u32> {
+        const STEPS: [u32; 10] = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+        let step = || STEPS.into_iter().rev().find(|&step| step <= self.earliest_change).unwrap_or(1);
+        self.doubt.then(step)
+    }
+
     /// Both must hold.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -130,6 +156,7 @@ impl Status {
             weight: self.weight.min(other.weight),
             reported: lower_reported(self.reported, other.reported),
             earliest_change: self.earliest_change.min(other.earliest_change),
+            doubt: self.doubt | other.doubt,
         }
     }
 }
@@ -151,14 +178,15 @@ mod tests {
     fn any_status() -> impl Strategy<Value = Status> {
         let value = prop_oneof![Just(Value::Down), Just(Value::Unknown), Just(Value::Up)];
         let basis = prop_oneof![Just(Basis::Never), Just(Basis::Held), Just(Basis::Measured), Just(Basis::Forced)];
-        (value, basis, any::<bool>(), 0u16..=256, 0u32..4, any::<u32>()).prop_map(
-            |(value, basis, drain, weight, reported, earliest_change)| Status {
+        (value, basis, any::<bool>(), 0u16..=256, 0u32..4, any::<u32>(), any::<bool>()).prop_map(
+            |(value, basis, drain, weight, reported, earliest_change, doubt)| Status {
                 value,
                 basis,
                 drain,
                 weight,
                 reported,
                 earliest_change,
+                doubt,
             },
         )
     }

@@ -95,6 +95,9 @@ impl Engine {
             let reply = self.judge(command, now).map(|judged| judged.report);
             return self.reply(id, reply);
         }
+        if matches!(command.action, Action::FailBack) {
+            return self.fail_back(id, command, now);
+        }
         if self.orders.waiting.len() >= WAITING_MAX {
             return self.reply(id, Err(Refusal::Busy));
         }
@@ -110,6 +113,19 @@ impl Engine {
                 self.orders.written = Some(Written { id, judged, until, overtaken: false });
             }
         }
+    }
+
+    /// Has those come back who wait. Nothing stays of that, so it waits for no disk.
+    fn fail_back(&mut self, id: CommandId, command: Command, now: Moment) {
+        let judged = match self.judge(command, now) {
+            Err(refusal) => return self.reply(id, Err(refusal)),
+            Ok(judged) => judged,
+        };
+        if let Some(pool) = self.pools.fail_back(judged.command.subject) {
+            self.follow_pool(pool, None, now);
+            self.log(Happening::FailedBack { subject: judged.command.subject }, now);
+        }
+        self.orders.unserved.push((id, judged.report));
     }
 
     /// Judges an order, and has it written down or refuses it.
@@ -210,7 +226,7 @@ impl Engine {
 
     fn record(&mut self, command: Option<CommandId>, subject: Subject, word: Option<Override>) {
         let version = self.orders.version;
-        self.effects.push_back(Effect::Record { command, record: Record { subject, word, version } });
+        self.effects.push_back(Effect::Record { command, record: Box::new(Record { subject, word, version }) });
     }
 
     fn judge(&self, command: Command, now: Moment) -> Result<Judged, Refusal> {
@@ -222,6 +238,9 @@ impl Engine {
         }
         let word = match &command.action {
             Action::Release if before.is_none() => return Err(Refusal::NotSet),
+            Action::FailBack if self.pools.waiting(subject).is_none() => return Err(Refusal::NoSuchTarget),
+            // What is in force stays so.
+            Action::FailBack => before.clone(),
             Action::Release => None,
             Action::Say { state, .. } if !subject.takes(*state) => return Err(Refusal::Unfit),
             Action::Say { state, lasting, since, by, reason } => Some(Override {
@@ -235,10 +254,14 @@ impl Engine {
                 version: self.orders.version + 1,
             }),
         };
-        if word.is_some() && !accept_unknown && subject != Subject::Node && self.checks.covered_by(subject).next().is_none() {
+        if matches!(command.action, Action::Say { .. })
+            && !accept_unknown
+            && subject != Subject::Node
+            && !self.is_about_something(subject)
+        {
             return Err(Refusal::NoSuchTarget);
         }
-        let (turns, table) = self.beliefs.foresee(&self.checks, subject, word.as_ref());
+        let (turns, table) = self.foresee(subject, word.as_ref(), now);
         let (programs, bare) = self.affected(&turns, &table);
         if !bare.is_empty() && !accept_empty && !dry_run {
             return Err(Refusal::WouldEmpty(bare));
@@ -246,6 +269,27 @@ impl Engine {
         let generation = self.publication.generation;
         let report = Report { generation, before, after: word.clone(), checks: turns.len(), programs, bare, durable: false };
         Ok(Judged { command, word, report })
+    }
+
+    fn is_about_something(&self, subject: Subject) -> bool {
+        self.checks.covered_by(subject).next().is_some() || !self.pools.covered_by(subject).is_empty()
+    }
+
+    /// What would change if `word` were in force about `subject`, or none: checks and standings, and the table as it would be.
+    fn foresee(&self, subject: Subject, word: Option<&Override>, now: Moment) -> (Vec<(CheckId, Turn)>, StatusTable) {
+        let (mut turns, mut table, words) = self.beliefs.foresee(&self.checks, subject, word);
+        let of_checks = turns.iter().flat_map(|&(check, _)| self.pools.using(check));
+        let pools: BTreeSet<_> = of_checks.chain(self.pools.covered_by(subject)).collect();
+        for pool in pools {
+            for stands in self.pools.foresee(pool, &table.clone(), &words, now) {
+                let turn = Turn { from: table.get(stands.standing), to: stands.status };
+                if turn.from != turn.to {
+                    table.set(stands.standing, stands.status);
+                    turns.push((stands.standing, turn));
+                }
+            }
+        }
+        (turns, table)
     }
 
     /// The programs that settle otherwise under `table`, and those of them that had targets to give and would have none.
@@ -270,7 +314,10 @@ impl Engine {
     fn put_in_force(&mut self, subject: Subject, word: Option<Override>, now: Moment) {
         let (checks, before) = self.beliefs.say(&self.checks, subject, word.clone());
         for id in checks {
-            self.follow(id, None);
+            self.follow(id, None, now);
+        }
+        for pool in self.pools.covered_by(subject) {
+            self.follow_pool(pool, None, now);
         }
         match (word, before) {
             (Some(word), _) => self.log(Happening::Overridden { word: Box::new(word) }, now),
@@ -336,7 +383,7 @@ mod tests {
                             self.engine.handle(Event::Probed { run, result }, self.now);
                         }
                         Effect::Publish { snapshot, .. } => self.published.push(snapshot),
-                        Effect::Record { command, record } => self.records.push((command, record)),
+                        Effect::Record { command, record } => self.records.push((command, *record)),
                         Effect::Reply { command, reply } => self.replies.push((command, *reply)),
                         _ => {}
                     }

@@ -621,6 +621,8 @@ impl Function {
             Self::IfPortUp | Self::IfUrlUp | Self::IfUrlExtUp => Depends { health: true, chance: true, ..none },
             Self::PickSelfWeighted => Depends { health: true, client: true, ..none },
             Self::All => none,
+            // what is drawn among the members is known where the name is, and only there is it a call that works
+            Self::Pool => Depends { health: true, ..none },
             Self::PickRandom | Self::PickRandomSample | Self::PickWRandom => Depends { chance: true, ..none },
             Self::PickHashed | Self::PickWHashed | Self::PickCHashed | Self::Netmask => Depends { client: true, ..none },
             Self::View => Depends { client: true, chance: true, ..none },

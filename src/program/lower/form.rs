@@ -14,6 +14,7 @@ use super::script::{Hoisting, survey};
 use super::{Call, Lowering};
 use crate::program::choice::FailReason;
 use crate::program::compile::Defaults;
+use crate::wire::RecordType;
 
 /// What the configuration says about programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +27,11 @@ pub struct Settings {
     pub shared: bool,
 }
 
+/// What the configuration says, and the type of the record where that is known.
+type With<'s> = (&'s Settings, Option<RecordType>);
+
 /// The program that `block` means; what is wrong with it goes to `findings`.
-pub(in super::super) fn lower(block: &Block, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Program> {
+pub(in super::super) fn lower(block: &Block, settings: With<'_>, findings: &mut Vec<Finding>) -> Option<Program> {
     let single = returned(block);
     if let Some(program) = single.and_then(|expression| whole(expression, settings, findings)) {
         return program;
@@ -52,8 +56,8 @@ fn returned(block: &Block) -> Option<&Expr> {
 }
 
 /// A program that is one piece; the outer `None`: it is not.
-fn whole(expression: &Expr, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Option<Program>> {
-    let mut lowering = Lowering::new(&settings.defaults, findings);
+fn whole(expression: &Expr, (settings, rtype): With<'_>, findings: &mut Vec<Finding>) -> Option<Option<Program>> {
+    let mut lowering = Lowering { rtype, ..Lowering::new(&settings.defaults, findings) };
     let everywhere = Everywhere::default();
     let piece = if let Some((function, arguments)) = structure(&everywhere, expression) {
         lowering.piece(Call { function, offset: expression.offset, arguments: &arguments })
@@ -79,8 +83,8 @@ impl Lowering<'_> {
     fn into_program(self, parts: Parts, form: Form) -> Program {
         let Parts { pieces, tests, depends } = parts;
         let members = self.members.items.into();
-        let (checks, functions) = (self.checks.into_requests(), self.functions);
-        Program { members, checks, pieces: pieces.into(), tests: tests.into(), form, depends, functions }
+        let (checks, standings, functions) = (self.checks.into_requests(), self.standings.items.into(), self.functions);
+        Program { members, checks, standings, pieces: pieces.into(), tests: tests.into(), form, depends, functions }
     }
 
     /// A call of constant structure within a larger program. What is wrong with it is an error where the program cannot but
@@ -107,8 +111,13 @@ pub(super) fn soften(finding: &mut Finding) {
     }
 }
 
-fn natively(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, certain: bool) -> Result<Option<Program>, Outside> {
-    let lowering = Lowering::new(&settings.defaults, findings);
+fn natively(
+    block: &Block,
+    (settings, rtype): With<'_>,
+    findings: &mut Vec<Finding>,
+    certain: bool,
+) -> Result<Option<Program>, Outside> {
+    let lowering = Lowering { rtype, ..Lowering::new(&settings.defaults, findings) };
     let mut natively = Natively::new(lowering, block, certain, settings.shared);
     let body = natively.body(block)?;
     let (steps, parts, mut lowering) = natively.finish();
@@ -122,9 +131,9 @@ fn natively(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, cer
 }
 
 /// A program that Luau runs, because of what is `outside` of the plan.
-fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outside: &Outside) -> Option<Program> {
+fn script(block: &Block, (settings, rtype): With<'_>, findings: &mut Vec<Finding>, outside: &Outside) -> Option<Program> {
     let survey = survey(block);
-    let mut lowering = Lowering::new(&settings.defaults, findings);
+    let mut lowering = Lowering { rtype, ..Lowering::new(&settings.defaults, findings) };
     if !settings.shared {
         survey.report_unknown(lowering.findings);
     }
@@ -151,7 +160,7 @@ fn script(block: &Block, settings: &Settings, findings: &mut Vec<Finding>, outsi
 pub(in super::super) fn lower_as_script(block: &Block, settings: &Settings, hoist: bool) -> Option<Program> {
     let mut findings = Vec::new();
     if hoist {
-        return script(block, settings, &mut findings, &Outside::snippet());
+        return script(block, (settings, None), &mut findings, &Outside::snippet());
     }
     let lowering = Lowering::new(&settings.defaults, &mut findings);
     let source = luau::chunk(block, &std::collections::HashMap::new());
@@ -161,7 +170,7 @@ pub(in super::super) fn lower_as_script(block: &Block, settings: &Settings, hois
 
 /// A snippet for `include`: statements, run for what they set.
 pub(in super::super) fn lower_snippet(block: &Block, settings: &Settings, findings: &mut Vec<Finding>) -> Option<Program> {
-    script(block, &Settings { shared: true, ..settings.clone() }, findings, &Outside::snippet())
+    script(block, (&Settings { shared: true, ..settings.clone() }, None), findings, &Outside::snippet())
 }
 
 /// Whether it is a literal without parts.

@@ -5,7 +5,7 @@
 //! piece, checked here. Every part of a call is lowered before the first failure is acted on, so that one pass reports
 //! everything: all bad members, options and weights. A method that returns `None` has reported why.
 //!
-//! `constant` says what is constant; `list` reads tables, `options` the options of checked functions and `probing` those of
+//! `pool` lowers pools; `constant` says what is constant; `list` reads tables, `options` the options of checked functions and `probing` those of
 //! the probe, `checked` lowers the health-gated functions, `pick` the pickers, `place` tests and distances, `view` views;
 //! `names` knows what functions exist elsewhere.
 
@@ -18,6 +18,7 @@ mod names;
 mod options;
 mod pick;
 mod place;
+mod pool;
 mod probing;
 mod script;
 mod view;
@@ -35,7 +36,8 @@ use super::plan::{Function, Gives, List, Picker, Piece, Plan, Test};
 use super::syntax::{Expr, Kind};
 use super::value::{DEPTH_MAX, Room, Value};
 use crate::geo::Attribute;
-use crate::target::{CheckRequest, CheckSpec, Judgement};
+use crate::target::{CheckRequest, CheckSpec, Judgement, Standing};
+use crate::wire::RecordType;
 
 pub use form::Settings;
 #[cfg(test)]
@@ -97,6 +99,9 @@ struct Lowering<'a> {
     findings: &'a mut Vec<Finding>,
     members: Interner<Box<str>>,
     checks: Interner<Asked>,
+    standings: Interner<Standing>,
+    /// The type of the record; `None`: it is not known, or the program is none of a record.
+    rtype: Option<RecordType>,
     functions: BTreeSet<&'static str>,
     /// Most points of a ring.
     points_max: u64,
@@ -129,6 +134,8 @@ impl<'a> Lowering<'a> {
             findings,
             members: Interner::default(),
             checks: Interner::default(),
+            standings: Interner::default(),
+            rtype: None,
             functions: BTreeSet::new(),
             points_max: pick::POINTS_MAX,
         }
@@ -171,6 +178,7 @@ impl<'a> Lowering<'a> {
             Function::PickCHashed => self.pick_ring(call),
             Function::PickClosest => self.pick_closest(call),
             Function::View => self.view(call),
+            Function::Pool => self.pool(call),
             Function::Netmask | Function::AsNum | Function::Country | Function::Continent | Function::Region => {
                 let message = format!("{} gives true or false, which is no answer", call.function);
                 self.error(call.offset, message, "use it in a condition: `;if country('US') then return ... end`")

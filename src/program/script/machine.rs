@@ -20,6 +20,7 @@ use super::trips::{ForAll, Trips};
 use super::{Limits, Script, bytecode};
 use crate::program::RESERVED;
 use crate::program::body::{Run, Scratch, Visit};
+use crate::program::choice::FailReason;
 use crate::program::dynamic::{self, Memo};
 use crate::program::facts::{Facts, Reach};
 use crate::program::failure::{Failure, Limit};
@@ -76,6 +77,8 @@ pub(in crate::program) struct Ran {
     pub(in crate::program) reach: Reach,
     /// Whether a status that was consulted is not known.
     pub(in crate::program) unknown: bool,
+    /// The longest TTL that the answer may have, seconds.
+    pub(in crate::program) ttl: u32,
 }
 
 /// What natives share.
@@ -102,7 +105,9 @@ struct Running {
     trail: Option<Vec<Visit>>,
     reach: Reach,
     unknown: bool,
-    not_ready: bool,
+    ttl: u32,
+    /// A failure that is more than a text, should the run end with it.
+    ending: Option<Failure>,
     scratch: Scratch,
 }
 
@@ -187,7 +192,7 @@ impl Machine {
         world: Arc<dyn World>,
         (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
     ) -> Ran {
-        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false };
+        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX };
         let Plan::Script(script) = &program.0.form else { return failed(Failure::raised("no script")) };
         let (script, sender, now) = (Arc::clone(script), facts.resolver.ip(), facts.monotonic);
         let trips = self.loaded.get(&script.number).map(|loaded| &loaded.trips);
@@ -203,7 +208,8 @@ impl Machine {
             trail: trail.take(),
             reach: Reach::EVERYONE,
             unknown: false,
-            not_ready: false,
+            ttl: u32::MAX,
+            ending: None,
             scratch: Scratch::default(),
         };
         *self.desk.running.borrow_mut() = Some(running);
@@ -213,14 +219,13 @@ impl Machine {
         (*random, *trail) = (finished.random, finished.trail);
         let value = match result {
             Ok(value) => Ok(value),
-            Err(_) if finished.not_ready => Err(Failure::NotReady),
-            Err(error) => Err(self.failure(&error)),
+            Err(error) => Err(finished.ending.unwrap_or_else(|| self.failure(&error))),
         };
         if let (Err(Failure::Limit(_)), Some(loaded)) = (&value, self.loaded.get_mut(&script.number)) {
             self.trips.trip(script.number, &mut loaded.trips, sender, now);
         }
         self.tidy();
-        Ran { value, reach: finished.reach, unknown: finished.unknown }
+        Ran { value, reach: finished.reach, unknown: finished.unknown, ttl: finished.ttl }
     }
 
     fn call(&mut self, script: &Script) -> mlua::Result<Value> {
@@ -469,7 +474,7 @@ impl Desk {
 
     fn frame<R>(&self, frame: usize, act: impl FnOnce(&mut Run<'_>, &Program) -> Result<R, Failure>) -> mlua::Result<R> {
         self.with(|running| {
-            let Running { frames, query, world, random, trail, reach, unknown, scratch, .. } = running;
+            let Running { frames, query, world, random, trail, reach, unknown, ttl, scratch, .. } = running;
             // what a snippet comes by has numbers of its own
             let (mut silent, main) = (None, frame == 0);
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
@@ -477,7 +482,7 @@ impl Desk {
             scratch.picks.clear();
             let trail = if main { trail } else { &mut silent };
             let (facts, world, meter, memo) = (&facts, &**world, &self.meter, &self.memo);
-            let (reach_now, unknown_now) = (*reach, *unknown);
+            let (reach_now, unknown_now, ttl_now) = (*reach, *unknown, *ttl);
             let mut run = Run {
                 program,
                 settled,
@@ -490,9 +495,10 @@ impl Desk {
                 trail,
                 reach: reach_now,
                 unknown: unknown_now,
+                ttl: ttl_now,
             };
             let acted = act(&mut run, program);
-            (*reach, *unknown) = (run.reach, run.unknown);
+            (*reach, *unknown, *ttl) = (run.reach, run.unknown, run.ttl);
             running.raise(acted)
         })?
     }
@@ -513,7 +519,9 @@ impl Running {
     /// A failure as Lua's error.
     fn raise<R>(&mut self, result: Result<R, Failure>) -> mlua::Result<R> {
         result.map_err(|failure| {
-            self.not_ready |= failure == Failure::NotReady;
+            if matches!(failure, Failure::NotReady | Failure::Call(FailReason::NoSuchName)) {
+                self.ending = Some(failure.clone());
+            }
             mlua::Error::runtime(failure)
         })
     }

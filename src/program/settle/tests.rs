@@ -36,13 +36,13 @@ fn settle(code: &str, statuses: &[Status]) -> Settled {
 
 /// All pieces, where nothing is known of any place.
 fn pieces(program: &Program, status: &dyn Fn(usize) -> Status) -> Arc<[Settled]> {
-    let settled = program.settle(&Under { status, places: &Places::empty() });
+    let settled = program.settle(&Under { status, standing: &|_| Status::NEVER, places: &Places::empty() });
     settled.iter().for_each(|settled| assert_settled(program, settled));
     settled
 }
 
 fn explain(program: &Program, status: &dyn Fn(usize) -> Status) -> Vec<Step> {
-    let under = Under { status, places: &Places::empty() };
+    let under = Under { status, standing: &|_| Status::NEVER, places: &Places::empty() };
     (0..program.pieces.len()).flat_map(|piece| program.explain(piece as u16, &under)).collect()
 }
 
@@ -90,7 +90,7 @@ fn assert_settled(program: &Program, settled: &Settled) {
             assert!(!points.is_empty() && points.iter().all(|&(_, member)| in_range(member)));
             assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
         }
-        Choice::Rendezvous(contenders) => {
+        Choice::Rendezvous { contenders, .. } => {
             assert!(!contenders.is_empty() && contenders.iter().all(|one| in_range(one.member) && one.weight > 0.0));
         }
         Choice::Closest(closest) => {
@@ -99,6 +99,7 @@ fn assert_settled(program: &Program, settled: &Settled) {
         Choice::Of { inner, .. } => {
             assert!(matches!(&**inner, Choice::Closest(closest) if closest.count != 1), "what settles is settled");
         }
+        Choice::Steered { .. } | Choice::Bundles { .. } => unreachable!("of pools, whose tests are their own"),
         Choice::ByNetwork { choices, otherwise, .. } => {
             let flat = |choice: &Choice| matches!(choice, Choice::Fail(_) | Choice::Every(_) | Choice::One { .. });
             assert!(choices.iter().all(flat) && flat(otherwise));
@@ -120,9 +121,10 @@ fn chosen(selector: Selector, members: &[u16]) -> Choice {
         Selector::WRandom => Choice::Weighted { draw: Draw::Chance, members: sums(members) },
         Selector::WHashed => Choice::Weighted { draw: Draw::Client, members: sums(members) },
         Selector::NameHashed => Choice::Weighted { draw: Draw::Name, members: sums(members) },
-        Selector::CHashed => Choice::Rendezvous(
-            members.iter().map(|&member| Contender::new(member, &format!("10.0.0.{}", member + 1), 1)).collect(),
-        ),
+        Selector::CHashed => {
+            let contender = |&member: &u16| Contender::new(member, &format!("10.0.0.{}", member + 1), 1);
+            Choice::Rendezvous { draw: Draw::Client, count: 1, contenders: members.iter().map(contender).collect() }
+        }
     }
 }
 
@@ -158,7 +160,7 @@ fn selectors_decide_among_what_is_up() {
                     let wanted = |up: &[u16], all: &[u16], unknown| {
                         let fallback = up.is_empty();
                         let choice = if fallback { chosen(backup, all) } else { chosen(selector, up) };
-                        Settled { choice, unknown, fallback }
+                        Settled { choice, unknown, fallback, ttl: u32::MAX }
                     };
                     assert_eq!(settle(&flat, &statuses), wanted(flat_up, &[0, 1, 2], flat_unknown), "{flat} {statuses:?}");
                     assert_eq!(settle(&groups, &statuses), wanted(grouped_up, &[0, 1], grouped_unknown), "{groups} {statuses:?}");
@@ -173,7 +175,7 @@ fn fallbacks_leave_out_what_operators_took_out() {
     let code = "ifportup(80, {'10.0.0.1','10.0.0.2','10.0.0.3'}, {backupSelector='all'})";
     assert_eq!(settle(code, &[DRAINED, DOWN, FORCED_DOWN]).choice, Choice::Every([1].into()));
     let none = settle(code, &[DRAINED, FORCED_DOWN, DRAINED]);
-    assert_eq!(none, Settled { choice: Choice::Every([].into()), unknown: false, fallback: true });
+    assert_eq!(none, Settled { choice: Choice::Every([].into()), unknown: false, fallback: true, ttl: u32::MAX });
     let code = "ifportup(80, {{'10.0.0.1'}, {'10.0.0.2'}})";
     assert_eq!(settle(code, &[DRAINED, DOWN]).choice, Choice::Every([].into()));
 }
@@ -203,7 +205,7 @@ fn pickers_work_on_settled_lists() {
     assert_eq!(hashed.choice, Choice::One { draw: Draw::Client, members: [1].into() });
     let inner = settle(&format!("pickrandom({list})"), &[DOWN, DOWN]);
     let choice = Choice::One { draw: Draw::Client, members: [0, 1].into() };
-    assert_eq!(inner, Settled { choice, unknown: false, fallback: true });
+    assert_eq!(inner, Settled { choice, unknown: false, fallback: true, ttl: u32::MAX });
     assert_eq!(settle("pickrandom({'a','b','a'})", &[]).choice, Choice::One { draw: Draw::Chance, members: [0, 1, 0].into() });
     let doubled = settle("ifportup(80, {'10.0.0.1:1','10.0.0.1:2'}, {selector='all'})", &[UP, UP]);
     assert_eq!(doubled.choice, Choice::Every([0, 0].into()));
@@ -295,7 +297,7 @@ fn reported_weights_decide() {
     assert_eq!(settle(code, &[UP, reports(3), UP]).choice, summed(&[(1, 0), (4, 1), (5, 2)]));
     let none = settle(code, &[DOWN, UNKNOWN, DRAINED]);
     let choice = Choice::One { draw: Draw::Chance, members: [0, 1].into() };
-    assert_eq!(none, Settled { choice, unknown: true, fallback: true });
+    assert_eq!(none, Settled { choice, unknown: true, fallback: true, ttl: u32::MAX });
 }
 
 #[test]
@@ -577,7 +579,10 @@ proptest! {
             Choice::Of { draw, .. } => prop_assert!(draw.is_none() || picked.unwrap().len() == 1),
             Choice::One { members, .. } => prop_assert!(members.contains(&picked.unwrap()[0])),
             Choice::Weighted { members, .. } => prop_assert!(members.iter().any(|&(_, member)| picked == Ok(vec![member]))),
-            Choice::Rendezvous(all) => prop_assert!(all.iter().any(|one| picked == Ok(vec![one.member]))),
+            Choice::Rendezvous { contenders, .. } => {
+                prop_assert!(contenders.iter().any(|one| picked == Ok(vec![one.member])));
+            }
+            Choice::Steered { .. } | Choice::Bundles { .. } => unreachable!("of pools"),
             Choice::Sample { count, members } => {
                 let (mut picked, mut all) = (picked.unwrap(), members.to_vec());
                 prop_assert_eq!(picked.len(), all.len().min(*count));
