@@ -225,7 +225,8 @@ fn crashes(options: &str) {
     let addresses = [own_address(), own_address()];
     let port = free_port(&addresses);
     let mut crashing = Backend::start(addresses[0], port);
-    let _staying = Backend::start(addresses[1], port);
+    let staying = Backend::start(addresses[1], port);
+    staying.listens(addresses[1], port); // with a long interval nobody would look a second time
     let site = Site::new();
     let list = addresses.map(|address| format!("'{address}'")).join(", ");
     site.write(

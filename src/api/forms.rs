@@ -560,10 +560,11 @@ pub struct EventsForm {
 }
 
 /// The kinds of [`EventForm`].
-pub const EVENT_KINDS: [&str; 12] = [
+pub const EVENT_KINDS: [&str; 13] = [
     "transition",
     "overridden",
     "released",
+    "failed_back",
     "isolated",
     "isolation_over",
     "serving",
@@ -625,7 +626,10 @@ impl EventForm {
             text: entry.what.to_string(),
             ..Self::default()
         };
-        form.about(&entry.what)
+        let form = form.about(&entry.what);
+        // Whoever filters by kind must be able to name it.
+        debug_assert!(EVENT_KINDS.contains(&&*form.kind), "{} is not in the list of kinds", form.kind);
+        form
     }
 
     fn about(self, what: &Happening) -> Self {

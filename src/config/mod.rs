@@ -12,13 +12,12 @@
 //!
 //! | Setting | A reload |
 //! | --- | --- |
-//! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
+//! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
 //! | `[node]` | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
 //! | `[prober]` | is refused: so is the prober |
 //! | `[admin]` with its tokens | is refused: so are its listeners |
-//! | `[notify]` | is refused: so are those who carry the news |
 //!
 //! Never here: reading zones, binding addresses, anything but files (and the host's name and limits, from which some
 //! defaults follow).
@@ -168,7 +167,7 @@ impl Config {
             deny,
             admin,
             tokens,
-            notify,
+            notify: _,
             answering: _,
             health: _,
             publish_interval: _,
@@ -221,7 +220,6 @@ impl Config {
             ("[admin] socket", *socket != self.admin.socket),
             ("[admin] listen", *admin_listen != self.admin.listen),
             ("[admin.token]", *tokens != self.tokens),
-            ("[notify]", *notify != self.notify),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)

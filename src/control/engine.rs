@@ -103,7 +103,7 @@ pub enum Effect {
         /// Which order; `None`: a word's time is over.
         command: Option<CommandId>,
         /// What to write.
-        record: Record,
+        record: Box<Record>,
     },
     /// Remember, for the next process, what is measured of a probe's target; `None`: it is not known any more.
     Remember {

@@ -26,6 +26,7 @@ use super::clock;
 use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
+use super::herald::Heralds;
 use super::resolver::Resolver;
 use super::watcher::Watched;
 
@@ -58,6 +59,7 @@ pub(super) struct Loader {
     pub(super) certificates: Option<Certificates>,
     /// Answers `resolve()`.
     pub(super) resolver: Resolver,
+    pub(super) heralds: Heralds,
     /// Which files are watched.
     pub(super) watched: Watched,
 }
@@ -179,6 +181,7 @@ impl Loader {
         } else {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
+            self.heralds.follow(&self.config.notify);
             if request.zone.is_none() {
                 self.watched.follow(&self.config);
             }

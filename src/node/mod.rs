@@ -44,7 +44,6 @@ use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
 use crate::api::{self, Ask, History, Meters, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
-use crate::notify::Carrier;
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood, Ledger};
@@ -52,7 +51,7 @@ use crate::target::Reports;
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
-use herald::{Counts, Herald};
+use herald::Heralds;
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -226,10 +225,15 @@ impl Node {
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
         spawn("ledger", move || scribe::run(ledger, &recorded, chronicle))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
+        let heralds = Heralds::new(runtime.handle().clone(), &config.node.name, Arc::clone(&history));
+        heralds.follow_after(&config.notify, kept.last_event);
+        let told = heralds.clone();
+        meters.watch_notified(move || told.read());
         let (watched, (changed_tx, changed)) = (Watched::of(&config), mpsc::unbounded_channel());
         let files = watched.clone();
         spawn("watcher", move || watch(&files, &changed_tx))?;
         let loader = Loader {
+            heralds,
             config_file,
             config: config.clone(),
             strict,
@@ -248,7 +252,6 @@ impl Node {
             watched,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
-        herald(&config, runtime, &history, kept.last_event, &meters);
         let api = api::Node {
             name: config.node.name.as_str().into(),
             ask,
@@ -390,25 +393,6 @@ impl Node {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
-}
-
-/// Starts those who tell what happens; one that cannot be is told in the log, and holds up nothing.
-fn herald(config: &Config, runtime: &Runtime, history: &Arc<History>, after: u64, meters: &Meters) {
-    let mut all = Vec::new();
-    for to in &config.notify {
-        let carrier = match Carrier::new(to) {
-            Ok(carrier) => carrier,
-            Err(error) => {
-                tracing::error!("[notify.{}] cannot be used: {error}", to.name);
-                continue;
-            }
-        };
-        let counts = Arc::<Counts>::default();
-        all.push((to.name.to_string(), Arc::clone(&counts)));
-        let (node, history) = (config.node.name.as_str().into(), Arc::clone(history));
-        runtime.spawn(Herald { config: to.clone(), carrier, node, history, counts }.run(after));
-    }
-    meters.watch_notified(move || all.iter().map(|(name, counts)| counts.read(name)).collect());
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {

@@ -29,7 +29,7 @@ const STILL: Duration = Duration::from_secs(10);
 /// Something to write down.
 pub(super) enum Note {
     /// What an operator said, and who waits for it.
-    Word(Option<Awaited>, Record),
+    Word(Option<Awaited>, Box<Record>),
     /// What is measured of a probe's target.
     Verdict(CheckKey, Option<Remembered>),
     /// There are new events in the history.
@@ -265,7 +265,7 @@ mod tests {
 
     fn word(engine: &Sender<Message>, id: u64) -> Note {
         let record = Record { subject: "target/192.0.2.1".parse().expect("a subject"), word: None, version: 1 };
-        Note::Word(Some(Awaited::new(engine.clone(), CommandId(id))), record)
+        Note::Word(Some(Awaited::new(engine.clone(), CommandId(id))), Box::new(record))
     }
 
     fn recorded(message: Message) -> (CommandId, Result<(), String>) {

@@ -352,8 +352,7 @@ impl PoolPlan {
             _ => self.otherwise.as_ref().is_some_and(|other| other.may_be_empty()),
         };
         let shows_nothing = |member: &PoolMember| member.gives.is_empty();
-        let nowhere = |order: &Box<[SiteId]>| order.is_empty();
-        let steered = matches!(&self.steer, Some(Steer::Map(map)) if map.orders().iter().any(nowhere));
+        let steered = matches!(&self.steer, Some(Steer::Map(map)) if map.orders().iter().any(|order| order.is_empty()));
         fallback || steered || self.members.iter().any(shows_nothing)
     }
 

@@ -226,7 +226,7 @@ impl Engine {
 
     fn record(&mut self, command: Option<CommandId>, subject: Subject, word: Option<Override>) {
         let version = self.orders.version;
-        self.effects.push_back(Effect::Record { command, record: Record { subject, word, version } });
+        self.effects.push_back(Effect::Record { command, record: Box::new(Record { subject, word, version }) });
     }
 
     fn judge(&self, command: Command, now: Moment) -> Result<Judged, Refusal> {
@@ -389,7 +389,7 @@ mod tests {
                             self.engine.handle(Event::Probed { run, result }, self.now);
                         }
                         Effect::Publish { snapshot, .. } => self.published.push(snapshot),
-                        Effect::Record { command, record } => self.records.push((command, record)),
+                        Effect::Record { command, record } => self.records.push((command, *record)),
                         Effect::Reply { command, reply } => self.replies.push((command, *reply)),
                         _ => {}
                     }
