@@ -79,6 +79,11 @@
 //! the ledger in batches, streams of events, and a task for each of `[notify]`, which has [`notify`] carry it. None of them holds
 //! up the engine; one that falls too far behind misses the oldest, and that is counted.
 //!
+//! **A pool.** A check that a pool's member has counts as something else → the rules of the pool that need a memory
+//! ([`health::PoolState`]): may it be withdrawn now, must it wait to come back, how much of its weight it gets → its **standing**,
+//! a status of its own in the same table → the programs that say `pool(...)` are settled like any others. What a query does is
+//! draw among members, and copy what the record's type shows of them.
+//!
 //! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
 //! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones
 //! serve (at a start: while the ports are closed) → when each has a result, or `startup_wait` is over, it is adopted

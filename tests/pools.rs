@@ -113,11 +113,15 @@ fn a_pool_from_death_to_failback() {
     assert!(service.len() == 1 && service[0].contains(&format!("port={port}")), "{service:?}");
     assert!(service[0].contains("ipv4hint=127.0.0.1") && service[0].contains("h2"), "{service:?}");
 
+    let counted = |state: &str| server.metric(&format!("leeward_pool_addresses{{pool=\"web\",state=\"{state}\"}}"));
+    assert_eq!((counted("up"), counted("reserve")), (Some(2.0), Some(0.0)));
     targets.kill(0);
     becomes(&server, "www.gslb.example.", &["127.0.0.2"]);
+    assert_eq!((counted("up"), counted("down")), (Some(1.0), Some(1.0)));
     targets.revive(0);
     becomes(&server, "all.gslb.example.", &["127.0.0.1", "127.0.0.2"]);
     assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"], "it waits to be told");
+    assert_eq!((counted("up"), counted("reserve")), (Some(1.0), Some(1.0)));
     let web = json(&server, &["pools"])["pools"][1].clone();
     assert_eq!((web["name"].as_str(), web["failback"].as_str()), (Some("web"), Some("manual")));
     assert_eq!(web["members"][0]["addresses"][0]["waiting"], Value::Bool(true), "{web}");

@@ -17,7 +17,7 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, des
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
-use crate::control::Overview;
+use crate::control::{Overview, PoolView};
 use crate::health::{CheckView, Override};
 use crate::target::{Basis, CheckKey, CheckKind, Failure, Inconclusive, Outcome, Status, Value};
 use crate::wire::Rcode;
@@ -264,6 +264,8 @@ pub(super) struct Scrape<'a> {
     pub(super) overview: &'a Overview,
     pub(super) checks: &'a [CheckView],
     pub(super) overrides: &'a [Override],
+    /// Every pool, and what each address of its members counts as.
+    pub(super) pools: &'a [(PoolView, Vec<Status>)],
     pub(super) ready: bool,
     /// Streams of events that are open.
     pub(super) streams: usize,
@@ -282,6 +284,7 @@ impl Scrape<'_> {
             self.zones();
             self.checks();
             self.overrides();
+            self.pools();
             self.databases();
             self.programs();
         });
@@ -394,6 +397,27 @@ impl Scrape<'_> {
 }
 
 impl Scrape<'_> {
+    /// How many addresses of each pool count as what.
+    fn pools(&self) {
+        const STATES: [&str; 6] = ["up", "held", "reserve", "drained", "down", "unknown"];
+        for (view, statuses) in self.pools {
+            let state = |status: &Status| match (status.value, status.basis) {
+                (Value::Unknown, _) => "unknown",
+                (Value::Down, _) => "down",
+                _ if status.drain => "drained",
+                (_, Basis::Held) => "held",
+                _ if status.weight == 0 => "reserve",
+                _ => "up",
+            };
+            let seen: Vec<&str> = statuses.iter().map(state).collect();
+            for known in STATES {
+                let count = seen.iter().filter(|seen| **seen == known).count();
+                gauge!("leeward_pool_addresses", &[("pool", view.pool.name.to_string()), ("state", known.to_owned())])
+                    .set(count as f64);
+            }
+        }
+    }
+
     fn overrides(&self) {
         for Override { subject, state, expires, .. } in self.overrides {
             let (kind, name) = (("kind", subject.kind().to_owned()), ("name", subject.name()));
@@ -533,6 +557,11 @@ fn describe_state() {
         "1 for the status that was measured of the check (the worst, where several judge it), 0 for the others; leeward_override has \
          what operators say."
     );
+    describe_gauge!(
+        "leeward_pool_addresses",
+        "How many addresses of the pool's members count as what in it: held are those that are down or out of sight and are \
+         answered all the same, reserve those that wait to come back."
+    );
     describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
     describe_gauge!(
         "leeward_override_expiry_timestamp_seconds",
@@ -587,7 +616,7 @@ mod tests {
         meters.watch_notified(|| vec![Notified { name: "oncall".into(), delivered: 4, failed: 2, dropped: 1 }]);
         meters.watch_connections(|| Connections { open: vec![("tls", 3)], refused: 2, ..Connections::default() });
         let (snapshot, overview, checks, overrides) = (&*fake.snapshot, &fake.overview, &fake.checks, &fake.overrides);
-        Scrape { meters, snapshot, overview, checks, overrides, ready: true, streams: 1, clock: &clock }.render()
+        Scrape { meters, snapshot, overview, checks, overrides, pools: &[], ready: true, streams: 1, clock: &clock }.render()
     }
 
     #[test]

@@ -242,6 +242,7 @@ fn is_ready(overview: &Overview) -> bool {
 async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
     let (overview, checks, overrides) = (shared.overview().await?, shared.checks().await?, shared.ask(Ask::Overrides).await?);
+    let pools = shared.ask(Ask::Pools).await?;
     let (snapshot, clock) = (shared.node.published.load(), shared.clock());
     let scrape = Scrape {
         meters: &shared.node.meters,
@@ -249,6 +250,7 @@ async fn metrics(State(shared): State<Shared>, uri: Uri) -> Reply {
         overview: &overview,
         checks: &checks,
         overrides: &overrides,
+        pools: &pools,
         ready: is_ready(&overview),
         streams: shared.node.streams.open(),
         clock: &clock,

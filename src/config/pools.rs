@@ -397,7 +397,10 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
     let site = site(&mut section, from.sites);
     let check = check_name(&mut section, from.checks);
     let port = port(&mut section).or(from.port);
-    let weight = section.number("weight", 1, 0..=WEIGHT_MAX) as u32;
+    // Where nobody says more, a place gets what it can carry.
+    let capacity = site.as_ref().and_then(|site| from.sites.get(from.sites.find(site)?)?.capacity);
+    let usual = capacity.filter(|_| from.select.is_weighted()).map_or(1, |capacity| (capacity as usize).min(WEIGHT_MAX));
+    let weight = section.number("weight", usual, 0..=WEIGHT_MAX) as u32;
     let level = section.number("level", 0, 0..=1000) as u16;
     let host = section.parsed("host", "write a name such as \"eu-1.example.net\"", |text| absolute(text).ok_or("no name"));
     section.require("addresses", at, "write [\"192.0.2.1\", \"2001:db8::1\"]");

@@ -160,8 +160,8 @@ leeward.toml:27:13: error: `[pool.c.member] addresses` holds 0 addresses; write 
 leeward.toml:28:7: error: the fallback of the pool `e` leads back to it; let `when_none_up` of one of them name no pool
 leeward.toml:31:7: error: there is no map `clint`; did you mean `clients`?
 leeward.toml:33:1: error: `[pool.e.member] name` is missing; write a name of your own, such as "eu-1"
-leeward.toml:35:7: error: level 0 has 1 members, and `min_up` asks for more; lower it, write a share such as "50%", or add members
 leeward.toml:35:7: warning: the weight of the member `x` means nothing with select = "all"; write select = "weighted", or remove it
+leeward.toml:35:7: error: level 0 has 1 members, and `min_up` asks for more; lower it, write a share such as "50%", or add members
 leeward.toml:40:11: error: `[pool.f] ttl_min` is above `ttl`; lower it, or raise `ttl`
 "#,
     );

@@ -160,7 +160,8 @@ fn selectors_decide_among_what_is_up() {
                     let wanted = |up: &[u16], all: &[u16], unknown| {
                         let fallback = up.is_empty();
                         let choice = if fallback { chosen(backup, all) } else { chosen(selector, up) };
-                        Settled { choice, unknown, fallback, bare: u32::from(fallback), ttl: u32::MAX }
+                        let bare = u32::from(fallback || choice.is_empty());
+                        Settled { choice, unknown, fallback, bare, ttl: u32::MAX }
                     };
                     assert_eq!(settle(&flat, &statuses), wanted(flat_up, &[0, 1, 2], flat_unknown), "{flat} {statuses:?}");
                     assert_eq!(settle(&groups, &statuses), wanted(grouped_up, &[0, 1], grouped_unknown), "{groups} {statuses:?}");
