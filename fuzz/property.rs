@@ -69,11 +69,11 @@ pub fn strict_snapshot() -> Arc<Snapshot> {
     snapshot_of(ZONE, Options { cookies: Some(cookies), rate: Some(limits), ..Options::default() })
 }
 
-/// How programs are compiled where nothing is configured.
-fn settings() -> Settings {
+/// How programs are compiled under these options.
+fn settings(options: &Options) -> Settings {
     let Limits { steps: step_limit, shared, .. } = Limits::default();
-    let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
-    Settings { programs, insert_whitespace: false, deny: Vec::new() }
+    let programs = program::Settings { defaults: options.checks.clone(), step_limit, shared };
+    Settings { programs, insert_whitespace: false, fence: Default::default() }
 }
 
 /// A published snapshot of the zone `prop.example` with this text, every target up.
@@ -93,7 +93,7 @@ pub fn snapshot_at(text: &'static str, options: Options, places: Arc<Places>) ->
     let options = Arc::new(options);
     let loaded = zone::load(&Text(text), Path::new("zone"), apex.as_ref());
     let contents = loaded.contents.unwrap_or_else(|| panic!("{:#?}", loaded.findings));
-    let settings = settings();
+    let settings = settings(&options);
     let empty = Snapshot::empty(Arc::clone(&options), 1);
     let version = compile::version(&empty, contents, &settings, &mut Slots::default(), Origin::default());
     let health = health::Config::default();

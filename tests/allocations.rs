@@ -109,6 +109,47 @@ alias LUA CNAME \"pickhashed({'all.prop.example', 'if-country.prop.example'})\"
 ";
 
 /// Where the sites of [`PLANNED`] are, and its clients.
+/// Every way in which a pool chooses, each pool by its name.
+const SELECTS: [(&str, &str); 10] = [
+    ("all", ""),
+    ("first", ""),
+    ("random", ""),
+    ("random", "answers = 2\n"),
+    ("weighted", "answers = \"all\"\n"),
+    ("hashed", ""),
+    ("chashed", "answers = 2\n"),
+    ("closest", "answers = 2\n"),
+    ("region-then-rest", ""),
+    ("map", "map = \"clients\"\n"),
+];
+
+/// A program for each of them.
+fn pooled() -> String {
+    (0..SELECTS.len()).map(|at| format!("pool-{at} LUA A \"pool('p{at}')\"\n")).collect()
+}
+
+/// What [`pooled`] needs: members of one address, and of two or none.
+fn pools() -> Options {
+    let mut text = "[site.eu]\nregion = \"eu\"\ncoordinates = [52, 5]\n[site.us]\nregion = \"us\"\ncoordinates = [40, -74]\n\
+        [geo.map.clients]\ndefault = [\"eu\", \"us\"]\nnetworks.\"192.0.2.0/24\" = [\"us\"]\n"
+        .to_owned();
+    for (at, (select, more)) in SELECTS.iter().enumerate() {
+        text += &format!("[pool.p{at}]\nport = 80\nselect = \"{select}\"\n{more}");
+        for (name, site, addresses) in [
+            ("a", "eu", "\"192.0.2.1\""),
+            ("b", "us", "\"192.0.2.2\", \"192.0.2.3\""),
+            ("c", "us", "\"192.0.2.4\", \"2001:db8::4\""),
+        ] {
+            text += &format!("[[pool.p{at}.member]]\nname = \"{name}\"\nsite = \"{site}\"\naddresses = [{addresses}]\n");
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("leeward.toml");
+    std::fs::write(&path, text).expect("written");
+    let loaded = leeward::config::load(&path);
+    Options { checks: loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.findings)).answering.checks, ..Options::default() }
+}
+
 fn places() -> Arc<Places> {
     let mut mmdb = Mmdb::v4();
     for (network, continent, country, latitude, longitude) in [
@@ -136,8 +177,9 @@ fn all_planned(snapshot: &Snapshot) -> usize {
 
 #[test]
 fn no_planned_program_allocates() {
-    let snapshot = property::snapshot_at(PLANNED, Options::default(), places());
-    let names = PLANNED.lines().filter(|line| line.contains(" LUA ")).filter_map(|line| line.split(' ').next());
+    let zone: &'static str = format!("{PLANNED}{}", pooled()).leak();
+    let snapshot = property::snapshot_at(zone, pools(), places());
+    let names = zone.lines().filter(|line| line.contains(" LUA ")).filter_map(|line| line.split(' ').next());
     let names: Vec<String> = names.map(|name| format!("{}.prop.example", name.replace('*', "x"))).collect();
     assert_eq!(all_planned(&snapshot), names.len() - 1, "but that `up-random` and `*.wild` are the same");
     let mut worker = Worker::new(0, fastrand::Rng::with_seed(1));

@@ -316,7 +316,7 @@ impl Story {
             step_limit: self.options.programs.steps,
             shared: self.options.programs.shared,
         };
-        let settings = Settings { programs, insert_whitespace: self.insert_whitespace, deny: Vec::new() };
+        let settings = Settings { programs, insert_whitespace: self.insert_whitespace, fence: Default::default() };
         self.findings.clear();
         let snapshot = self.published.load();
         let mut zones = Vec::new();

@@ -73,7 +73,7 @@ impl Node {
         let (options, health) = (Arc::new(Options::default()), health::Config::default());
         let Limits { steps: step_limit, shared, .. } = Limits::default();
         let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
-        let settings = Settings { programs, insert_whitespace: false, deny: Vec::new() };
+        let settings = Settings { programs, insert_whitespace: false, fence: Default::default() };
         let empty = Arc::new(Snapshot::empty(Arc::clone(&options), 1));
         let version = compile::version(&empty, contents(text), &settings, &mut Slots::default(), Origin::default());
         let publish_interval = PUBLISH_INTERVAL;

@@ -22,7 +22,7 @@ use super::section::{Section, address};
 use super::sites::Listed;
 use super::{Config, Node};
 use crate::answers::Options;
-use crate::geo::{Net, SiteMaps, Sites};
+use crate::geo::{Fence, Net, SiteMaps, Sites};
 use crate::program::{Atlas, Defaults, Limits};
 use crate::wire::Name;
 use crate::{api, health, prober};
@@ -31,7 +31,7 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const PROBER: &[&str] = &["allow", "max_checks"];
+    pub(super) const PROBER: &[&str] = &["max_checks"];
 }
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -84,13 +84,13 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let node = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
-    let (prober, deny) = prober(root.section("prober"), host);
-    let health = health(root.section("health"), &deny);
+    let (prober, fence) = prober(root.section("prober"), host);
+    let health = health(root.section("health"), &fence);
     let named = super::checks::checks(&mut root, &health, host.pings);
     let publish_interval = publish(root.section("publish"));
     let sites = super::sites::sites(&mut root);
     let (databases, maps, listed) = geo(root.section("geo"), &sites);
-    let pools = super::pools::pools(&mut root, &health, (&named, &sites, &maps), &deny);
+    let pools = super::pools::pools(&mut root, &health, (&named, &sites, &maps), &fence);
     let atlas = Atlas { sites, maps };
     let atlas = (atlas != Atlas::default()).then(|| Arc::new(atlas));
     let (interval, timeout, damped) = (health.interval, health.timeout, health.damped());
@@ -112,7 +112,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         insert_whitespace,
         resolver,
         prober,
-        deny,
+        fence,
         admin,
         tokens,
         notify,
@@ -186,7 +186,7 @@ fn octets(text: &str) -> Option<usize> {
     digits.trim_end().parse::<usize>().ok()?.checked_shl(*shift)
 }
 
-fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
+fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
     const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
@@ -219,7 +219,7 @@ fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
     let damped = section.flag("damped", default.damped);
     let (damping, damped_rise) = damping(section.section("damping"));
     let isolation = section.flag("isolation", default.isolation);
-    let control = controls(&mut section, isolation, deny);
+    let control = controls(&mut section, isolation, fence);
     section.finish(&[]);
     health::Config {
         isolation,
@@ -242,12 +242,12 @@ fn health(mut section: Section<'_>, deny: &[Net]) -> health::Config {
 }
 
 /// Whom to ask whether we are cut off.
-fn controls(section: &mut Section<'_>, isolation: bool, deny: &[Net]) -> Vec<SocketAddr> {
+fn controls(section: &mut Section<'_>, isolation: bool, fence: &Fence) -> Vec<SocketAddr> {
     const CONTROL: &str =
         "write addresses with ports that take TCP connections, such as [\"192.0.2.1:53\", \"[2001:db8::1]:443\"]";
     let Some((at, control)) = section.list("control", CONTROL, address) else { return Vec::new() };
-    for to in control.iter().filter(|to| deny.iter().any(|net| net.contains(to.ip()))) {
-        let message = format!("`[health] control` has {to}, which `[prober] deny` forbids");
+    for (to, why) in control.iter().filter_map(|to| Some((to, fence.forbids(to.ip())?))) {
+        let message = format!("`[health] control` has {to}, which may not be probed: {why}");
         section.findings.error(&at, message, "name another, or allow it");
     }
     if !isolation && !control.is_empty() {
@@ -296,7 +296,7 @@ fn percent(text: &str) -> Result<u8, &'static str> {
     number.filter(|number| (0..=50).contains(number)).ok_or("no such share")
 }
 
-fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
+fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence) {
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
     let max_proc = section.number("max_proc", prober::Config::default().max_proc, 1..=1024);
@@ -307,9 +307,10 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Vec<Net>) {
         section.findings.warning(at, message, "the list replaces the default: name 169.254.0.0/16 and fe80::/10 too");
     }
     let deny = deny.map(|(_, deny)| deny);
+    let allow = section.list("allow", DENY, str::parse::<Net>).map(|(_, allow)| allow);
     section.finish(later::PROBER);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
-    (prober::Config { max_in_flight, max_proc }, deny.unwrap_or_else(link_local))
+    (prober::Config { max_in_flight, max_proc }, Fence { deny: deny.unwrap_or_else(link_local), allow })
 }
 
 /// The shortest time between two publications.

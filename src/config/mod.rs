@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::geo::Net;
+use crate::geo::{Fence, Net};
 use crate::server::TlsConfig;
 use crate::wire::Name;
 use crate::{answers, api, health, prober};
@@ -72,10 +72,10 @@ pub struct Config {
     pub insert_whitespace: bool,
     /// `[lua] resolver`: whom `resolve()` asks; `None`: those of /etc/resolv.conf.
     pub resolver: Option<SocketAddr>,
-    /// `[prober]`, without `deny`.
+    /// `[prober]`, without `deny` and `allow`.
     pub prober: prober::Config,
-    /// `[prober] deny`: what no zone may make us probe.
-    pub deny: Vec<Net>,
+    /// `[prober] deny` and `allow`: what zones may make us probe.
+    pub fence: Fence,
     /// `[admin]`.
     pub admin: api::Config,
     /// A digest of the tokens, by which a change shows without comparing secrets.
@@ -164,7 +164,7 @@ impl Config {
             server,
             proxies,
             prober,
-            deny,
+            fence,
             admin,
             tokens,
             notify: _,
@@ -216,7 +216,8 @@ impl Config {
             ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] max_proc", *max_proc != self.prober.max_proc),
-            ("[prober] deny", *deny != self.deny),
+            ("[prober] deny", fence.deny != self.fence.deny),
+            ("[prober] allow", fence.allow != self.fence.allow),
             ("[admin] socket", *socket != self.admin.socket),
             ("[admin] listen", *admin_listen != self.admin.listen),
             ("[admin.token]", *tokens != self.tokens),

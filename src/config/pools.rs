@@ -12,7 +12,7 @@ use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::{Section, alike};
 use super::sites::judge_name;
-use crate::geo::{Net, SiteMaps, Sites};
+use crate::geo::{Fence, SiteMaps, Sites};
 use crate::health;
 use crate::target::{
     CheckKind, CheckRequest, CheckSpec, Definitions, Face, Failback, NamedCheck, Pool, PoolMember, Pools, Select, Share,
@@ -39,11 +39,11 @@ const SELECTS: [&str; 9] = ["all", "first", "random", "weighted", "hashed", "cha
 pub(super) type Known<'k> = (&'k Definitions, &'k Sites, &'k SiteMaps);
 
 /// The pools below `[pool]`.
-pub(super) fn pools(root: &mut Section<'_>, health: &health::Config, known: Known<'_>, deny: &[Net]) -> Pools {
+pub(super) fn pools(root: &mut Section<'_>, health: &health::Config, known: Known<'_>, fence: &Fence) -> Pools {
     let named = root.named("pool");
     let places: Vec<(String, Place)> = named.iter().map(|(name, at, _)| (name.clone(), at.clone())).collect();
     let names: BTreeSet<String> = places.iter().map(|(name, _)| name.clone()).collect();
-    let pool = |(name, at, table)| pool(root, (name, &at, table), health, known, &names, deny);
+    let pool = |(name, at, table)| pool(root, (name, &at, table), health, known, &names, fence);
     let pools: Pools = named.into_iter().map(pool).collect::<Vec<_>>().into_iter().collect();
     if let Some(circle) = pools.circle()
         && let Some((_, at)) = places.iter().find(|(name, _)| **name == *circle.name)
@@ -61,7 +61,7 @@ fn pool(
     health: &health::Config,
     (checks, sites, maps): Known<'_>,
     names: &BTreeSet<String>,
-    deny: &[Net],
+    fence: &Fence,
 ) -> Pool {
     let mut section = root.below("pool", &name, table);
     judge_name(&mut section, &name, at, "a pool");
@@ -82,7 +82,7 @@ fn pool(
     let slow_start = slow_start(&mut section, &select, ttl.unwrap_or(TTL));
     let when_none_up = when_none_up(&mut section, names);
     let alpn = section.list("alpn", "write protocols such as [\"h2\", \"h3\"]", protocol).map_or_else(Vec::new, |(_, list)| list);
-    let from = From { health, checks, sites, deny, check: check.as_ref(), port, select: &select };
+    let from = From { health, checks, sites, fence, check: check.as_ref(), port, select: &select };
     let mut members = members(&mut section, at, &from);
     members.sort_by_key(|member| member.level); // stable: within a level as they were written
     judge_select(&mut section, &select_at, &select, sites, &members);
@@ -353,7 +353,7 @@ struct From<'f> {
     health: &'f health::Config,
     checks: &'f Definitions,
     sites: &'f Sites,
-    deny: &'f [Net],
+    fence: &'f Fence,
     /// The pool's check and port.
     check: Option<&'f String>,
     port: Option<u16>,
@@ -417,9 +417,9 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
             section.findings.error(&at, message, format!("write 1 to {ADDRESSES_MAX}"));
         }
         for address in addresses {
-            if from.deny.iter().any(|net| net.contains(address)) {
-                let message = format!("the address {address} may not be probed: it lies in `[prober] deny`");
-                section.findings.error(&at, message, "take it out, or the network out of `[prober] deny`");
+            if let Some(why) = from.fence.forbids(address) {
+                let message = format!("the address {address} may not be probed: {why}");
+                section.findings.error(&at, message, "take it out, or change `[prober]`");
             }
             match request(from, check.as_ref(), address, port) {
                 Some(check) => faces.push(Face { address, check }),

@@ -85,7 +85,8 @@ fn defaults() {
     assert!(!config.insert_whitespace);
     assert_eq!(config.resolver, None);
     assert_eq!(config.prober, prober::Config { max_in_flight: 256, max_proc: 16 });
-    assert_eq!(config.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
+    assert_eq!(config.fence.allow, None);
+    assert_eq!(config.fence.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
     assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
     assert_eq!(config.admin.listen, Some("127.0.0.1:8053".parse().unwrap()));
     assert!(config.admin.tokens.is_empty());
@@ -145,6 +146,7 @@ fn every_key() {
         max_in_flight = 7
         max_proc = 3
         deny = ["169.0.0.0/8", "2001:db8::1"]
+        allow = ["10.0.0.0/8"]
         [publish]
         max_per_second = 4
         [admin]
@@ -217,7 +219,8 @@ fn every_key() {
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     assert_eq!(config.health, health);
     assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3 });
-    assert_eq!(config.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
+    assert_eq!(config.fence.allow, Some(vec!["10.0.0.0/8".parse().unwrap()]));
+    assert_eq!(config.fence.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
     assert_eq!(config.admin.socket, None);
     assert_eq!(config.admin.listen, Some("[::]:8053".parse().unwrap()));
@@ -424,7 +427,7 @@ slow = "2s""#,
     finds(
         "[prober]\ndeny = [\"169.254.0.0/16\", \"192.0.2.0/24\"]\n[health]\ncontrol = [\"192.0.2.1:53\", \"x\"]",
         r#"
-        leeward.toml:4:11: error: `[health] control` has 192.0.2.1:53, which `[prober] deny` forbids; name another, or allow it
+        leeward.toml:4:11: error: `[health] control` has 192.0.2.1:53, which may not be probed: it lies in `[prober] deny`; name another, or allow it
         leeward.toml:4:11: warning: `[health] control` has one address, whose failure alone holds all verdicts; name two or more that fail apart from each other
         leeward.toml:4:28: error: `[health] control` holds "x": no address and port; write addresses with ports that take TCP connections, such as ["192.0.2.1:53", "[2001:db8::1]:443"]
         "#,

@@ -29,7 +29,7 @@ mod testing;
 
 pub use database::{Database, DatabaseError, Source};
 pub use map::{NetMap, Scoped};
-pub use net::{Net, NetError};
+pub use net::{Fence, Forbidden, Net, NetError};
 pub use place::{Attribute, Location, Place};
 pub use places::Places;
 pub use site_map::{Found, Order, Rule, Rules, SiteMap, SiteMaps, TooManyOrders};

@@ -62,6 +62,45 @@ impl Net {
     }
 }
 
+/// What may be asked and what not: the one list, and where there is one nothing outside the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose addresses are out of bounds, whatever `allow` says.
+    pub deny: Vec<Net>,
+    /// Whose alone are not; `None`: everyone's.
+    pub allow: Option<Vec<Net>>,
+}
+
+impl Fence {
+    /// Why an address is out of bounds; `None`: it is not.
+    #[must_use]
+    pub fn forbids(&self, address: IpAddr) -> Option<Forbidden> {
+        let holds = |nets: &[Net]| nets.iter().any(|net| net.contains(address));
+        if holds(&self.deny) {
+            return Some(Forbidden::Denied);
+        }
+        self.allow.as_ref().filter(|allow| !holds(allow)).map(|_| Forbidden::NotAllowed)
+    }
+}
+
+/// Why an address is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// It lies in what is denied.
+    Denied,
+    /// It does not lie in what is allowed.
+    NotAllowed,
+}
+
+impl std::fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "it lies in `[prober] deny`",
+            Self::NotAllowed => "it lies in nothing of `[prober] allow`",
+        })
+    }
+}
+
 /// `address` with all bits beyond the first `length` clear; `None` where it has fewer.
 fn masked(address: IpAddr, length: u8) -> Option<IpAddr> {
     let length = u32::from(length);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::answers::{Prepared, Snapshot, ZoneState};
 use crate::config::Config;
 use crate::control::{NewProgram, ZoneLoad};
-use crate::geo::{Net, SiteMap, SiteMaps};
+use crate::geo::{Fence, SiteMap, SiteMaps};
 use crate::program;
 use crate::target::Select;
 use crate::wire::{NameRef, RecordType, Ttl};
@@ -19,8 +19,8 @@ pub struct Settings {
     pub programs: program::Settings,
     /// `[lua] insert_whitespace`.
     pub insert_whitespace: bool,
-    /// `[prober] deny`: addresses that no program may have probed.
-    pub deny: Vec<Net>,
+    /// `[prober] deny` and `allow`: which addresses programs may have probed.
+    pub fence: Fence,
 }
 
 impl Settings {
@@ -32,7 +32,7 @@ impl Settings {
             step_limit: config.answering.programs.steps,
             shared: config.answering.programs.shared,
         };
-        Self { programs, insert_whitespace: config.insert_whitespace, deny: config.deny.clone() }
+        Self { programs, insert_whitespace: config.insert_whitespace, fence: config.fence.clone() }
     }
 }
 
@@ -100,13 +100,13 @@ const fn severity(of: program::Severity) -> Severity {
 fn denied(record: &LuaRecord, program: Option<&program::Program>, settings: &Settings) -> Vec<Finding> {
     let addresses: BTreeSet<_> =
         program.iter().flat_map(|program| program.checks()).filter_map(|check| check.spec.named_address()).collect();
-    let denied = addresses.into_iter().filter(|&address| settings.deny.iter().any(|net| net.contains(address)));
+    let denied = addresses.into_iter().filter_map(|address| Some((address, settings.fence.forbids(address)?)));
     denied
-        .map(|address| Finding {
+        .map(|(address, why)| Finding {
             severity: Severity::Error,
             at: record.at.clone(),
-            message: format!("the target {address} may not be probed: it lies in `[prober] deny`"),
-            remedy: "take the target out, or the network out of `[prober] deny`".into(),
+            message: format!("the target {address} may not be probed: {why}"),
+            remedy: "take the target out, or change `[prober]`".into(),
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use super::drive::Message;
 use super::resolver::Resolver;
 use crate::answers::Notice;
 use crate::control::Event;
-use crate::geo::Net;
+use crate::geo::Fence;
 use crate::health::Moment;
 use crate::target::CheckRequest;
 use crate::wire::Name;
@@ -27,8 +27,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) struct Listener {
     pub(super) engine: Sender<Message>,
     pub(super) resolver: Resolver,
-    /// `[prober] deny`.
-    pub(super) deny: Vec<Net>,
+    /// `[prober] deny` and `allow`.
+    pub(super) fence: Fence,
     pub(super) lines: Lines,
 }
 
@@ -73,11 +73,11 @@ impl Listener {
 
     fn wants_check(&mut self, wish: Box<(CheckRequest, Name)>) {
         let (request, zone) = &*wish;
-        let denied = request.spec.named_address().filter(|&address| self.deny.iter().any(|net| net.contains(address)));
+        let denied = request.spec.named_address().and_then(|address| Some((address, self.fence.forbids(address)?)));
         match denied {
             None => drop(self.engine.send(Message::Event(Event::Wanted(wish)))),
-            Some(address) if self.lines.admit(clock::now()) => {
-                tracing::warn!(%zone, "a record program wants {} probed, and `[prober] deny` holds {address}", request.spec);
+            Some((address, why)) if self.lines.admit(clock::now()) => {
+                tracing::warn!(%zone, "a record program wants {} probed, and {address} may not be: {why}", request.spec);
             }
             Some(_) => {}
         }

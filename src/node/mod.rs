@@ -202,8 +202,8 @@ impl Node {
                 engine
             }
         };
-        let (deny, lines) = (config.deny.clone(), Lines::default());
-        let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), deny, lines };
+        let (fence, lines) = (config.fence.clone(), Lines::default());
+        let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), fence, lines };
         spawn("listener", move || listener.run(told))?;
         let outlets = Outlets {
             published: published.clone(),
@@ -396,8 +396,8 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
-    let deny = config.deny.clone();
-    Prober::new(config.prober, pulse).restricted(move |address| !deny.iter().any(|net| net.contains(address)))
+    let fence = config.fence.clone();
+    Prober::new(config.prober, pulse).restricted(move |address| fence.forbids(address).is_none())
 }
 
 fn dns_context(config: &Config, published: &Published) -> server::Context {

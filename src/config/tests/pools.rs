@@ -150,7 +150,7 @@ leeward.toml:16:16: error: `[pool.c] when_none_up` names the pool `d`, which the
 leeward.toml:17:14: error: `[pool.c] slow_start` means nothing with select = "all"; remove it: there are no shares that could grow
 leeward.toml:18:1: error: unknown key `[pool.c] colour`; the keys here are map, select, check, port, answers, min_up, max_withdraw, ttl, ttl_min, slow_start, when_none_up, alpn, member, failback_after
 leeward.toml:21:8: error: there is no site `eu-2`; did you mean `eu-1`?
-leeward.toml:22:13: error: the address 169.254.1.1 may not be probed: it lies in `[prober] deny`; take it out, or the network out of `[prober] deny`
+leeward.toml:22:13: error: the address 169.254.1.1 may not be probed: it lies in `[prober] deny`; take it out, or change `[prober]`
 leeward.toml:22:13: error: nothing says at which port 169.254.1.1 is probed; write `port` or `check`, here or in the pool
 leeward.toml:22:29: error: `[pool.c.member] addresses` holds "192.0.2.300": no address; write ["192.0.2.1", "2001:db8::1"]
 leeward.toml:23:10: error: `[pool.c.member] weight` is -1, which is out of range; write a number from 0 to 10000
