@@ -146,7 +146,7 @@ fn every_key() {
         max_in_flight = 7
         max_proc = 3
         deny = ["169.0.0.0/8", "2001:db8::1"]
-        allow = ["10.0.0.0/8"]
+        allow = ["192.0.2.0/24", "2001:db8::/32"]
         [publish]
         max_per_second = 4
         [admin]
@@ -219,7 +219,7 @@ fn every_key() {
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     assert_eq!(config.health, health);
     assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3 });
-    assert_eq!(config.fence.allow, Some(vec!["10.0.0.0/8".parse().unwrap()]));
+    assert_eq!(config.fence.allow, Some(["192.0.2.0/24", "2001:db8::/32"].map(|net| net.parse().unwrap()).into()));
     assert_eq!(config.fence.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
     assert_eq!(config.admin.socket, None);
