@@ -207,8 +207,10 @@ fn events_are_streamed_and_a_restart_is_no_gap() {
     assert_eq!(stream.line("HTTP/1.1 "), "200 OK");
     assert_eq!(stream.line("content-type: "), "text/event-stream");
     assert_eq!(stream.line("retry: "), "1000");
+    let from: u64 = stream.line("id: ").parse().expect("a number");
     drain(&server, 1);
     let id: u64 = stream.line("id: ").parse().expect("a number");
+    assert!(id > from, "{id} after {from}");
     assert_eq!(stream.line("event: "), "overridden");
     let data: Value = serde_json::from_str(&stream.line("data: ")).expect("JSON");
     assert_eq!((&data["number"], &data["subject"]), (&id.into(), &"target/192.0.2.1".into()));

@@ -114,7 +114,8 @@ pub(super) fn open(history: Arc<History>, after: u64, place: OwnedSemaphorePermi
 async fn follow(history: &History, after: u64, frames: &mpsc::Sender<Bytes>) {
     // A number that was never given would wait for ever.
     let (mut after, mut follower) = (after.min(history.newest()), history.watch());
-    let mut text = format!("retry: {RETRY}\n\n");
+    // With the number from which it goes on, so that a reader who comes back before the first event misses none.
+    let mut text = format!("retry: {RETRY}\nid: {after}\n\n");
     while let Ok(Ok(())) = tokio::time::timeout(SLOW, frames.send(Bytes::from(text))).await {
         text = tokio::select! {
             next = next(history, &mut after, &mut follower) => match next {
@@ -205,7 +206,7 @@ mod tests {
         let lasting = Lasting::default();
         let place = streams.enter().expect("free");
         let mut stream = open(Arc::clone(&history), 1, place, Some(lasting.clone()));
-        assert_eq!(next(&mut stream).await.as_deref(), Some("retry: 1000\n\n"));
+        assert_eq!(next(&mut stream).await.as_deref(), Some("retry: 1000\nid: 1\n\n"));
         let second = next(&mut stream).await.expect("an event");
         assert!(second.starts_with("id: 2\nevent: transition\ndata: {\"number\":2,"), "{second}");
         assert_eq!((second.lines().count(), second.ends_with("}\n\n")), (4, true), "one line of data: {second}");
@@ -223,7 +224,7 @@ mod tests {
     async fn a_reader_that_does_not_read_is_let_go() {
         let (history, streams) = (Arc::new(History::new((1..200).map(event))), Streams::default());
         let mut stream = open(history, 0, streams.enter().expect("free"), None);
-        assert_eq!(next(&mut stream).await.as_deref(), Some("retry: 1000\n\n"));
+        assert_eq!(next(&mut stream).await.as_deref(), Some("retry: 1000\nid: 0\n\n"));
         tokio::time::sleep(3 * SLOW).await;
         assert_eq!(streams.open(), 0);
         let _what_was_ready = next(&mut stream).await;

@@ -26,6 +26,8 @@ struct Message {
 struct Reader {
     line: Vec<u8>,
     message: Message,
+    /// The last number, also where it came without an event.
+    last: Option<String>,
 }
 
 impl Reader {
@@ -47,6 +49,7 @@ impl Reader {
     fn take(&mut self, line: &str) -> Option<Message> {
         if line.is_empty() {
             let message = std::mem::take(&mut self.message);
+            self.last = message.id.clone().or(self.last.take());
             return (!message.data.is_empty()).then_some(message);
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -80,11 +83,12 @@ async fn run(client: &Client, args: &EventsArgs) -> anyhow::Result<ExitCode> {
                 let mut reader = Reader::default();
                 // A break is no error: it is what a restart of the server looks like.
                 while let Ok(Some(octets)) = response.chunk().await {
-                    for message in reader.read(&octets) {
+                    let messages = reader.read(&octets);
+                    last = reader.last.clone().or(last);
+                    for message in messages {
                         if !print(&message, args.client_args.json)? {
                             return Ok(ExitCode::SUCCESS);
                         }
-                        last = message.id.or(last);
                     }
                 }
             }

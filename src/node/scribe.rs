@@ -17,7 +17,7 @@ use super::clock;
 use super::drive::Message;
 use crate::api::{EVENTS_KEPT, EventForm, History, Meters};
 use crate::control::{CommandId, Event, Record};
-use crate::health::{Moment, Remembered};
+use crate::health::{Moment, Remembered, Subject};
 use crate::store::{Kept, Ledger, LedgerError};
 use crate::target::CheckKey;
 
@@ -131,12 +131,12 @@ fn wall() -> u64 {
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
 pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle) {
-    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false, chronicle };
+    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false, owed: BTreeMap::new(), chronicle };
     loop {
         let due = scribe.due.into_iter().chain(scribe.chronicle.due).min();
-        let wait = due.map_or(STILL, |due| due.since(clock::now()));
+        let wait = due.map_or(STILL, |due| due.since(clock::now())).min(STILL);
         match notes.recv_timeout(wait) {
-            Ok(Note::Word(awaited, record)) => scribe.word(awaited, &record),
+            Ok(Note::Word(awaited, record)) => scribe.word(awaited, record),
             Ok(Note::Verdict(key, verdict)) => {
                 scribe.verdicts.insert(key, verdict);
                 let soon = clock::now() + GATHER;
@@ -152,7 +152,7 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle) 
                 let _nobody_may_wait = stopped.send(());
                 return;
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => scribe.write_owed(),
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let now = clock::now();
@@ -221,6 +221,9 @@ struct Scribe {
     due: Option<Moment>,
     /// Whether the last write of verdicts failed: each failure is told once.
     failing: bool,
+    /// What nobody waits for and could not be written: that a word has ended, or is not the one that was written. It would be
+    /// in force again after a restart.
+    owed: BTreeMap<Subject, Box<Record>>,
     chronicle: Chronicle,
 }
 
@@ -230,17 +233,36 @@ impl Scribe {
         if self.due.is_some() {
             self.write_verdicts();
         }
+        self.write_owed();
         while self.chronicle.write(&mut self.ledger, 0) {}
     }
 
-    fn word(&mut self, awaited: Option<Awaited>, record: &Record) {
-        let Record { subject, word, version } = record;
-        let result = self.ledger.write(*subject, word.as_ref(), *version).map_err(|error| error.to_string());
+    fn word(&mut self, awaited: Option<Awaited>, record: Box<Record>) {
+        self.owed.remove(&record.subject); // what is said now counts
+        let result = self.write(&record);
         match (awaited, result) {
             (Some(awaited), result) => awaited.tell(result),
             (None, Ok(())) => {}
-            // Whoever reads it finds that its time is over.
-            (None, Err(error)) => tracing::warn!("the end of the override of {subject} cannot be written down: {error}"),
+            (None, Err(error)) => {
+                let subject = record.subject;
+                tracing::warn!("what is said of {subject} now cannot be written down: {error}; it is tried again");
+                self.owed.insert(subject, record);
+            }
+        }
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), String> {
+        let Record { subject, word, version } = record;
+        self.ledger.write(*subject, word.as_ref(), *version).map_err(|error| error.to_string())
+    }
+
+    /// Tries again, as far as it goes.
+    fn write_owed(&mut self) {
+        while let Some((subject, record)) = self.owed.pop_first() {
+            if self.write(&record).is_err() {
+                self.owed.insert(subject, record);
+                return;
+            }
         }
     }
 

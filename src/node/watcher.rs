@@ -2,10 +2,11 @@
 //!
 //! Only it: the configuration and the zones may be half written at that moment, and who writes the file of networks is
 //! often a program that knows nothing of them. Otherwise it is a reload like any other: judged by the loader, adopted whole
-//! or refused, and reported.
+//! or refused, and reported. Where a pool chooses by one of its maps the programs are made with it, so then the zone files are
+//! read too.
 //!
-//! A file is looked at once a second, by its stamp, and read at the second look that finds it changed: a writer that does
-//! not rename has a second to finish, and what is written within the same tick of the file system's clock is not missed.
+//! A file is looked at once a second, by its stamp, and read when two looks in a row find it changed and the same: a writer
+//! that does not rename may take its time, and what is written within the same tick of the file system's clock is not missed.
 //! What was refused is not tried again until it changes again.
 
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use crate::config::{Config, Stamp};
 
 /// From look to look.
 const LOOK: Duration = Duration::from_secs(1);
+/// A file that is another at so many looks in a row is read as it is.
+const LOOKS_MAX: u32 = 10;
 
 /// Drop it when the files have been read, or will not be.
 pub(super) type Done = mpsc::Sender<()>;
@@ -48,9 +51,10 @@ impl Watched {
         self.set(files);
     }
 
-    /// A file that is not as it was read.
-    fn changed(&self) -> Option<PathBuf> {
-        self.files().into_iter().find(|(path, read)| Stamp::at(path) != *read).map(|(path, _)| path)
+    /// The files that are not as they were read, and what they are.
+    fn changed(&self) -> Files {
+        let now = self.files().into_iter().map(|(path, read)| (Stamp::at(&path), path, read));
+        now.filter(|(stamp, _, read)| stamp != read).map(|(stamp, path, _)| (path, stamp)).collect()
     }
 
     /// A copy, so that no file is asked about while others wait.
@@ -69,18 +73,21 @@ fn files(config: &Config) -> Files {
 
 /// Looks until nobody listens any more.
 pub(super) fn watch(watched: &Watched, tell: &UnboundedSender<Done>) {
-    let mut seen = false;
+    let (mut seen, mut looks) = (Files::default(), 0);
     while !tell.is_closed() {
         std::thread::sleep(LOOK);
-        match watched.changed() {
-            Some(path) if seen => {
-                tracing::info!("{} has changed and is read again", path.display());
-                let (done, wait) = mpsc::channel();
-                drop(tell.send(done));
-                wait.recv().ok();
-                seen = false;
-            }
-            changed => seen = changed.is_some(),
+        let changed = watched.changed();
+        // One that is still being written is another at each look; one that is written all the time is read all the same.
+        looks = if changed.is_empty() { 0 } else { looks + 1 };
+        if !changed.is_empty() && (changed == seen || looks >= LOOKS_MAX) {
+            let names: Vec<_> = changed.iter().map(|(path, _)| path.display().to_string()).collect();
+            tracing::info!("{} has changed and is read again", names.join(", "));
+            let (done, wait) = mpsc::channel();
+            drop(tell.send(done));
+            wait.recv().ok();
+            (seen, looks) = (Files::default(), 0);
+        } else {
+            seen = changed;
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::health::{Moment, Override, Subject};
 use crate::target::{CheckId, StatusTable};
 use crate::zone::ProgramId;
 
-/// Orders that may wait for the one before them.
+/// Orders that may wait for the one before them: so many that are to be durable, and so many others.
 const WAITING_MAX: usize = 64;
 
 /// How long an order that need not be written down waits until it is.
@@ -49,8 +49,8 @@ struct Written {
     judged: Judged,
     /// When it is put in force all the same.
     until: Option<Moment>,
-    /// Whether another was put in force since it was judged.
-    overtaken: bool,
+    /// What others were about that were put in force since it was judged.
+    overtaken: Vec<Subject>,
 }
 
 /// An order that may be carried out.
@@ -98,7 +98,9 @@ impl Engine {
         if matches!(command.action, Action::FailBack) {
             return self.fail_back(id, command, now);
         }
-        if self.orders.waiting.len() >= WAITING_MAX {
+        // Those that wait for a disk that hangs are not in the way of those that need none.
+        let alike = self.orders.waiting.iter().filter(|waiting| waiting.command.volatile == command.volatile);
+        if alike.count() >= WAITING_MAX {
             return self.reply(id, Err(Refusal::Busy));
         }
         let until = command.volatile.then(|| now + VOLATILE_WAIT);
@@ -110,7 +112,7 @@ impl Engine {
         while self.orders.written.is_none() {
             let Some(Waiting { id, command, until }) = self.orders.waiting.pop_front() else { return };
             if let Some(judged) = self.begin(id, command, now) {
-                self.orders.written = Some(Written { id, judged, until, overtaken: false });
+                self.orders.written = Some(Written { id, judged, until, overtaken: Vec::new() });
             }
         }
     }
@@ -151,10 +153,10 @@ impl Engine {
         }
         while let Some(Waiting { id, command, .. }) = self.orders.take_impatient(now) {
             let Some(judged) = self.begin(id, command, now) else { continue };
-            self.carry_out(id, judged, now);
             if let Some(written) = &mut self.orders.written {
-                written.overtaken = true;
+                written.overtaken.push(judged.command.subject);
             }
+            self.carry_out(id, judged, now);
         }
         self.take_orders(now);
     }
@@ -165,7 +167,7 @@ impl Engine {
         judged.report.durable = result.is_ok();
         match result {
             Err(why) if !judged.command.volatile => self.reply(id, Err(Refusal::NotDurable(why))),
-            _ => match overtaken.then(|| self.judge_again(&judged, now)).transpose() {
+            _ => match (!overtaken.is_empty()).then(|| self.judge_again(&judged, &overtaken, now)).transpose() {
                 Ok(_) => self.carry_out(id, judged, now),
                 Err(refusal) => {
                     // What was just written is not in force.
@@ -180,13 +182,11 @@ impl Engine {
     }
 
     /// Whether an order that was overtaken may still be carried out.
-    fn judge_again(&self, judged: &Judged, now: Moment) -> Result<(), Refusal> {
-        let in_force = self.beliefs.overrides().get(judged.command.subject).map(|word| word.version);
-        if let Some(version) = in_force.filter(|&version| judged.word.as_ref().is_none_or(|word| word.version < version)) {
-            let seen = judged.report.before.as_ref().map(|word| word.version);
-            if seen != Some(version) {
-                return Err(Refusal::Version(version));
-            }
+    fn judge_again(&self, judged: &Judged, overtaken: &[Subject], now: Moment) -> Result<(), Refusal> {
+        // The later word about the same counts, also where it has taken one back or has ended since.
+        if overtaken.contains(&judged.command.subject) {
+            let in_force = self.beliefs.overrides().get(judged.command.subject);
+            return Err(Refusal::Version(in_force.map_or(0, |word| word.version)));
         }
         self.judge(judged.command.clone(), now).map(drop)
     }
