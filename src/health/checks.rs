@@ -478,7 +478,11 @@ impl Checks {
             Outcome::Fail(failure) => Some(!failure.may_be_the_way()),
             Outcome::Inconclusive(_) => None,
         };
-        if let Some(answer) = answer {
+        let met = match &outcome {
+            Outcome::Inconclusive(reason) => reason.is_no_way_out().then_some(false),
+            Outcome::Pass { .. } | Outcome::Fail(_) => answer,
+        };
+        if let Some(answer) = met {
             let before = probe.heard.replace(answer) == Some(true);
             let window = interval + 2 * probe.spec.timeout;
             self.sight.meet(Met { key, address: probe.spec.named_address(), before, answer, started, window }, now);
