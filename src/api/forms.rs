@@ -498,7 +498,9 @@ pub struct EventForm {
     pub at: String,
     /// The generation at the time.
     pub generation: u64,
-    /// `transition`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed`, `files_rejected` or `reload_refused`.
+    /// `transition`, `trouble`, `trouble_over`, `paused`, `clock_stepped`, `isolated`, `isolation_over`, `overridden`, `released`,
+    /// `failed_back`, `serving`, `zone_adopted`, `zone_failed`, `zone_removed`, `files_rejected`, `reload_refused` or
+    /// `check_refused`.
     pub kind: String,
     /// What, as a sentence.
     pub text: String,
@@ -520,7 +522,7 @@ pub struct EventForm {
     /// The check's status after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The reason of the result that did it, in a word.
+    /// The reason of the result that did it, or what trouble of our own it is, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Of an override that came in force or ended: what it is about, as `kind/name`.
@@ -560,6 +562,14 @@ impl EventForm {
             Happening::FailedBack { subject } => {
                 Self { kind: "failed_back".to_owned(), subject: Some(subject.to_string()), ..self }
             }
+            Happening::Trouble { trouble } => {
+                Self { kind: "trouble".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::TroubleOver { trouble, .. } => {
+                Self { kind: "trouble_over".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::Paused { .. } => Self { kind: "paused".to_owned(), ..self },
+            Happening::ClockStepped { .. } => Self { kind: "clock_stepped".to_owned(), ..self },
             Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
             Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },

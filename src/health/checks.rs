@@ -10,6 +10,7 @@ use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
 use super::sight::{Blindness, Met, Sight};
+use super::troubles::{TroubleChange, Troubles};
 use super::verdict::{Remembered, Verdict};
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
@@ -52,6 +53,7 @@ pub struct Checks {
     blind_since: Option<Moment>,
     sight_changes: VecDeque<SightChange>,
     wire_changes: VecDeque<WireChange>,
+    troubles: Troubles,
 }
 
 #[derive(Debug)]
@@ -240,6 +242,7 @@ impl Checks {
             blind_since: None,
             sight_changes: VecDeque::new(),
             wire_changes: VecDeque::new(),
+            troubles: Troubles::default(),
         }
     }
 
@@ -282,6 +285,11 @@ impl Checks {
     /// What became of our sight, oldest first; to be asked for before the changes of a result are looked at.
     pub fn take_sight_change(&mut self) -> Option<SightChange> {
         self.sight_changes.pop_front()
+    }
+
+    /// What became of our own troubles, oldest first.
+    pub fn take_trouble_change(&mut self) -> Option<TroubleChange> {
+        self.troubles.take_change()
     }
 
     /// Since when silence is no evidence, because it is we who are cut off.
@@ -427,6 +435,7 @@ impl Checks {
             if let Some(heard) = probe.heard {
                 self.sight.end(key, probe.spec.named_address(), heard);
             }
+            self.troubles.meet(probe.last.as_ref().map(|last| &last.outcome), None);
             if probe.wire == Wire::Set {
                 self.wire_changes.push_back(WireChange::Cut(key));
             }
@@ -505,6 +514,7 @@ impl Checks {
                 Outcome::Fail(_) => Some(false),
                 Outcome::Inconclusive(_) => None,
             };
+            self.troubles.meet(probe.last.as_ref().map(|last| &last.outcome), Some(&outcome));
             probe.last = Some(LastResult { outcome, at: now, elapsed });
             self.follow_wire(key, passed, now);
         }

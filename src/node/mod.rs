@@ -181,7 +181,7 @@ impl Node {
             control::Config { health: config.health.clone(), options, publish_interval: config.publish_interval, workers };
         let (notices, told) = Notices::channel();
         let resolved = Resolved::default();
-        let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
+        let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone(), engine_tx.clone());
         let mut ledger = Ledger::under(&config.node.state_dir);
         let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);

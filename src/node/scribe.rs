@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::clock;
 use super::drive::Message;
-use crate::control::{CommandId, Event, Record};
+use crate::control::{CommandId, Event, Record, Trouble};
 use crate::health::{Moment, Remembered};
 use crate::store::{Kept, Ledger};
 use crate::target::CheckKey;
@@ -73,7 +73,8 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, engine: &Sender<Messag
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if scribe.due.is_some_and(|due| due <= clock::now()) {
-            scribe.write_verdicts();
+            let kept = scribe.write_verdicts();
+            drop(engine.send(Message::Event(Event::Troubled { trouble: Trouble::State, ongoing: !kept })));
         }
     }
 }
@@ -100,7 +101,8 @@ impl Scribe {
         }
     }
 
-    fn write_verdicts(&mut self) {
+    /// Whether they are written.
+    fn write_verdicts(&mut self) -> bool {
         let result = self.ledger.write_verdicts(&self.verdicts, wall());
         self.due = Some(clock::now() + STILL);
         if result.is_ok() {
@@ -110,5 +112,6 @@ impl Scribe {
             tracing::warn!("what is measured cannot be kept for the next start: {error}; it is tried again");
         }
         self.failing = result.is_err();
+        !self.failing
     }
 }
