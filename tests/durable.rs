@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{Answer, Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, query, wait_for};
+use harness::{Answer, Disk, Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, query, wait_for};
 use leeward::health::Moment;
 use leeward::store::Ledger;
 use leeward::target::Value::Up;
@@ -555,34 +555,4 @@ fn measured(server: &Leeward, value: &str) -> HashSet<Ipv4Addr> {
         IpAddr::V6(address) => panic!("{address}"),
     };
     these.map(address).collect()
-}
-
-/// A small file system of its own, gone with it.
-struct Disk {
-    folder: PathBuf,
-}
-
-impl Disk {
-    fn mount(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder");
-        let status = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
-        assert!(status.expect("mount").success());
-        Self { folder: folder.to_owned() }
-    }
-
-    fn fill(&self) {
-        use std::io::Write;
-        let mut ballast = std::fs::File::create(self.folder.join("ballast")).expect("a file");
-        while ballast.write_all(&[1; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.folder.join("ballast")).expect("removed");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _lazily = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
-    }
 }
