@@ -7,14 +7,14 @@
 
 mod harness;
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, wait_for};
+use harness::{Answer, Disk, Leeward, PATIENCE, Site, free_port, has, http, is_root, leeward, own_address, query, wait_for};
 use leeward::health::Moment;
 use leeward::store::Ledger;
 use leeward::target::Value::Up;
@@ -491,21 +491,9 @@ fn a_server_that_starts_believes_what_it_knew() {
         alive.sort();
         alive
     };
-    // Killed at once after it has seen everything, it may not have written that down yet; then it lives a little longer.
-    let mut patience = Duration::from_millis(100);
-    loop {
-        let mut server = Leeward::start(&config);
-        wait_for("every result", || (answer(&server, "www.gslb.test") == alive).then_some(()));
-        std::thread::sleep(patience);
-        server.child.kill().expect("killed");
-        server.child.wait().expect("gone");
-        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
-        if kept.verdicts.values().filter(|verdict| verdict.value == Up).count() == 7 && kept.verdicts.len() == 10 {
-            break;
-        }
-        patience *= 2;
-        assert!(patience < PATIENCE, "it is not written down: {kept:?}");
-    }
+    killed_when_written(&site, &config, 7, 10, |server| {
+        wait_for("every result", || (answer(server, "www.gslb.test") == alive).then_some(()));
+    });
     webs.iter().for_each(|web| web.becomes(SILENT));
     // Not waiting for what it does not know: a server that knew nothing would name the dead at once.
     let config = site.config(&["gslb.test"], "[health]\nstartup_wait = \"0s\"\n");
@@ -520,6 +508,25 @@ fn a_server_that_starts_believes_what_it_knew() {
     assert_eq!(bases(&server), ["never"; 10]);
 }
 
+/// Has a server see everything and kills it; again, and a little later, until all of it is written down: killed at once, it may
+/// not have come to that yet.
+fn killed_when_written(site: &Site, config: &Path, up: usize, all: usize, sees_everything: impl Fn(&Leeward)) {
+    let mut patience = Duration::from_millis(100);
+    loop {
+        let mut server = Leeward::start(config);
+        sees_everything(&server);
+        std::thread::sleep(patience);
+        server.child.kill().expect("killed");
+        server.child.wait().expect("gone");
+        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
+        if kept.verdicts.values().filter(|verdict| verdict.value == Up).count() == up && kept.verdicts.len() == all {
+            return;
+        }
+        patience *= 2;
+        assert!(patience < PATIENCE, "it is not written down: {} verdicts", kept.verdicts.len());
+    }
+}
+
 /// What is believed of each check, and on what it rests.
 fn bases(server: &Leeward) -> Vec<String> {
     let checks = server.get_json("/api/v1/checks");
@@ -527,32 +534,205 @@ fn bases(server: &Leeward) -> Vec<String> {
     checks.iter().map(|check| check["basis"].as_str().expect("a text").to_owned()).collect()
 }
 
-/// A small file system of its own, gone with it.
-struct Disk {
-    folder: PathBuf,
+/// Web servers at as many loopback addresses as one likes, behind one listener.
+struct Farm {
+    listener: TcpListener,
+    port: u16,
+    speaking: AtomicBool,
+    ill: Mutex<HashSet<Ipv4Addr>>,
+    /// Those that have said, since it was last asked for, that they are well.
+    heard: Mutex<HashSet<Ipv4Addr>>,
 }
 
-impl Disk {
-    fn mount(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder");
-        let status = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
-        assert!(status.expect("mount").success());
-        Self { folder: folder.to_owned() }
+impl Farm {
+    fn new(ill: HashSet<Ipv4Addr>) -> Arc<Self> {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).expect("bound");
+        socket.listen(4096).expect("listening"); // while it is silent, everybody waits here
+        let listener = TcpListener::from(socket);
+        let port = listener.local_addr().expect("an address").port();
+        Arc::new(Self { listener, port, speaking: AtomicBool::new(false), ill: Mutex::new(ill), heard: Mutex::default() })
     }
 
-    fn fill(&self) {
-        use std::io::Write;
-        let mut ballast = std::fs::File::create(self.folder.join("ballast")).expect("a file");
-        while ballast.write_all(&[1; 4096]).is_ok() {}
+    fn speaks(self: &Arc<Self>) -> std::thread::JoinHandle<()> {
+        self.speaking.store(true, Ordering::SeqCst);
+        let farm = Arc::clone(self);
+        std::thread::spawn(move || farm.answer())
     }
 
-    fn free(&self) {
-        std::fs::remove_file(self.folder.join("ballast")).expect("removed");
+    /// From here on connections are made, and nobody says anything.
+    fn falls_silent(&self, speaker: std::thread::JoinHandle<()>) {
+        self.speaking.store(false, Ordering::SeqCst);
+        let _wakes_it = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("connected");
+        speaker.join().expect("no panic");
+        self.heard.lock().expect("not poisoned").clear();
+    }
+
+    fn answer(&self) {
+        use std::io::{Read, Write};
+        loop {
+            let (mut stream, _) = self.listener.accept().expect("a connection");
+            if !self.speaking.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(SocketAddr::V4(local)) = stream.local_addr() else { continue };
+            let line = if self.ill.lock().expect("not poisoned").contains(local.ip()) {
+                "500 No"
+            } else {
+                self.heard.lock().expect("not poisoned").insert(*local.ip());
+                "200 OK"
+            };
+            let _a_probe_may_be_gone = stream.read(&mut [0; 1024]);
+            let _likewise = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    }
+
+    fn has_heard(&self, address: Ipv4Addr) -> bool {
+        self.heard.lock().expect("not poisoned").contains(&address)
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _lazily = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
+/// Asks without a pause, and looks at every answer: none may name whom the last state has as dead before it was heard, nor
+/// whom a finished probe has.
+struct Hammer {
+    server: SocketAddr,
+    farm: Arc<Farm>,
+    /// Dead by the last state.
+    believed_dead: HashSet<Ipv4Addr>,
+    /// Dead by a finished probe.
+    found_dead: Mutex<Arc<HashSet<Ipv4Addr>>>,
+    answers: AtomicUsize,
+    ending: AtomicBool,
+}
+
+impl Hammer {
+    fn run(&self) {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(self.server).expect("connected");
+        socket.set_read_timeout(Some(PATIENCE)).expect("option");
+        let question = query("one.gslb.test", RecordType::A, None);
+        let mut reply = [0; 4096];
+        while !self.ending.load(Ordering::SeqCst) {
+            let found_dead = Arc::clone(&self.found_dead.lock().expect("not poisoned"));
+            let received = socket.send(&question).and_then(|_| socket.recv(&mut reply));
+            let asked = self.answers.load(Ordering::SeqCst);
+            let Ok(len) = received else {
+                assert_eq!(asked, 0, "once the port answers, it answers everything: {received:?}");
+                continue; // nobody listens yet
+            };
+            self.judge(&Answer::of(&reply[..len]), 1, &found_dead);
+            if asked.is_multiple_of(100) {
+                self.judge(&ask_whole(self.server, "all.gslb.test"), usize::MAX, &found_dead);
+            }
+            self.answers.store(asked + 1, Ordering::SeqCst);
+        }
     }
+
+    fn judge(&self, answer: &Answer, most: usize, found_dead: &HashSet<Ipv4Addr>) {
+        assert_eq!(answer.rcode, "NOERROR");
+        assert!((1..=most).contains(&answer.data.len()) && !answer.truncated, "{answer:?}");
+        for address in &answer.data {
+            let address = address.parse().expect("an address");
+            assert!(!found_dead.contains(&address), "{address}: a probe has found it dead");
+            assert!(
+                !self.believed_dead.contains(&address) || self.farm.has_heard(address),
+                "{address}: it was dead, and not heard since"
+            );
+        }
+    }
+}
+
+/// One query over TCP, which answers are not too long for.
+fn ask_whole(server: SocketAddr, name: &str) -> Answer {
+    use std::io::{Read, Write};
+    let mut stream = TcpStream::connect(server).expect("connected");
+    let question = query(name, RecordType::A, None);
+    let framed = [&(question.len() as u16).to_be_bytes(), &*question].concat();
+    stream.write_all(&framed).expect("sent");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("a length");
+    let mut reply = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut reply).expect("a reply");
+    Answer::of(&reply)
+}
+
+/// A thousand targets, three hundred of them dead. While the server is gone two hundred more die, and a hundred come back; and when
+/// it is there again, all are silent for a while.
+#[test]
+fn a_cold_start_names_nobody_who_was_dead() {
+    let addresses: Vec<Ipv4Addr> = (0..1000).map(|_| own_address()).collect();
+    let of_ten = |places: &[usize]| -> HashSet<Ipv4Addr> {
+        addresses.chunks(10).flat_map(|ten| places.iter().map(|&place| ten[place])).collect()
+    };
+    let dead = of_ten(&[0, 1, 2]);
+    let farm = Farm::new(dead.clone());
+    let site = Site::new();
+    let list: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
+    let check = format!("'http://www.test:{}/', {{{}}}", farm.port, list.join(", "));
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             one LUA A \"ifurlup({check}, {{timeout=30, interval=60}})\"\n\
+             all LUA A \"ifurlup({check}, {{selector='all', timeout=30, interval=60}})\"\n"
+        ),
+    );
+    let speaker = farm.speaks();
+    let dns = {
+        let address = own_address();
+        SocketAddr::from((address, free_port(&[address])))
+    };
+    let config = site.config(&["gslb.test"], &format!("[server]\nlisten = [\"{dns}\"]\nudp_threads = 1\n"));
+    killed_when_written(&site, &config, 700, 1000, |server| {
+        wait_for("every result", || (measured(server, "down").len() == 300 && measured(server, "up").len() == 700).then_some(()));
+    });
+    farm.falls_silent(speaker);
+    let now_dead = of_ten(&[1, 2, 3, 4]);
+    *farm.ill.lock().expect("not poisoned") = now_dead.clone();
+
+    let (found_dead, answers, ending) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
+    let hammer = Hammer { server: dns, farm: Arc::clone(&farm), believed_dead: dead, found_dead, answers, ending };
+    let asked = || hammer.answers.load(Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let hammering = scope.spawn(|| hammer.run());
+        let is_alive = || assert!(!hammering.is_finished(), "an answer was wrong");
+        let server = Leeward::launch(&config, &[]);
+        wait_for("a thousand answers", || (is_alive(), asked() >= 1000).1.then_some(()));
+        let before = asked();
+        assert_eq!(bases(&server), vec!["restored"; 1000], "no probe can have finished");
+        let _speaker = farm.speaks();
+        wait_for("every result", || {
+            is_alive();
+            let dead = measured(&server, "down");
+            let done = dead.len() + measured(&server, "up").len() == 1000;
+            *hammer.found_dead.lock().expect("not poisoned") = Arc::new(dead);
+            done.then_some(())
+        });
+        assert_eq!(measured(&server, "down"), now_dead);
+        let after = asked();
+        wait_for("a thousand more", || (is_alive(), asked() >= after + 1000).1.then_some(()));
+        hammer.ending.store(true, Ordering::SeqCst);
+        hammering.join().expect("no answer was wrong");
+        println!(
+            "1000 targets: {before} answers on the last state alone, {} while they were probed, {} afterwards",
+            after - before,
+            asked() - after
+        );
+        assert_eq!(ask_whole(dns, "all.gslb.test").data.len(), 1000 - now_dead.len());
+        assert!(server.stop());
+    });
+}
+
+/// The targets of which this is measured, by this process.
+fn measured(server: &Leeward, value: &str) -> HashSet<Ipv4Addr> {
+    let checks = server.get_json("/api/v1/checks");
+    let checks = checks["checks"].as_array().expect("a list").iter();
+    let these = checks.filter(|check| check["basis"] == "measured" && check["status"] == value);
+    let address = |check: &Value| match check["target"].as_str().expect("a text").parse::<SocketAddr>().expect("an address").ip()
+    {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => panic!("{address}"),
+    };
+    these.map(address).collect()
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Leeward, Nginx, Site, free_port, has, own_address, query, wait_for};
+use harness::{Answer, Leeward, Namespace, Nginx, Site, free_port, has, is_root, own_address, query, said, wait_for};
 use leeward::wire::RecordType;
 
 /// Queries a second.
@@ -261,6 +261,73 @@ fn crashes(options: &str) {
     took.sort_unstable();
     let at = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)].as_millis();
     println!("{times} crashes, {options}: noticed within median {} ms, p99 {} ms, worst {} ms", at(50), at(99), at(100));
+}
+
+/// From the moment at which a target's packets begin to vanish to the first answer without it, printed. It cannot be sooner than
+/// the time limit of a probe, and should not be later than interval, time limit and 200 ms.
+#[test]
+fn a_black_hole_is_noticed_by_the_next_probe() {
+    black_holes(2);
+}
+
+/// `cargo nextest run --test failover --run-ignored only --no-capture`
+#[test]
+#[ignore = "takes more than a minute"]
+fn twenty_black_holes() {
+    black_holes(20);
+}
+
+fn black_holes(rounds: usize) {
+    if !is_root() || !["ip", "nft"].into_iter().all(has) {
+        return;
+    }
+    let space = Namespace::new("hole");
+    space.enter();
+    let addresses = [Ipv4Addr::new(127, 1, 1, 1), Ipv4Addr::new(127, 1, 2, 1)];
+    for address in addresses {
+        let listener = TcpListener::bind((address, 80)).expect("free");
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+    }
+    let nft = |rules: &str| drop(said("nft", &[rules]));
+    nft("add table inet hole; add set inet hole gone { type ipv4_addr; }");
+    nft("add chain inet hole in { type filter hook input priority 0; }; add rule inet hole in ip daddr @gone drop");
+    let site = Site::new();
+    let list = addresses.map(|address| format!("'{address}'")).join(", ");
+    site.write(
+        "gslb.test.zone",
+        &format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             all LUA A \"ifportup(80, {{{list}}}, {{selector='all', interval=1, timeout=1}})\"\n"
+        ),
+    );
+    let server = Leeward::start(&site.config(&["gslb.test"], ""));
+    let [vanishing, staying] = addresses.map(|address| address.to_string());
+    let becomes = |wanted: &[&String]| {
+        wait_for("the answers to follow", || {
+            let data = server.ask("all.gslb.test", RecordType::A).data;
+            assert!(data.contains(&staying), "{data:?}");
+            data.iter().eq(wanted.iter().copied()).then_some(())
+        });
+    };
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        becomes(&[&vanishing, &staying]);
+        std::thread::sleep(Duration::from_millis(random.u64(100..1100))); // anywhere between two probes
+        let vanished = Instant::now();
+        nft(&format!("add element inet hole gone {{ {vanishing} }}"));
+        becomes(&[&staying]);
+        took.push(vanished.elapsed());
+        nft(&format!("delete element inet hole gone {{ {vanishing} }}"));
+    }
+    took.sort_unstable();
+    let limit = Duration::from_millis(1000 + 1000 + 200);
+    let late = took.iter().filter(|&&took| took > limit).count();
+    let (median, worst) = (took[rounds / 2].as_millis(), took[rounds - 1].as_millis());
+    println!(
+        "{rounds} black holes, interval and timeout 1 s: noticed within median {median} ms, worst {worst} ms; {late} later than {} ms",
+        limit.as_millis()
+    );
 }
 
 /// Waits until the server has seen every target up, or down.

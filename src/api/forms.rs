@@ -560,13 +560,17 @@ pub struct EventsForm {
 }
 
 /// The kinds of [`EventForm`].
-pub const EVENT_KINDS: [&str; 13] = [
+pub const EVENT_KINDS: [&str; 17] = [
     "transition",
     "overridden",
     "released",
     "failed_back",
     "isolated",
     "isolation_over",
+    "trouble",
+    "trouble_over",
+    "paused",
+    "clock_stepped",
     "serving",
     "zone_adopted",
     "zone_failed",
@@ -607,7 +611,7 @@ pub struct EventForm {
     /// The check's status after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The reason of the result that did it, in a word.
+    /// The reason of the result that did it, or what trouble of our own it is, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Of an override that came in force or ended: what it is about, as `kind/name`.
@@ -652,6 +656,14 @@ impl EventForm {
             Happening::FailedBack { subject } => {
                 Self { kind: "failed_back".to_owned(), subject: Some(subject.to_string()), ..self }
             }
+            Happening::Trouble { trouble } => {
+                Self { kind: "trouble".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::TroubleOver { trouble, .. } => {
+                Self { kind: "trouble_over".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::Paused { .. } => Self { kind: "paused".to_owned(), ..self },
+            Happening::ClockStepped { .. } => Self { kind: "clock_stepped".to_owned(), ..self },
             Happening::SightLost { .. } => Self { kind: "isolated".to_owned(), ..self },
             Happening::SightBack { .. } => Self { kind: "isolation_over".to_owned(), ..self },
             Happening::Serving { .. } => Self { kind: "serving".to_owned(), ..self },

@@ -11,7 +11,8 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, WireChange, WireId,
+    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, TroubleChange,
+    WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -24,6 +25,7 @@ use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
 use super::pools::{PoolId, PoolView, Pools};
+use super::troubles::{Trouble, Troubles};
 use orders::Orders;
 
 mod orders;
@@ -68,6 +70,22 @@ pub enum Event {
         command: CommandId,
         /// How it went.
         result: Result<(), String>,
+    },
+    /// The shell meets a trouble of our own, or `ongoing` is no longer so. To be told again as often as one likes.
+    Troubled {
+        /// Which.
+        trouble: Trouble,
+        /// Whether there is any.
+        ongoing: bool,
+    },
+    /// This process did not run for so long.
+    Paused(Duration),
+    /// The wall clock was set. Nothing here goes by it.
+    ClockStepped {
+        /// By how much.
+        by: Duration,
+        /// Or back.
+        forward: bool,
     },
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
@@ -192,6 +210,7 @@ pub struct Engine {
     unserved: Arc<QueryCounters>,
     limiter: Option<Arc<RateLimiter>>,
     publication: Publication,
+    troubles: Troubles,
     journal: Journal,
     effects: VecDeque<Effect>,
 }
@@ -278,6 +297,7 @@ impl Engine {
             unserved: Arc::new(QueryCounters::new(config.workers)),
             limiter: config.options.limiter(None),
             publication,
+            troubles: Troubles::default(),
             journal: Journal::default(),
             effects: VecDeque::new(),
             config,
@@ -326,6 +346,9 @@ impl Engine {
             }
             Event::Ordered(id, command) => self.order(id, *command, now),
             Event::Recorded { command, result } => self.recorded(command, result, now),
+            Event::Troubled { trouble, ongoing } => self.follow_trouble(trouble, ongoing, now),
+            Event::Paused(lasted) => self.log(Happening::Paused { lasted }, now),
+            Event::ClockStepped { by, forward } => self.log(Happening::ClockStepped { by, forward }, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }
@@ -342,6 +365,7 @@ impl Engine {
 
     fn attend(&mut self, now: Moment) {
         self.follow_sight(now);
+        self.follow_troubles(now);
         let forgotten = self.checks.expire(now);
         self.take_in(&forgotten, None, now);
         self.end_words(now);
@@ -440,6 +464,26 @@ impl Engine {
                 }
                 SightChange::Back(after) => self.log(Happening::SightBack { after }, now),
             }
+        }
+    }
+
+    /// Tells what troubles of our own the probes meet, and meet no longer.
+    fn follow_troubles(&mut self, now: Moment) {
+        while let Some(change) = self.checks.take_trouble_change() {
+            match change {
+                TroubleChange::Met(reason) => self.follow_trouble(Trouble::Probes(reason), true, now),
+                TroubleChange::Over(reason) => self.follow_trouble(Trouble::Probes(reason), false, now),
+            }
+        }
+    }
+
+    fn follow_trouble(&mut self, trouble: Trouble, ongoing: bool, now: Moment) {
+        if !ongoing {
+            if let Some(after) = self.troubles.end(trouble, now) {
+                self.log(Happening::TroubleOver { trouble, after }, now);
+            }
+        } else if self.troubles.begin(trouble, now) {
+            self.log(Happening::Trouble { trouble }, now);
         }
     }
 

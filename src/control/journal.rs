@@ -10,6 +10,7 @@ use crate::target::{Basis, CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
 use super::load::Regression;
+use super::troubles::Trouble;
 
 /// One happening.
 #[derive(Clone, Debug)]
@@ -66,6 +67,30 @@ pub enum Happening {
     SightBack {
         /// How long it took.
         after: Duration,
+    },
+    /// Something of our own is not as it should be; answers stay as they are.
+    Trouble {
+        /// What.
+        trouble: Trouble,
+    },
+    /// It is as it should be again.
+    TroubleOver {
+        /// What.
+        trouble: Trouble,
+        /// How long it took.
+        after: Duration,
+    },
+    /// This process did not run.
+    Paused {
+        /// For how long.
+        lasted: Duration,
+    },
+    /// The wall clock was set; nothing but texts goes by it.
+    ClockStepped {
+        /// By how much.
+        by: Duration,
+        /// Or back.
+        forward: bool,
     },
     /// The start gate opened.
     Serving {
@@ -139,6 +164,13 @@ impl fmt::Display for Happening {
                 write!(f, "cut off: none of {of} controls answers; verdicts are held, {put_back} put back")
             }
             Self::SightBack { after } => write!(f, "no longer cut off, after {:.1} s", after.as_secs_f64()),
+            Self::Trouble { trouble } => trouble.fmt(f),
+            Self::TroubleOver { trouble, after } => write!(f, "over, after {:.1} s: {trouble}", after.as_secs_f64()),
+            Self::Paused { lasted } => write!(f, "this process did not run for {:.1} s", lasted.as_secs_f64()),
+            Self::ClockStepped { by, forward } => {
+                let way = if *forward { "forward" } else { "back" };
+                write!(f, "the clock was set {way} by {:.1} s", by.as_secs_f64())
+            }
             Self::Serving { unknown: 0, down: 0 } => f.write_str("serving; every target is up"),
             Self::Serving { unknown, down } => write!(f, "serving; targets down: {down}, not known yet: {unknown}"),
             Self::ZoneAdopted { zone, serial, stale: false } => write!(f, "zone {zone} serial {serial} is served"),

@@ -13,6 +13,7 @@
 //!   adopted whole, or refused whole because it would take down targets that are up.
 //! - `ad_hoc`: the checks that programs make up while they run: found, bounded, let go.
 //! - `pools`: what the members of pools count as, by their checks and the rules of the pool.
+//! - `troubles`: when our own troubles are told.
 //! - `journal`: what happens, numbered.
 //!
 //! The start gate is the same trial: the first load has nothing to serve meanwhile, so its ports stay closed until it is
@@ -28,9 +29,11 @@ mod engine;
 mod journal;
 mod load;
 mod pools;
+mod troubles;
 
 pub use command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
 pub use journal::{Entry, Happening};
 pub use load::{Load, LoadId, LoadKind, NewProgram, Outcome, Regression, ZoneLoad};
 pub use pools::PoolView;
+pub use troubles::Trouble;

@@ -10,6 +10,7 @@ use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
 use super::sight::{Blindness, Met, Sight};
+use super::troubles::{TroubleChange, Troubles};
 use super::verdict::{Remembered, Verdict};
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
@@ -59,6 +60,7 @@ pub struct Checks {
     /// The idle connections that are wanted.
     wires: HashMap<WireId, CheckKey>,
     wire_changes: VecDeque<WireChange>,
+    troubles: Troubles,
 }
 
 #[derive(Debug)]
@@ -267,6 +269,7 @@ impl Checks {
             next_wire: 0,
             wires: HashMap::new(),
             wire_changes: VecDeque::new(),
+            troubles: Troubles::default(),
         }
     }
 
@@ -309,6 +312,11 @@ impl Checks {
     /// What became of our sight, oldest first; to be asked for before the changes of a result are looked at.
     pub fn take_sight_change(&mut self) -> Option<SightChange> {
         self.sight_changes.pop_front()
+    }
+
+    /// What became of our own troubles, oldest first.
+    pub fn take_trouble_change(&mut self) -> Option<TroubleChange> {
+        self.troubles.take_change()
     }
 
     /// Since when silence is no evidence, because it is we who are cut off.
@@ -461,6 +469,7 @@ impl Checks {
             if let Some(heard) = probe.heard {
                 self.sight.end(key, probe.spec.named_address(), heard);
             }
+            self.troubles.meet(probe.last.as_ref().map(|last| &last.outcome), None);
             self.cut(probe.wire);
             match probe.turn {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
@@ -515,7 +524,11 @@ impl Checks {
             Outcome::Fail(failure) => Some(!failure.may_be_the_way()),
             Outcome::Inconclusive(_) => None,
         };
-        if let Some(answer) = answer {
+        let met = match &outcome {
+            Outcome::Inconclusive(reason) => reason.is_no_way_out().then_some(false),
+            Outcome::Pass { .. } | Outcome::Fail(_) => answer,
+        };
+        if let Some(answer) = met {
             let before = probe.heard.replace(answer) == Some(true);
             let window = interval + 2 * probe.spec.timeout;
             self.sight.meet(Met { key, address: probe.spec.named_address(), before, answer, started, window }, now);
@@ -534,6 +547,7 @@ impl Checks {
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
             let passed = passed(&outcome);
+            self.troubles.meet(probe.last.as_ref().map(|last| &last.outcome), Some(&outcome));
             probe.last = Some(LastResult { outcome, at: now, elapsed });
             self.follow_wire(key, passed, now);
         }

@@ -6,6 +6,7 @@
 //! - [`Overrides`]: an operator's word over what was measured.
 //!
 //! - `sight`: whether it is the targets that are lost or our own sight of them, in which case verdicts are held.
+//! - `troubles`: which of our own troubles the probes meet.
 //! - `damping`: the penalty of targets that keep going down.
 //! - `pool`: the rules of pools that need a memory: who may be withdrawn, who comes back when.
 //!
@@ -23,6 +24,7 @@ mod moment;
 mod overrides;
 mod pool;
 mod sight;
+mod troubles;
 mod verdict;
 
 /// As `[health.damping]` says it.
@@ -33,6 +35,7 @@ pub use moment::Moment;
 pub use overrides::{Label, Override, Overrides, SUBJECTS, State, Subject};
 pub use pool::PoolState;
 pub use sight::Blindness;
+pub use troubles::TroubleChange;
 pub use verdict::{Remembered, Verdict};
 
 #[cfg(test)]

@@ -12,7 +12,10 @@
 //! - A **target** is an address. It answers while any of its probes does. Controls are none.
 //! - An **answer** is a pass, and also a failure that only the target can have caused: a wrong status or body, a bad
 //!   certificate. **Silence** is what a cut on the way looks like as well: no answer in time, unreachable, refused, closed
-//!   ([`Failure::may_be_the_way`](crate::target::Failure::may_be_the_way)). Our own troubles are neither.
+//!   ([`Failure::may_be_the_way`](crate::target::Failure::may_be_the_way)), and so is that we could not even ask: no route, no
+//!   descriptor, a rule of our own ([`Inconclusive::is_no_way_out`](crate::target::Inconclusive::is_no_way_out)). One rule may
+//!   be silence to TCP and an error to UDP; what one check cannot ask must not speak for a target that another finds silent.
+//!   Our other troubles are neither.
 //! - A **network** is a /24 or a /48: without sites, what is most likely to fail together.
 //! - The **window** is one interval and two time limits, the time in which each target has been asked once since the cut and
 //!   has had its time to answer. Where checks have different intervals, it is that of the target in [`LOST_MIN`] of 100 with

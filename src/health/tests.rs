@@ -321,7 +321,7 @@ fn what_fails_now_and_then_does_not_flap() {
 mod isolation {
     use super::*;
     use crate::health::{Blindness, SightChange};
-    use Does::{Answer, Refuse, Stall};
+    use Does::{Answer, Nothing, Refuse, Stall};
 
     /// Target number `host`, in the network `host % networks`.
     fn address(host: u8, networks: u8) -> IpAddr {
@@ -417,6 +417,23 @@ mod isolation {
         assert_eq!((down(&world, &ids), down(&world, &ids[3..])), (3, 0));
         let fell = ids[..3].iter().map(|&id| world.status(id).basis);
         assert!(fell.eq([Basis::Measured; 3]));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_speaks_for_nobody() {
+        let (mut world, ids) = healthy(&Config::default(), 10, 2, Config::default().judgement(), 7);
+        let second = |host| {
+            let mut request = request(address(host, 2), Config::default().judgement(), 5 * SECOND);
+            request.spec.port = 53;
+            world.checks.acquire(&request, None, at(100.0))
+        };
+        let ids: Vec<CheckId> = ids.into_iter().chain((0..10).map(second).collect::<Vec<_>>()).collect();
+        world.run(at(200.0), |_, _, _| Answer);
+        // A rule of our own: silence to one check, an error to the other.
+        world.run(at(300.0), |spec, _, _| if spec.port == 53 { Nothing } else { Stall });
+        assert_eq!((down(&world, &ids), world.checks.blind_since().is_some()), (0, true));
+        world.run(at(320.0), |_, _, _| Answer);
+        assert_eq!((down(&world, &ids), world.checks.blind_since()), (0, None));
     }
 
     #[test]

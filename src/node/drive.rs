@@ -24,7 +24,7 @@ use crate::prober::{Prober, Pulse};
 use crate::store::Keeper;
 use crate::target::{self, CheckSpec, Inconclusive};
 
-use super::clock;
+use super::clock::{self, Break, Continuity};
 use super::scribe::{Awaited, Bell, Note};
 
 /// How often the engine shows that it is alive when nothing happens.
@@ -87,12 +87,17 @@ impl Orders {
 
 /// Runs the engine for the life of the process.
 pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Outlets) {
+    let mut time = Continuity::new();
+    let mut wait = Duration::ZERO;
     loop {
+        for found in time.look(wait) {
+            engine.handle(told(found), clock::now());
+        }
         let now = clock::now();
         outlets.beats.engine_at(now);
         engine.handle_timeout(now);
         outlets.run_all(&mut engine);
-        let wait = engine.next_timeout().map_or(BEAT, |next| next.since(clock::now()).min(BEAT));
+        wait = engine.next_timeout().map_or(BEAT, |next| next.since(clock::now()).min(BEAT));
         match inbox.recv_timeout(wait) {
             Ok(first) => {
                 for message in std::iter::once(first).chain(inbox.try_iter()).take(BURST) {
@@ -103,6 +108,14 @@ pub(super) fn drive(mut engine: Engine, inbox: &Receiver<Message>, outlets: &Out
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+fn told(found: Break) -> Event {
+    match found {
+        Break::Paused(lasted) => Event::Paused(lasted),
+        Break::Forward(by) => Event::ClockStepped { by, forward: true },
+        Break::Back(by) => Event::ClockStepped { by, forward: false },
     }
 }
 
@@ -244,11 +257,14 @@ fn log(entry: &Entry) {
         Happening::ZoneFailed { .. }
         | Happening::CheckRefused { .. }
         | Happening::SightLost { .. }
+        | Happening::Trouble { .. }
+        | Happening::Paused { .. }
+        | Happening::ClockStepped { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
         Happening::Overridden { .. } | Happening::Released { .. } | Happening::FailedBack { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
-        Happening::ZoneRemoved { .. } | Happening::SightBack { .. } => false,
+        Happening::ZoneRemoved { .. } | Happening::SightBack { .. } | Happening::TroubleOver { .. } => false,
     };
     let generation = entry.generation.0;
     if bad {

@@ -187,7 +187,7 @@ impl Node {
             control::Config { health: config.health.clone(), options, publish_interval: config.publish_interval, workers };
         let (notices, told) = Notices::channel();
         let resolved = Resolved::default();
-        let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone());
+        let resolver = Resolver::start(runtime.handle(), config.resolver, resolved.clone(), engine_tx.clone());
         let mut ledger = Ledger::under(&config.node.state_dir);
         let kept = scribe::kept(&mut ledger);
         let engine = Engine::new(engine_config, seed.fork(), clock::now()).with(notices, resolved);
@@ -223,7 +223,8 @@ impl Node {
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
-        spawn("ledger", move || scribe::run(ledger, &recorded, chronicle))?;
+        let inbox = engine_tx.clone();
+        spawn("ledger", move || scribe::run(ledger, &recorded, chronicle, &inbox))?;
         spawn("reaper", move || reaper::reap(&graveyard))?;
         let heralds = Heralds::new(runtime.handle().clone(), &config.node.name, Arc::clone(&history));
         heralds.follow_after(&config.notify, kept.last_event);

@@ -16,6 +16,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use hickory_proto::ProtoError;
@@ -28,7 +29,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::clock;
+use super::drive::Message;
 use crate::answers::{Resolution, Resolved};
+use crate::control::{Event, Trouble};
 use crate::health::Moment;
 use crate::wire::{Name, RecordType};
 use crate::zone::rdata_to_text;
@@ -77,11 +80,17 @@ enum Order {
 }
 
 impl Resolver {
-    /// Asks `server`, or those of /etc/resolv.conf, and enters what it learns in `resolved`, of which it is the one writer.
-    pub(super) fn start(runtime: &tokio::runtime::Handle, server: Option<SocketAddr>, resolved: Resolved) -> Self {
+    /// Asks `server`, or those of /etc/resolv.conf, and enters what it learns in `resolved`, of which it is the one writer; `engine` is
+    /// told whether it is answered.
+    pub(super) fn start(
+        runtime: &tokio::runtime::Handle,
+        server: Option<SocketAddr>,
+        resolved: Resolved,
+        engine: Sender<Message>,
+    ) -> Self {
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         let book = Book { resolved, entries: HashMap::new() };
-        runtime.spawn(async move { Desk { book, client: client(server), asking: JoinSet::new() }.run(inbox).await });
+        runtime.spawn(async move { Desk { book, client: client(server), asking: JoinSet::new(), engine }.run(inbox).await });
         Self(orders)
     }
 
@@ -100,7 +109,16 @@ impl Resolver {
 struct Desk {
     book: Book,
     client: Option<TokioResolver>,
-    asking: JoinSet<(Question, Option<Learned>)>,
+    asking: JoinSet<(Question, Result<Learned, Unanswered>)>,
+    engine: Sender<Message>,
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// Nobody said anything.
+    Silence,
+    /// What was said is of no use.
+    Useless,
 }
 
 /// An answer.
@@ -119,7 +137,7 @@ impl Desk {
                     Some(Order::Use(server)) => self.client = client(server),
                     None => return,
                 },
-                Some(Ok((question, learned))) = self.asking.join_next() => self.book.enter(question, learned, clock::now()),
+                Some(Ok((question, learned))) = self.asking.join_next() => self.take_in(question, learned),
                 _ = tick.tick() => {
                     let room = ASKING_MAX.saturating_sub(self.asking.len());
                     let due = self.book.due(clock::now(), room);
@@ -135,12 +153,18 @@ impl Desk {
         }
     }
 
+    fn take_in(&mut self, question: Question, learned: Result<Learned, Unanswered>) {
+        let ongoing = matches!(learned, Err(Unanswered::Silence));
+        drop(self.engine.send(Message::Event(Event::Troubled { trouble: Trouble::Resolver, ongoing })));
+        self.book.enter(question, learned.ok(), clock::now());
+    }
+
     fn ask(&mut self, question: Question) {
         let client = self.client.clone();
         self.asking.spawn(async move {
             let learned = match client {
                 Some(client) => ask(&client, &question).await,
-                None => None,
+                None => Err(Unanswered::Silence),
             };
             (question, learned)
         });
@@ -261,26 +285,26 @@ fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
     built.inspect_err(|error| tracing::warn!(%error, "no resolver: resolve() in record programs will have no answers")).ok()
 }
 
-/// One question, however many packets it takes. `None`: no answer.
-async fn ask(client: &TokioResolver, (name, rtype): &Question) -> Option<Learned> {
-    let name = hickory_proto::rr::Name::read(&mut BinDecoder::new(name.as_ref().as_wire())).ok()?;
+/// One question, however many packets it takes.
+async fn ask(client: &TokioResolver, (name, rtype): &Question) -> Result<Learned, Unanswered> {
+    let name = hickory_proto::rr::Name::read(&mut BinDecoder::new(name.as_ref().as_wire())).map_err(|_| Unanswered::Useless)?;
     match client.lookup(name, rtype.0.into()).await {
         Ok(found) => {
-            let seconds = found.answers().iter().map(|record| record.ttl).min()?;
+            let seconds = found.answers().iter().map(|record| record.ttl).min().ok_or(Unanswered::Useless)?;
             let of_type = found.answers().iter().filter(|record| u16::from(record.record_type()) == rtype.0);
             let text = |record: &hickory_proto::rr::Record| {
                 let rdata = uncompressed(&record.data).ok()?;
                 Some((record.ttl, rdata_to_text(*rtype, &rdata).into()))
             };
-            Some(Learned { records: front(of_type.filter_map(text)), ttl: Duration::from_secs(seconds.into()) })
+            Ok(Learned { records: front(of_type.filter_map(text)), ttl: Duration::from_secs(seconds.into()) })
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) if is_negative(none.response_code) => {
             let ttl = none.negative_ttl.map_or(TTL_NEGATIVE, |seconds| Duration::from_secs(seconds.into()));
-            Some(Learned { records: Arc::new([]), ttl })
+            Ok(Learned { records: Arc::new([]), ttl })
         }
         Err(error) => {
             tracing::debug!(%error, "resolve() has no answer");
-            None
+            Err(if matches!(error, NetError::Dns(_)) { Unanswered::Useless } else { Unanswered::Silence })
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::clock;
 use super::drive::Message;
 use crate::api::{EVENTS_KEPT, EventForm, History, Meters};
-use crate::control::{CommandId, Event, Record};
+use crate::control::{CommandId, Event, Record, Trouble};
 use crate::health::{Moment, Remembered, Subject};
 use crate::store::{Kept, Ledger, LedgerError};
 use crate::target::CheckKey;
@@ -130,7 +130,7 @@ fn wall() -> u64 {
 }
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
-pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle) {
+pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, engine: &Sender<Message>) {
     let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false, owed: BTreeMap::new(), chronicle };
     loop {
         let due = scribe.due.into_iter().chain(scribe.chronicle.due).min();
@@ -157,7 +157,8 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle) 
         }
         let now = clock::now();
         if scribe.due.is_some_and(|due| due <= now) {
-            scribe.write_verdicts();
+            let kept = scribe.write_verdicts();
+            drop(engine.send(Message::Event(Event::Troubled { trouble: Trouble::State, ongoing: !kept })));
         }
         if scribe.chronicle.due.is_some_and(|due| due <= now) {
             scribe.chronicle.write(&mut scribe.ledger, RESERVED);
@@ -266,7 +267,8 @@ impl Scribe {
         }
     }
 
-    fn write_verdicts(&mut self) {
+    /// Whether they are written.
+    fn write_verdicts(&mut self) -> bool {
         let result = self.ledger.write_verdicts(&self.verdicts, wall());
         self.due = Some(clock::now() + STILL);
         if result.is_ok() {
@@ -276,6 +278,7 @@ impl Scribe {
             tracing::warn!("what is measured cannot be kept for the next start: {error}; it is tried again");
         }
         self.failing = result.is_err();
+        !self.failing
     }
 }
 

@@ -213,6 +213,12 @@ impl Inconclusive {
         Self::Internal,
     ];
 
+    /// Whether the probe could not be made for want of a way out, or of the means.
+    #[must_use]
+    pub const fn is_no_way_out(self) -> bool {
+        matches!(self, Self::Resources | Self::NoSource | Self::Forbidden | Self::NoRoute)
+    }
+
     /// A short, stable name for metrics and JSON.
     #[must_use]
     pub const fn reason(self) -> &'static str {

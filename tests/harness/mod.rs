@@ -127,7 +127,13 @@ impl Leeward {
     /// The same with variables in its environment.
     pub fn launch_with(config: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leeward"));
-        command.args(["serve", "--config"]).arg(config).args(args).env_remove("RUST_LOG").envs(environment.iter().copied());
+        command.args(["serve", "--config"]).arg(config).args(args).envs(environment.iter().copied());
+        Self::launch_by(command)
+    }
+
+    /// Starts it by a command that becomes it, and waits for nothing but the admin API.
+    pub fn launch_by(mut command: Command) -> Self {
+        command.env_remove("RUST_LOG");
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, stderr) = (Arc::clone(&log), child.stderr.take().expect("piped"));
@@ -407,6 +413,66 @@ fn keep_lines(from: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) ->
             log.lock().expect("not poisoned").push(line);
         }
     })
+}
+
+// -------- network namespaces
+
+/// A network namespace with nothing but loopback, gone with the value. Needs root and `ip`.
+pub struct Namespace {
+    pub name: String,
+}
+
+impl Namespace {
+    pub fn new(name: &str) -> Self {
+        let space = Self { name: format!("leeward-{}-{name}", std::process::id()) };
+        said("ip", &["netns", "add", &space.name]);
+        said("ip", &["-n", &space.name, "link", "set", "lo", "up"]);
+        space
+    }
+
+    /// This thread, and what it starts, is there from now on.
+    pub fn enter(&self) {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        let file = std::fs::File::open(format!("/run/netns/{}", self.name)).expect("a namespace");
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network)).expect("entered");
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _gone_with_its_processes = command("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+// -------- a disk
+
+/// A small file system of its own, gone with it.
+pub struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    pub fn mount(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let status = command("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).status();
+        assert!(status.expect("mount").success());
+        Self { folder: folder.to_owned() }
+    }
+
+    pub fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.folder.join("ballast")).expect("a file");
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    pub fn free(&self) {
+        std::fs::remove_file(self.folder.join("ballast")).expect("removed");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _lazily = command("umount").arg("-l").arg(&self.folder).status();
+    }
 }
 
 // -------- nginx
