@@ -237,6 +237,7 @@ fn events_are_streamed_and_a_restart_is_no_gap() {
     follower.kill().expect("killed");
     follower.wait().expect("gone");
     let mut again = Stream::open(&server, &format!("Last-Event-ID: {id}\r\n"));
+    assert_eq!(again.line("id: "), id.to_string());
     assert_eq!(again.line("id: "), second.to_string(), "from where it was, in another process");
 }
 

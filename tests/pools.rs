@@ -204,3 +204,28 @@ fn a_reload_changes_pools_and_a_bad_zone_keeps_its_own() {
     targets.revive(0);
     becomes(&server, "www2.other.example.", &["127.0.0.1", "127.0.0.2"]);
 }
+
+/// Why a client is sent where it is: by which rule of which map, or whose region.
+#[test]
+fn a_map_is_explained() {
+    let (site, targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", &ZONE.replace("all  LUA A \"pool('all')\"", "map  LUA A \"pool('map')\""));
+    let [one, other] = targets.1.map(|address| address.port());
+    let more = format!(
+        "[geo.map.clients]\ndefault = [\"eu\"]\nnetworks.\"198.51.100.0/24\" = [\"us\", \"eu\"]\n\
+         [pool.map]\nselect = \"map\"\nmap = \"clients\"\n\
+         [[pool.map.member]]\nname = \"a\"\nsite = \"eu\"\naddresses = [\"127.0.0.1\"]\nport = {one}\n\
+         [[pool.map.member]]\nname = \"b\"\nsite = \"us\"\naddresses = [\"127.0.0.2\"]\nport = {other}\n"
+    );
+    let server = Leeward::start(&site.config(&["gslb.example"], &format!("{}{more}", targets.toml(""))));
+    becomes(&server, "map.gslb.example.", &["127.0.0.1"]);
+    for (client, expected) in [("198.51.100.7", "us, eu (by its network)"), ("203.0.113.1", "eu (by its default)")] {
+        let said = explained_to(&server, client);
+        assert!(said.contains(&format!("the map clients has for {client}: {expected}")), "{said}");
+    }
+}
+
+fn explained_to(server: &Leeward, address: &str) -> String {
+    let said = client(server, &["explain", "map.gslb.example.", "A", "--client", address]);
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}

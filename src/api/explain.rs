@@ -15,10 +15,10 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::serialize::binary::BinEncodable;
 
 use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snapshot, Trace, ZoneEntry, ZoneState};
-use crate::geo::NetMap;
+use crate::geo::{NetMap, Rule};
 use crate::health::CheckView;
-use crate::program::{Consulted, Draw, Failure, Program, Selector, Step, Stood, Visit};
-use crate::target::{CheckId, CheckKind, Definitions, Face, Outcome, Pool, PoolMember, Status, Value, WhenNoneUp};
+use crate::program::{Atlas, Consulted, Draw, Failure, Program, Selector, Step, Stood, Visit};
+use crate::target::{CheckId, CheckKind, Definitions, Face, Outcome, Pool, PoolMember, Select, Status, Value, WhenNoneUp};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -271,11 +271,35 @@ impl Teller<'_> {
             [name] => format!("{name} serves"),
             _ => format!("select = \"{select}\" decides among {}", names.join(", ")),
         };
+        let steered = self.steered(pool).map_or_else(String::new, |how| format!("; {how}"));
         StepForm {
             function: Some("pool".to_owned()),
             selector: Some(select.to_owned()),
             members: stood.flat_map(|(member, stood)| self.stood(member, stood)).collect(),
-            ..step("pool", format!("pool {}: {available} of {} members available; {decides}", pool.name, members.len()))
+            ..step("pool", format!("pool {}: {available} of {} members available; {decides}{steered}", pool.name, members.len()))
+        }
+    }
+
+    /// What the client's place says, where it decides.
+    fn steered(&self, pool: &Pool) -> Option<String> {
+        let client = self.asked.subnet.map_or(self.asked.client.to_canonical(), |subnet| subnet.network);
+        let (Atlas { sites, maps }, place) = (self.snapshot.options.checks.atlas(), self.snapshot.places.find(client));
+        match &pool.select {
+            Select::Map(name) => {
+                let map = maps.get(name)?;
+                let found = map.find(client, place);
+                let order = map.orders().get(usize::from(found.order))?;
+                let names: Vec<&str> = order.iter().filter_map(|&id| sites.get(id)).map(|site| &*site.name).collect();
+                let names = if names.is_empty() { "no site".to_owned() } else { names.join(", ") };
+                Some(format!("the map {name} has for {client}: {names} (by its {})", rule(found.rule)))
+            }
+            Select::RegionThenRest => {
+                let used = |site: &str| pool.members.iter().any(|member| member.site.as_deref() == Some(site));
+                let near = sites.nearest(place.location?);
+                let site = near.iter().filter_map(|&(id, _)| sites.get(id)).find(|site| used(&site.name))?;
+                Some(format!("the nearest site to {client} is {}, of the region {}", site.name, site.region.as_deref()?))
+            }
+            _ => None,
         }
     }
 
@@ -397,6 +421,18 @@ fn node(found: Found, name: NameRef<'_>) -> StepForm {
         Found::None => ("none", format!("the name does not exist; its closest encloser is {name}")),
     };
     StepForm { found: Some(word.to_owned()), name: Some(name.to_string()), ..step("node", text) }
+}
+
+/// What of a client decided.
+const fn rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Network => "network",
+        Rule::System => "autonomous system",
+        Rule::Subdivision => "subdivision",
+        Rule::Country => "country",
+        Rule::Continent => "continent",
+        Rule::Default => "default",
+    }
 }
 
 /// As the configuration writes it.
