@@ -276,7 +276,7 @@ impl PoolState {
             return;
         }
         let steps = u32::try_from(up.as_nanos() / step.as_nanos()).unwrap_or(RAMP) + 1;
-        let weight = u32::from(status.weight) * steps / RAMP;
+        let weight = u32::from(status.weight) * steps.min(RAMP) / RAMP;
         status.weight = u16::try_from(weight).unwrap_or(u16::MAX).max(1);
         self.at_the_latest(came_up + step * steps);
     }
