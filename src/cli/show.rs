@@ -256,8 +256,11 @@ pub(super) fn order(form: &OrderForm) -> String {
         let until = after.expires.as_deref().map_or_else(|| "it is released".to_owned(), without_fraction);
         let _ = writeln!(text, "{}/{} {} until {until}", after.kind, after.name, after.state);
     }
-    let _ =
-        writeln!(text, "{} checks count as something else; record programs with other answers: {}", form.checks, form.programs);
+    let _ = writeln!(
+        text,
+        "{} checks and pool addresses count as something else; record programs with other answers: {}",
+        form.checks, form.programs
+    );
     form.names.iter().for_each(|name| text += &format!("  {name}\n"));
     if form.names.len() < form.programs {
         let _ = writeln!(text, "  and {} more", form.programs - form.names.len());

@@ -74,7 +74,7 @@ pub struct Report {
     pub before: Option<Override>,
     /// The word after.
     pub after: Option<Override>,
-    /// Checks that count as something else for it.
+    /// Checks and addresses of pools that count as something else for it.
     pub checks: usize,
     /// Programs whose answers may be others for it.
     pub programs: Vec<ProgramId>,
