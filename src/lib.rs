@@ -32,11 +32,11 @@
 //! | layer | module | responsibility | imports |
 //! | --- | --- | --- | --- |
 //! | 0 | [`wire`] | DNS messages ↔ bytes: names, types, RDATA layout, EDNS | — |
-//! | 0 | [`target`] | what a check is; what may be believed of it | — |
+//! | 0 | [`target`] | what a check is, and a pool of targets; what may be believed of them | — |
 //! | 0 | [`geo`] | address → network, place, sites in order, and the prefix they hold for | — |
 //! | 1 | [`zone`] | zone text → checked zone; lookup; versions | wire |
 //! | 1 | [`program`] | record program text → plan or script; that + statuses + query → records | wire, target, geo |
-//! | 1 | [`health`] | probe outcomes → one status per check; when to probe next; what operators say over it | target |
+//! | 1 | [`health`] | probe outcomes → one status per check; when to probe next; what operators say over it; rules of pools | target |
 //! | 2 | [`answers`] | the snapshot, the answer routine, the swap cell, counters | wire, target, geo, zone, program |
 //! | 3 | [`control`] | event + now → state change + effects | all below |
 //! | 4 | [`config`] | files → checked component configurations | target; the components' config types |

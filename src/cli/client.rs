@@ -21,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::api::forms::ProblemForm;
+use crate::notify::innermost;
 
 use super::args::ClientArgs;
 
@@ -192,15 +193,6 @@ fn read_token(file: &Path) -> Result<String, Failed> {
 /// Refused only when a provider is installed already, which is as good.
 fn install_provider() {
     drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-/// What it comes down to: "connection refused", not "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -33,7 +33,17 @@ const TTL: u32 = 30;
 const SLOW_START_TTLS: u32 = 4;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-const SELECTS: [&str; 9] = ["all", "first", "random", "weighted", "hashed", "chashed", "closest", "region-then-rest", "map"];
+/// Those that need no more than their name.
+const PLAIN: [Select; 8] = [
+    Select::All,
+    Select::First,
+    Select::Random,
+    Select::Weighted,
+    Select::Hashed,
+    Select::CHashed,
+    Select::Closest,
+    Select::RegionThenRest,
+];
 
 /// What pools refer to.
 pub(super) type Known<'k> = (&'k Definitions, &'k Sites, &'k SiteMaps);
@@ -108,34 +118,24 @@ fn pool(
 
 /// How members are chosen; and how many, where `closest:N` says so.
 fn select(section: &mut Section<'_>, at: &Place, maps: &SiteMaps) -> (Select, Option<u16>) {
-    let remedy = format!("write one of {}", SELECTS.map(|known| format!("\"{known}\"")).join(", "));
+    let by_map = Select::Map("".into());
+    let known = || PLAIN.iter().chain([&by_map]);
+    let names: Vec<String> = known().map(|select| format!("\"{}\"", select.as_str())).collect();
+    let remedy = format!("write one of {}", names.join(", "));
     let map = section.text("map", "write the name of a [geo.map.NAME]");
-    let parse = |text: &str| -> Result<(Select, Option<u16>), &'static str> {
-        Ok(match text {
-            "all" => (Select::All, None),
-            "first" => (Select::First, None),
-            "random" => (Select::Random, None),
-            "weighted" => (Select::Weighted, None),
-            "hashed" => (Select::Hashed, None),
-            "chashed" => (Select::CHashed, None),
-            "closest" => (Select::Closest, None),
-            "region-then-rest" => (Select::RegionThenRest, None),
-            "map" => (Select::Map("".into()), None),
-            _ => {
-                let count = text.strip_prefix("closest:").and_then(|count| count.parse().ok()).filter(|count| *count > 0);
-                (Select::Closest, Some(count.ok_or("no way to choose")?))
-            }
-        })
+    let parse = |text: &str| {
+        if let Some(select) = known().find(|select| select.as_str() == text) {
+            return Ok((select.clone(), None));
+        }
+        let count = text.strip_prefix("closest:").and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+        count.map(|count| (Select::Closest, Some(count))).ok_or("no way to choose")
     };
     let (select, nearest) = section.parsed("select", &remedy, parse).map_or((Select::All, None), |(_, select)| select);
     match (select, map) {
         (Select::Map(_), Some((at, map))) => {
             if maps.get(&map).is_none() {
-                let remedy = match alike(&map, maps.names()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("write [geo.map.{map}]"),
-                };
-                section.findings.error(&at, format!("there is no map `{}`", map.escape_debug()), remedy);
+                let message = format!("there is no map `{}`", map.escape_debug());
+                unknown(section, &at, message, ("geo.map", &map), maps.names());
             }
             (Select::Map(map.into()), None)
         }
@@ -283,11 +283,8 @@ fn when_none_up(section: &mut Section<'_>, names: &BTreeSet<String>) -> WhenNone
         _ => match text.strip_prefix("pool:") {
             Some(name) if names.contains(name) => WhenNoneUp::Pool(name.into()),
             Some(name) => {
-                let remedy = match alike(name, names.iter().map(String::as_str)) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("write [pool.{name}]"),
-                };
-                section.findings.error(&at, format!("{spelled} names the pool `{name}`, which there is not"), remedy);
+                let message = format!("{spelled} names the pool `{name}`, which there is not");
+                unknown(section, &at, message, ("pool", name), names.iter().map(String::as_str));
                 WhenNoneUp::All
             }
             None => {
@@ -336,12 +333,23 @@ fn check_name(section: &mut Section<'_>, checks: &Definitions) -> Option<String>
     if checks.get(&name).is_some() {
         return Some(name);
     }
-    let remedy = match alike(&name, checks.names()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("write [check.{name}]"),
-    };
-    section.findings.error(&at, format!("there is no check `{}`", name.escape_debug()), remedy);
+    unknown(section, &at, format!("there is no check `{}`", name.escape_debug()), ("check", &name), checks.names());
     None
+}
+
+/// Says that nothing is called `name` below `[header]`, and which of those that are `known` was meant.
+fn unknown<'k>(
+    section: &mut Section<'_>,
+    at: &Place,
+    message: String,
+    (header, name): (&str, &str),
+    known: impl Iterator<Item = &'k str>,
+) {
+    let remedy = match alike(name, known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("write [{header}.{name}]"),
+    };
+    section.findings.error(at, message, remedy);
 }
 
 fn port(section: &mut Section<'_>) -> Option<u16> {
@@ -440,11 +448,8 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
 fn site(section: &mut Section<'_>, sites: &Sites) -> Option<Box<str>> {
     let (at, name) = section.text("site", "write the name of a [site.NAME]")?;
     if sites.find(&name).is_none() {
-        let remedy = match alike(&name, sites.iter().map(|(_, site)| &*site.name)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("write [site.{name}]"),
-        };
-        section.findings.error(&at, format!("there is no site `{}`", name.escape_debug()), remedy);
+        let message = format!("there is no site `{}`", name.escape_debug());
+        unknown(section, &at, message, ("site", &name), sites.iter().map(|(_, site)| &*site.name));
     }
     Some(name.into())
 }

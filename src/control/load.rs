@@ -256,8 +256,8 @@ impl Trial {
 
     /// The load's checks.
     pub(super) fn checks(&self) -> impl Iterator<Item = CheckId> {
-        let asked = |bound: &Bound| bound.checks[..bound.requests().len().min(bound.checks.len())].to_vec();
-        self.bound.values().flat_map(asked).chain(self.pools.checks())
+        let asked = |bound: &'_ Bound| bound.requests().len();
+        self.bound.values().flat_map(move |bound| bound.checks.iter().copied().take(asked(bound))).chain(self.pools.checks())
     }
 }
 

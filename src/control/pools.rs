@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::health::{Checks, Moment, Overrides, PoolState, State, Subject};
-use crate::target::{self, Basis, CheckId, Pool, Standing, Status, StatusTable, Value};
+use crate::health::{Checks, Moment, Overrides, PoolState, Subject};
+use crate::target::{self, CheckId, Pool, Standing, Status, StatusTable};
 
 /// An edition of a pool; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,8 +132,12 @@ impl Edition {
 
     /// What is believed of each face: what counts of its check, under what is said of its member and site.
     fn believed(&self, table: &StatusTable, words: &Overrides) -> Vec<Status> {
-        let said: Vec<Said> = self.pool.members.iter().map(|member| Said::of(&self.pool, member, words)).collect();
-        self.pool.faces().zip(&self.checks).map(|((at, _), &id)| said[at].over(table.get(id))).collect()
+        let believed = self.pool.faces().zip(&self.checks).map(|((at, _), &id)| (at, table.get(id)));
+        if words.is_empty() {
+            return believed.map(|(_, status)| status).collect();
+        }
+        let subjects: Vec<_> = self.pool.members.iter().map(|member| subjects(&self.pool, member)).collect();
+        believed.map(|(at, status)| words.over(&subjects[at], status)).collect()
     }
 
     /// What each standing counts as under `words`.
@@ -145,38 +149,9 @@ impl Edition {
     }
 }
 
-/// What operators say of a member and its site: of the two, what is said of the member counts.
-#[derive(Clone, Copy, Debug, Default)]
-struct Said {
-    value: Option<Value>,
-    drain: bool,
-}
-
-impl Said {
-    fn of(pool: &Pool, member: &target::PoolMember, words: &Overrides) -> Self {
-        if words.is_empty() {
-            return Self::default();
-        }
-        let subjects = [Subject::member(&pool.name, &member.name), member.site.as_deref().and_then(Subject::site)];
-        let states = || subjects.iter().flatten().filter_map(|&subject| Some(words.get(subject)?.state));
-        let value = states().find_map(|state| match state {
-            State::Down => Some(Value::Down),
-            State::Up => Some(Value::Up),
-            State::Drain | State::Frozen => None,
-        });
-        Self { value, drain: states().any(|state| state == State::Drain) }
-    }
-
-    fn over(self, status: Status) -> Status {
-        let drain = status.drain || self.drain;
-        match self.value {
-            // What is said of the one check is said of less, and so goes before.
-            Some(value) if status.basis != Basis::Forced => {
-                Status { value, basis: Basis::Forced, drain, earliest_change: u32::MAX, doubt: false, ..status }
-            }
-            _ => Status { drain, ..status },
-        }
-    }
+/// What operators may speak of to mean a member of the pool: the member, and its site.
+fn subjects(pool: &Pool, member: &target::PoolMember) -> [Option<Subject>; 2] {
+    [Subject::member(&pool.name, &member.name), member.site.as_deref().and_then(Subject::site)]
 }
 
 impl Pools {

@@ -257,19 +257,26 @@ impl Overrides {
         let address = spec.named_address();
         let target = |port| address.map(|address| Subject::Target(address, port));
         let subjects = [Some(Subject::Check(key)), target(Some(spec.port)), target(None)];
+        self.over(&subjects, measured)
+    }
+
+    /// What counts of something that `subjects` are about, the narrowest first, and that would count as `status` without them.
+    /// One that is forced already keeps its value: that was said of less.
+    #[must_use]
+    pub fn over(&self, subjects: &[Option<Subject>], status: Status) -> Status {
         let states = || subjects.iter().flatten().filter_map(|subject| Some(self.0.get(subject)?.state));
         let value = states().find_map(|state| match state {
             State::Down => Some(Value::Down),
             State::Up => Some(Value::Up),
             State::Drain | State::Frozen => None,
         });
-        let drain = measured.drain || states().any(|state| state == State::Drain);
-        match value {
+        let drain = status.drain || states().any(|state| state == State::Drain);
+        match value.filter(|_| status.basis != Basis::Forced) {
             Some(value) => {
-                let reported = if value == Value::Up { measured.reported } else { 0 };
-                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, doubt: false, ..measured }
+                let reported = if value == Value::Up { status.reported } else { 0 };
+                Status { value, basis: Basis::Forced, drain, reported, earliest_change: u32::MAX, doubt: false, ..status }
             }
-            None => Status { drain, ..measured },
+            None => Status { drain, ..status },
         }
     }
 

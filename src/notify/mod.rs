@@ -188,8 +188,8 @@ async fn run(argv: &[Box<str>], text: &str, kind: &str) -> Result<(), Undelivere
     }
 }
 
-/// What it comes down to: "connection refused", not "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
+/// What an error comes down to: "connection refused", not "error sending request".
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -106,7 +106,7 @@ pub enum Choice {
     /// What the client's place says.
     Steered {
         /// How it decides.
-        by: Steer,
+        by: Arc<Steer>,
         /// What each order of sites, or each region, gets.
         choices: Box<[Self]>,
         /// What those get for whom nothing is decided.

@@ -61,10 +61,7 @@ impl Defaults {
     /// Whether it is the same, and not only equal: looked at for each call that a run makes up, so what is large is not
     /// compared.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let atlas = match (&self.atlas, &other.atlas) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
+        let atlas = self.atlas.as_ref().map(Arc::as_ptr) == other.atlas.as_ref().map(Arc::as_ptr);
         let small = |of: &Self| (of.interval, of.timeout, of.damped);
         atlas && small(self) == small(other) && self.named.is_same(&other.named) && self.pools.is_same(&other.pools)
     }

@@ -291,7 +291,7 @@ pub(super) struct PoolPlan {
     /// What is given instead, likewise.
     pub(super) fixed: Box<[u16]>,
     /// How the client's place decides, where it does.
-    pub(super) steer: Option<Steer>,
+    pub(super) steer: Option<Arc<Steer>>,
     /// Whether an answer is of one record at most: a name has one CNAME (RFC 1034 3.6.2).
     pub(super) single: bool,
 }
@@ -352,7 +352,7 @@ impl PoolPlan {
             _ => self.otherwise.as_ref().is_some_and(|other| other.may_be_empty()),
         };
         let shows_nothing = |member: &PoolMember| member.gives.is_empty();
-        let steered = matches!(&self.steer, Some(Steer::Map(map)) if map.orders().iter().any(|order| order.is_empty()));
+        let steered = matches!(self.steer.as_deref(), Some(Steer::Map(map)) if map.orders().iter().any(|order| order.is_empty()));
         fallback || steered || self.members.iter().any(shows_nothing)
     }
 

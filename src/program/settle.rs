@@ -131,8 +131,6 @@ pub struct Stood {
     pub statuses: Box<[Status]>,
     /// Whether it may be chosen for the type of the record.
     pub available: bool,
-    /// The part of its weight that it gets, in 1/256; 0: it is in reserve.
-    pub weight: u16,
 }
 
 /// What pieces are settled under.
@@ -352,13 +350,10 @@ impl Walk<'_> {
             return self.fail(function, FailReason::NoTargets);
         }
         let up = self.group(function, 0, targets);
-        let mut sum = 0u32;
-        let add = |target: &Target| {
+        let sums = running(up.iter().map(|target| {
             let Status { reported, weight, .. } = self.status(target);
-            sum = sum.saturating_add(part(reported, weight));
-            (sum, target.member)
-        };
-        let sums: Box<[(u32, u16)]> = up.iter().map(add).collect();
+            (part(reported, weight), target.member)
+        }));
         if !sums.is_empty() {
             self.note(|| Step::Weighed { function, draw: Draw::Client, members: sums.clone() });
             return Choice::Weighted { draw: Draw::Client, members: sums };
@@ -441,13 +436,17 @@ fn members(targets: &[Target]) -> Box<[u16]> {
 
 /// Running sums of the weights, in the order in which the weighted pickers walk a list. Loading saw to it that they fit.
 fn sums(targets: &[Target]) -> Box<[(u32, u16)]> {
-    let mut sum = 0u32;
-    let add = |at: usize| {
-        sum = sum.saturating_add(targets[at].weight);
-        (sum, targets[at].member)
-    };
     let keys: Vec<i64> = (1..).take(targets.len()).collect();
-    walk_order(&keys).into_iter().map(add).collect()
+    running(walk_order(&keys).into_iter().map(|at| (targets[at].weight, targets[at].member)))
+}
+
+/// Weights added up, each with whom it belongs to.
+fn running(weights: impl Iterator<Item = (u32, u16)>) -> Box<[(u32, u16)]> {
+    let add = |sum: &mut u32, (weight, member): (u32, u16)| {
+        *sum = sum.saturating_add(weight);
+        Some((*sum, member))
+    };
+    weights.scan(0, add).collect()
 }
 
 #[cfg(test)]

@@ -287,7 +287,7 @@ impl Engine {
         let pools: BTreeSet<_> = of_checks.chain(self.pools.covered_by(subject)).collect();
         for pool in pools {
             let back = matches!(action, Action::FailBack);
-            for stands in self.pools.foresee(pool, (&table.clone(), &words), back, now) {
+            for stands in self.pools.foresee(pool, (&table, &words), back, now) {
                 let turn = Turn { from: table.get(stands.standing), to: stands.status };
                 if turn.from != turn.to {
                     table.set(stands.standing, stands.status);

@@ -87,7 +87,7 @@ impl Lowering<'_> {
             members: members.into(),
             otherwise,
             fixed: fixed.into(),
-            steer,
+            steer: steer.map(Arc::new),
             single: rtype == RecordType::CNAME,
         })
     }

@@ -17,9 +17,9 @@
 
 use std::sync::Arc;
 
-use super::super::choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
-use super::super::plan::{Given, PoolMember, PoolPlan, Steer};
-use super::{Step, Stood, Walk, share_out};
+use super::super::choice::{Choice, Contender, Draw, FailReason, Metric};
+use super::super::plan::{self, Given, PoolMember, PoolPlan, Steer};
+use super::{Step, Stood, Under, Walk, running, share_out};
 use crate::geo::SiteId;
 use crate::target::{Select, Status, Value, WhenNoneUp};
 
@@ -33,21 +33,34 @@ struct Candidate<'p> {
     weight: u32,
 }
 
+impl Under<'_> {
+    fn stood(&self, member: &PoolMember) -> Stood {
+        let statuses = member.standings.iter().map(|&(at, _)| (self.standing)(at)).collect();
+        Stood { statuses, available: self.weight(member).is_some() }
+    }
+
+    /// The share of a member that is available, in 1/256.
+    fn weight(&self, member: &PoolMember) -> Option<u16> {
+        let shown = member.gives.iter().flat_map(|given| given.standings.iter().copied());
+        let all = member.standings.iter().map(|&(at, _)| at);
+        let available = |at: usize| Some((self.standing)(at)).filter(|status| status.is_available()).map(|status| status.weight);
+        if member.gives.is_empty() { all.filter_map(available).max() } else { shown.filter_map(available).max() }
+    }
+}
+
 impl Walk<'_> {
     pub(super) fn pool(&mut self, plan: &PoolPlan) -> Choice {
         let serving = [false, true].into_iter().find_map(|reserves| self.serving(plan, reserves));
         self.watch(plan, serving.as_ref().and_then(|serving| serving.first()).map(|first| first.member.level));
-        let stood = |walk: &Self| plan.members.iter().map(|member| walk.stood(member)).collect();
+        let under = self.under;
+        self.note(|| Step::Pooled {
+            pool: Arc::clone(&plan.pool),
+            members: plan.members.iter().map(|member| under.stood(member)).collect(),
+            serving: serving.iter().flatten().map(|candidate| candidate.at as u16).collect(),
+        });
         match serving {
-            Some(candidates) => {
-                let chosen = candidates.iter().map(|candidate| candidate.at as u16).collect();
-                let members = stood(self);
-                self.note(|| Step::Pooled { pool: Arc::clone(&plan.pool), members, serving: chosen });
-                self.choose(plan, &candidates)
-            }
+            Some(candidates) => self.choose(plan, &candidates),
             None => {
-                let members = stood(self);
-                self.note(|| Step::Pooled { pool: Arc::clone(&plan.pool), members, serving: [].into() });
                 self.fallback = true;
                 self.none_up(plan)
             }
@@ -60,29 +73,12 @@ impl Walk<'_> {
         let counts = |member: &&PoolMember| serving.is_none_or(|level| member.level <= level);
         let shown = plan.members.iter().filter(counts).flat_map(|member| &member.gives).flat_map(|given| &given.standings);
         for &at in shown {
-            let status = self.standing(at);
+            let status = (self.under.standing)(at);
             self.unknown |= status.value == Value::Unknown;
             if let Some(soon) = status.likely_change().filter(|_| !status.is_excluded()) {
                 self.ttl = self.ttl.min(soon.max(plan.pool.ttl_min));
             }
         }
-    }
-
-    fn standing(&self, at: usize) -> Status {
-        (self.under.standing)(at)
-    }
-
-    fn stood(&self, member: &PoolMember) -> Stood {
-        let statuses = member.standings.iter().map(|&(at, _)| self.standing(at)).collect();
-        Stood { statuses, available: self.weight(member).is_some(), weight: self.weight(member).unwrap_or(0) }
-    }
-
-    /// The share of a member that is available, in 1/256.
-    fn weight(&self, member: &PoolMember) -> Option<u16> {
-        let shown = member.gives.iter().flat_map(|given| given.standings.iter().copied());
-        let all = member.standings.iter().map(|&(at, _)| at);
-        let available = |at: usize| Some(self.standing(at)).filter(|status| status.is_available()).map(|status| status.weight);
-        if member.gives.is_empty() { all.filter_map(available).max() } else { shown.filter_map(available).max() }
     }
 
     /// The members of the first level that can serve.
@@ -91,7 +87,8 @@ impl Walk<'_> {
         for level in plan.members.chunk_by(|one, other| one.level == other.level) {
             let numbered = level.iter().zip(from..);
             from += level.len();
-            let share = |member: &PoolMember| self.weight(member).filter(|&share| reserves || (share > 0 && member.weight > 0));
+            let share =
+                |member: &PoolMember| self.under.weight(member).filter(|&share| reserves || (share > 0 && member.weight > 0));
             let available: Vec<_> = numbered.filter_map(|(member, at)| Some((at, member, share(member)?))).collect();
             if available.len() >= plan.pool.min_up.at_least(level.len()).max(1) {
                 let shares: Vec<u16> = available.iter().map(|&(_, _, share)| share.max(1)).collect();
@@ -111,13 +108,13 @@ impl Walk<'_> {
 
     /// What a member gives, by those of its addresses that may be named.
     fn texts(&self, member: &PoolMember, may: impl Fn(Status) -> bool) -> Box<[u16]> {
-        let named = |given: &&Given| given.standings.iter().any(|&at| may(self.standing(at)));
+        let named = |given: &&Given| given.standings.iter().any(|&at| may((self.under.standing)(at)));
         let text = |given: &Given| match given.texts[..] {
             [text] => text,
             _ => {
                 let hint = |v6: bool| {
                     let mut family = member.standings.iter().filter(|&&(_, is_v6)| is_v6 == v6).peekable();
-                    family.peek().is_some() && family.all(|&(at, _)| may(self.standing(at)))
+                    family.peek().is_some() && family.all(|&(at, _)| may((self.under.standing)(at)))
                 };
                 let variant = usize::from(hint(false)) + 2 * usize::from(hint(true));
                 given.texts.get(variant).copied().unwrap_or_default()
@@ -177,25 +174,14 @@ impl Walk<'_> {
             Select::Random | Select::Weighted => self.ranked(plan, candidates, Draw::Chance, most),
             Select::CHashed => self.ranked(plan, candidates, Draw::Client, most),
             Select::Hashed => {
-                let mut sum = 0u32;
-                let add = |(at, candidate): (usize, &Candidate<'_>)| {
-                    sum = sum.saturating_add(candidate.weight);
-                    (sum, at as u16)
-                };
-                let members = candidates.iter().enumerate().map(add).collect();
+                let members = running(candidates.iter().zip(0..).map(|(candidate, at)| (candidate.weight, at)));
                 bundled(candidates, Choice::Weighted { draw: Draw::Client, members })
             }
             Select::Closest => {
-                let place = |(at, candidate): (usize, &Candidate<'_>)| {
-                    let found = candidate
-                        .member
-                        .candidate
-                        .map(|known| known.location.or_else(|| self.under.places.find(known.address).location));
-                    (at as u16, found.flatten())
-                };
+                let place =
+                    |(candidate, member): (&Candidate<'_>, u16)| Some(plan::Candidate { member, ..candidate.member.candidate? });
                 let metric = Metric { sphere: true, unknown_is_far: true };
-                let closest = Closest { candidates: candidates.iter().enumerate().map(place).collect(), count: most, metric };
-                bundled(candidates, Choice::Closest(closest))
+                bundled(candidates, self.closest(candidates.iter().zip(0..).filter_map(place), most, metric))
             }
             Select::RegionThenRest | Select::Map(_) => self.steered(plan, candidates, most),
         }
@@ -212,20 +198,20 @@ impl Walk<'_> {
 
     fn steered(&mut self, plan: &PoolPlan, candidates: &[Candidate<'_>], most: usize) -> Choice {
         let all = || (0..candidates.len()).collect::<Vec<_>>();
-        match &plan.steer {
+        match plan.steer.as_ref().map(|by| (by, &**by)) {
             None => first(candidates, &all(), most),
-            Some(by @ Steer::Region { regions, of, .. }) => {
+            Some((by, Steer::Region { regions, of, .. })) => {
                 let choice = |region: u16| {
                     let is_there = |&at: &usize| of.get(candidates[at].at).copied().flatten() == Some(region);
                     let there: Vec<usize> = all().into_iter().filter(is_there).collect();
                     first(candidates, if there.is_empty() { all() } else { there }.as_slice(), most)
                 };
                 let choices = (0..regions.len() as u16).map(choice).collect();
-                Choice::Steered { by: by.clone(), choices, otherwise: Box::new(first(candidates, &all(), most)) }
+                Choice::Steered { by: Arc::clone(by), choices, otherwise: Box::new(first(candidates, &all(), most)) }
             }
-            Some(by @ Steer::Map(map)) => {
+            Some((by, Steer::Map(map))) => {
                 let choices = map.orders().iter().map(|order| self.in_order(plan, candidates, order, most)).collect();
-                Choice::Steered { by: by.clone(), choices, otherwise: Box::new(Choice::Every([].into())) }
+                Choice::Steered { by: Arc::clone(by), choices, otherwise: Box::new(Choice::Every([].into())) }
             }
         }
     }
