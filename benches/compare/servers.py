@@ -188,7 +188,7 @@ remote-control:
     return Server("NSD", ["nsd", "-d", "-c", config], port, folder)
 
 
-def powerdns(folder, zones, databases=()):
+def powerdns(folder, zones, databases=(), interval=5):
     port = free_port()
     tables = "".join(f'zone "{apex}" {{ type master; file "{written(folder / (apex + ".zone"), f"$ORIGIN {apex}.{chr(10)}" + text)}"; }};\n'
                      for apex, text in zones.items())
@@ -203,7 +203,7 @@ socket-dir={folder}
 enable-lua-records=shared
 receiver-threads=1
 distributor-threads=1
-lua-health-checks-interval=5
+lua-health-checks-interval={interval}
 edns-subnet-processing=yes
 guardian=no
 daemon=no
