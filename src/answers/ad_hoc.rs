@@ -12,7 +12,7 @@ use crate::target::{CheckId, CheckRequest, CheckSpec, Judgement};
 
 /// The ad hoc checks that the engine keeps. A clone shares them.
 #[derive(Clone, Debug, Default)]
-pub struct AdHocChecks(imbl::HashMap<(CheckSpec, Judgement), Arc<AdHocCheck>>);
+pub struct AdHocChecks(imbl::HashMap<(Arc<CheckSpec>, Judgement), Arc<AdHocCheck>>);
 
 /// One of them.
 #[derive(Debug)]
@@ -75,6 +75,6 @@ impl AdHocCheck {
     }
 }
 
-fn key(request: &CheckRequest) -> (CheckSpec, Judgement) {
-    (request.spec.clone(), request.judgement)
+fn key(request: &CheckRequest) -> (Arc<CheckSpec>, Judgement) {
+    (Arc::clone(&request.spec), request.judgement)
 }

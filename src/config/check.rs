@@ -300,6 +300,7 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence) {
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
     let max_proc = section.number("max_proc", prober::Config::default().max_proc, 1..=1024);
+    let threads = section.number("threads", prober::Config::default().threads, 1..=256);
     let deny = section.list("deny", DENY, str::parse::<Net>);
     let metadata = std::net::IpAddr::from([169, 254, 169, 254]);
     if let Some((at, _)) = deny.as_ref().filter(|(_, deny)| !deny.iter().any(|net| net.contains(metadata))) {
@@ -310,7 +311,7 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence) {
     let allow = section.list("allow", DENY, str::parse::<Net>).map(|(_, allow)| allow);
     section.finish(later::PROBER);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
-    (prober::Config { max_in_flight, max_proc }, Fence { deny: deny.unwrap_or_else(link_local), allow })
+    (prober::Config { max_in_flight, max_proc, threads }, Fence { deny: deny.unwrap_or_else(link_local), allow })
 }
 
 /// The shortest time between two publications.

@@ -179,7 +179,7 @@ impl Config {
             files: _,
         } = new;
         let Node { name, state_dir } = node;
-        let prober::Config { max_in_flight, max_proc } = prober;
+        let prober::Config { max_in_flight, max_proc, threads: probe_threads } = prober;
         let crate::server::Config {
             listen,
             listen_is_default: _,
@@ -216,6 +216,7 @@ impl Config {
             ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] max_proc", *max_proc != self.prober.max_proc),
+            ("[prober] threads", *probe_threads != self.prober.threads),
             ("[prober] deny", fence.deny != self.fence.deny),
             ("[prober] allow", fence.allow != self.fence.allow),
             ("[admin] socket", *socket != self.admin.socket),

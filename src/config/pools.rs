@@ -469,5 +469,5 @@ fn request(from: &From<'_>, check: Option<&String>, address: IpAddr, port: Optio
     let port = if named.kind.has_port() { named.port.or(port)? } else { 0 };
     let (source, kind) = (named.source_for(address), named.kind_at(address));
     let spec = CheckSpec { address: Some(address), port, source, kind, timeout: named.timeout };
-    Some(CheckRequest { spec, judgement: named.judgement, interval: named.interval })
+    Some(CheckRequest { spec: spec.into(), judgement: named.judgement, interval: named.interval })
 }

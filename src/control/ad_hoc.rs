@@ -173,7 +173,7 @@ mod tests {
     fn request(host: u32) -> CheckRequest {
         let address = Some(Ipv4Addr::from_bits(0x0A00_0000 + host).into());
         let spec = CheckSpec { address, port: 80, source: None, kind: CheckKind::Tcp, timeout: Duration::from_secs(2) };
-        CheckRequest { spec, judgement: Judgement::AT_ONCE, interval: Duration::from_secs(5) }
+        CheckRequest { spec: spec.into(), judgement: Judgement::AT_ONCE, interval: Duration::from_secs(5) }
     }
 
     fn zone(name: &str) -> Name {

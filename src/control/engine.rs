@@ -691,7 +691,7 @@ impl Engine {
         happened.extend(load.removed.into_iter().filter_map(|apex| self.remove_zone(apex)));
         self.table = Arc::new(ZoneTable::new(self.zones.values().cloned()));
         for pool in self.pools.retire(&mut self.checks, |standing| self.users.contains_key(&standing)) {
-            self.forget_ended(pool.faces().map(|(_, face)| &face.check.spec));
+            self.forget_ended(pool.faces().map(|(_, face)| &*face.check.spec));
         }
         if Arc::ptr_eq(&self.places, &load.places) {
             let due = self.backlog.take_due();

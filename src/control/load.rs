@@ -121,7 +121,7 @@ impl Bound {
 
     /// What it probes.
     pub(super) fn specs(&self) -> impl Iterator<Item = &CheckSpec> {
-        self.requests().iter().map(|request| &request.spec)
+        self.requests().iter().map(|request| &*request.spec)
     }
 
     pub(super) fn release(&self, checks: &mut Checks) {

@@ -66,8 +66,8 @@ pub struct Checks {
 #[derive(Debug)]
 struct Probe {
     spec: Arc<CheckSpec>,
-    /// Intervals asked for, and how often each.
-    intervals: BTreeMap<Duration, u32>,
+    /// Those asked for.
+    intervals: Intervals,
     judged_by: Vec<CheckId>,
     turn: Turn,
     runs: u64,
@@ -119,6 +119,34 @@ pub enum WireChange {
     Set(WireId, Arc<CheckSpec>),
     /// Nobody wants to know any more.
     Cut(WireId),
+}
+
+/// How often each of some intervals is asked for. Nearly always there is one.
+#[derive(Debug, Default)]
+struct Intervals(Vec<(Duration, u32)>);
+
+impl Intervals {
+    fn add(&mut self, interval: Duration) {
+        match self.0.iter_mut().find(|(known, _)| *known == interval) {
+            Some((_, times)) => *times += 1,
+            None => {
+                self.0.reserve_exact(1);
+                self.0.push((interval, 1));
+            }
+        }
+    }
+
+    /// Takes back what was [added](Self::add) once.
+    fn remove(&mut self, interval: Duration) {
+        if let Some((_, times)) = self.0.iter_mut().find(|(known, _)| *known == interval) {
+            *times -= 1;
+        }
+        self.0.retain(|&(_, times)| times > 0);
+    }
+
+    fn shortest(&self) -> Option<Duration> {
+        self.0.iter().map(|&(interval, _)| interval).min()
+    }
 }
 
 /// Where a probe is in its cycle.
@@ -371,7 +399,7 @@ impl Checks {
             None => self.add_check(key, request, heir_of, now),
         };
         let probe = self.probes.get_mut(&key).expect("a check has its probe");
-        *probe.intervals.entry(request.interval).or_insert(0) += 1;
+        probe.intervals.add(request.interval);
         if let Some(check) = self.checks.get_mut(&id) {
             check.references += 1;
         }
@@ -403,11 +431,11 @@ impl Checks {
         let due = &mut self.due;
         let probe = self.probes.entry(key).or_insert_with(|| {
             due.insert((now, key));
-            let spec = Arc::new(request.spec.clone());
+            let spec = Arc::clone(&request.spec);
             let turn = Turn::Waiting { due: now };
             Probe {
                 spec,
-                intervals: BTreeMap::new(),
+                intervals: Intervals::default(),
                 judged_by: Vec::new(),
                 turn,
                 runs: 0,
@@ -444,12 +472,7 @@ impl Checks {
         check.references -= 1;
         let gone = check.references == 0;
         let Some(probe) = self.probes.get_mut(&key) else { return };
-        if let Some(times) = probe.intervals.get_mut(&request.interval) {
-            *times -= 1;
-            if *times == 0 {
-                probe.intervals.remove(&request.interval);
-            }
-        }
+        probe.intervals.remove(request.interval);
         if gone {
             probe.judged_by.retain(|&other| other != id);
             self.remove_check(id, key);
@@ -543,7 +566,7 @@ impl Checks {
             if let Some(retry) = surprise {
                 due = due.min(now + shortened(retry, self.jitter, random));
             }
-            let due = due.max(now);
+            let due = stepped(due).max(now);
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
             let passed = passed(&outcome);
@@ -800,7 +823,7 @@ impl Checks {
 
 impl Probe {
     fn shortest_interval(&self) -> Duration {
-        self.intervals.keys().next().copied().unwrap_or(Duration::from_secs(5))
+        self.intervals.shortest().unwrap_or(Duration::from_secs(5))
     }
 }
 
@@ -822,6 +845,16 @@ fn next_wait(key: CheckKey, interval: Duration, run: u64, jitter: u8, random: &m
     shortened(interval, jitter, random)
 }
 
+/// Probes fall due at multiples of this, so that one waking of the engine serves all of a step: with thousands of checks a
+/// good part of what they cost.
+const STEP: Duration = Duration::from_millis(10);
+
+/// The last step that is not after `due`: earlier by less than the jitter of all but the shortest intervals.
+fn stepped(due: Moment) -> Moment {
+    let over = due.since_origin().subsec_nanos() % STEP.subsec_nanos();
+    due - Duration::from_nanos(u64::from(over))
+}
+
 /// A wait that may be shorter by so many percent.
 fn shortened(wait: Duration, jitter: u8, random: &mut fastrand::Rng) -> Duration {
     wait.mul_f64(1.0 - f64::from(jitter) / 100.0 * random.f64())
@@ -841,7 +874,11 @@ mod tests {
     fn request(host: u8, fall: u16, interval: u64) -> CheckRequest {
         let spec =
             CheckSpec { address: Some([192, 0, 2, host].into()), port: 80, source: None, kind: CheckKind::Tcp, timeout: SECOND };
-        CheckRequest { spec, judgement: Judgement { fall, ..Judgement::AT_ONCE }, interval: Duration::from_secs(interval) }
+        CheckRequest {
+            spec: spec.into(),
+            judgement: Judgement { fall, ..Judgement::AT_ONCE },
+            interval: Duration::from_secs(interval),
+        }
     }
 
     fn finished(outcome: &Outcome, started: Moment) -> Finished {
@@ -1057,7 +1094,7 @@ mod tests {
         let old = checks.acquire(&request(1, 1, 5), None, at(0.0));
         run(&mut checks, &Outcome::PASS, at(0.0));
         let mut edited = request(1, 1, 5);
-        edited.spec.port = 81;
+        Arc::make_mut(&mut edited.spec).port = 81;
         let new = checks.acquire(&edited, Some(old), at(1.0));
         let status = checks.status(new);
         assert_eq!((status.value, status.basis), (Value::Up, Basis::Inherited));

@@ -58,7 +58,7 @@ impl Config {
         self.control.iter().map(|to| {
             let (address, port, kind) = (Some(to.ip()), to.port(), CheckKind::Tcp);
             let spec = CheckSpec { address, port, source: None, kind, timeout: self.timeout };
-            CheckRequest { spec, judgement: self.judgement(), interval: self.interval }
+            CheckRequest { spec: spec.into(), judgement: self.judgement(), interval: self.interval }
         })
     }
 

@@ -43,7 +43,8 @@ fn at(seconds: f64) -> Moment {
 
 fn request(address: impl Into<IpAddr>, judgement: Judgement, interval: Duration) -> CheckRequest {
     let (address, kind) = (Some(address.into()), CheckKind::Tcp);
-    CheckRequest { spec: CheckSpec { address, port: 80, source: None, kind, timeout: TIMEOUT }, judgement, interval }
+    let spec = CheckSpec { address, port: 80, source: None, kind, timeout: TIMEOUT };
+    CheckRequest { spec: spec.into(), judgement, interval }
 }
 
 /// Checks and their targets, with the prober between them.
@@ -424,7 +425,7 @@ mod isolation {
         let (mut world, ids) = healthy(&Config::default(), 10, 2, Config::default().judgement(), 7);
         let second = |host| {
             let mut request = request(address(host, 2), Config::default().judgement(), 5 * SECOND);
-            request.spec.port = 53;
+            std::sync::Arc::make_mut(&mut request.spec).port = 53;
             world.checks.acquire(&request, None, at(100.0))
         };
         let ids: Vec<CheckId> = ids.into_iter().chain((0..10).map(second).collect::<Vec<_>>()).collect();

@@ -19,12 +19,13 @@ use tokio::task::AbortHandle;
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Clock, EventForm, History, Lateness, Meters};
 use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
-use crate::health::{Finished, Moment, RunId, WireChange, WireId};
-use crate::prober::{Prober, Pulse};
+use crate::health::{Due, Moment, WireChange, WireId};
+use crate::prober::Pulse;
 use crate::store::Keeper;
-use crate::target::{self, CheckSpec, Inconclusive};
+use crate::target;
 
 use super::clock::{self, Break, Continuity};
+use super::probes::Probes;
 use super::scribe::{Awaited, Bell, Note};
 
 /// How often the engine shows that it is alive when nothing happens.
@@ -47,8 +48,7 @@ pub(super) type Decided = (LoadId, Outcome, Option<Box<Load>>);
 pub(super) struct Outlets {
     pub(super) published: Published,
     pub(super) retired: Sender<Arc<Snapshot>>,
-    pub(super) prober: Prober,
-    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) probes: Probes,
     pub(super) inbox: Sender<Message>,
     pub(super) keeper: Keeper,
     pub(super) decided: Sender<Decided>,
@@ -139,14 +139,17 @@ impl Outlets {
     }
 
     fn run_all(&self, engine: &mut Engine) {
+        let mut due = Vec::new();
         while let Some(effect) = engine.poll_effect() {
-            self.run(effect);
+            self.run(effect, &mut due);
         }
+        self.probes.run(due);
     }
 
-    fn run(&self, effect: Effect) {
+    /// Carries out one effect; a probe joins those that are `due`.
+    fn run(&self, effect: Effect, due: &mut Vec<Due>) {
         match effect {
-            Effect::Probe { run, spec } => self.probe(run, spec),
+            Effect::Probe { run, spec } => due.push(Due { run, spec }),
             Effect::Wire(change) => self.wire(change),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);
@@ -184,69 +187,9 @@ impl Outlets {
         match change {
             WireChange::Cut(id) => wires.remove(&id).into_iter().for_each(|wire| wire.abort()),
             WireChange::Set(id, spec) => {
-                let (prober, inbox) = (self.prober.clone(), self.inbox.clone());
-                let wire = self.runtime.spawn(async move {
-                    prober.watch(&spec).await;
-                    drop(inbox.send(Message::Event(Event::Tripped(id))));
-                });
-                wires.insert(id, wire.abort_handle());
+                wires.insert(id, self.probes.watch(id, spec));
             }
         }
-    }
-
-    fn probe(&self, run: RunId, spec: Arc<CheckSpec>) {
-        let (prober, meters) = (self.prober.clone(), Arc::clone(&self.meters));
-        let (asked, in_flight) = (clock::now(), InFlight::new(&self.meters));
-        let reporter = Reporter { inbox: self.inbox.clone(), run, result: None };
-        self.runtime.spawn(async move {
-            let _in_flight = in_flight;
-            let report = prober.probe(&spec).await;
-            meters.probe_late(Moment::at(report.started).since(asked));
-            meters.probe_finished(&spec.kind, report.elapsed, &report.outcome);
-            let started = Moment::at(report.started);
-            reporter.report(Finished { outcome: report.outcome, started, elapsed: report.elapsed });
-        });
-    }
-}
-
-/// A probe that was asked for and has not ended.
-struct InFlight(Arc<Meters>);
-
-impl InFlight {
-    fn new(meters: &Arc<Meters>) -> Self {
-        meters.probe_asked();
-        Self(Arc::clone(meters))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.probe_ended();
-    }
-}
-
-/// Reports a run when it ends, however it ends: a probe that nobody reports would never run again.
-struct Reporter {
-    inbox: Sender<Message>,
-    run: RunId,
-    result: Option<Finished>,
-}
-
-impl Reporter {
-    fn report(mut self, result: Finished) {
-        self.result = Some(result);
-    }
-}
-
-impl Drop for Reporter {
-    fn drop(&mut self) {
-        let failed = || Finished {
-            outcome: target::Outcome::Inconclusive(Inconclusive::Internal),
-            started: clock::now(),
-            elapsed: Duration::ZERO,
-        };
-        let result = self.result.take().unwrap_or_else(failed);
-        drop(self.inbox.send(Message::Event(Event::Probed { run: self.run, result })));
     }
 }
 
@@ -278,12 +221,13 @@ fn log(entry: &Entry) {
 #[derive(Debug)]
 pub(super) struct Beats {
     engine: AtomicU64,
-    pulse: Arc<Pulse>,
+    /// Of the threads that run probes.
+    pulses: Vec<Arc<Pulse>>,
 }
 
 impl Beats {
-    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
-        let beats = Self { engine: AtomicU64::new(0), pulse };
+    pub(super) fn new(pulses: Vec<Arc<Pulse>>) -> Self {
+        let beats = Self { engine: AtomicU64::new(0), pulses };
         beats.engine_at(clock::now());
         beats
     }
@@ -297,7 +241,7 @@ impl Beats {
 impl Lateness for Beats {
     fn at(&self, now: Moment) -> Duration {
         let engine = Moment::at(Duration::from_millis(self.engine.load(Ordering::Relaxed)));
-        let pulse = Moment::at(self.pulse.last_beat());
-        now.since(engine.min(pulse))
+        let pulses = self.pulses.iter().map(|pulse| Moment::at(pulse.last_beat()));
+        now.since(pulses.fold(engine, Moment::min))
     }
 }

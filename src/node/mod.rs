@@ -12,7 +12,8 @@
 //! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
 //! | `watcher` | notices that a file of networks has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
-//! | `control` (a runtime) | probes, `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
+//! | `prober` | probes, idle connections to targets | the network, files, the commands of checks |
+//! | `control` (a runtime) | `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -25,6 +26,7 @@ mod herald;
 mod listener;
 mod loader;
 mod notify;
+mod probes;
 pub mod reaper;
 mod resolver;
 mod scribe;
@@ -55,6 +57,7 @@ use herald::Heralds;
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
+use probes::Threads;
 use resolver::Resolver;
 use scribe::{Bell, Chronicle, Note};
 use watcher::{Done, Watched, watch};
@@ -63,8 +66,7 @@ use watcher::{Done, Watched, watch};
 const RELOADS_WAITING: usize = 16;
 /// API calls that may wait to be forwarded.
 const ASKS_WAITING: usize = 64;
-/// Threads for probes, the API and signals. Probes are I/O and small; two keep one slow TLS handshake from delaying the
-/// rest.
+/// Threads for the API, signals, look-ups and notifications: two, so that one slow TLS handshake delays nobody else.
 const CONTROL_THREADS: usize = 2;
 /// How long the last events may take to be written down.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
@@ -151,7 +153,8 @@ struct Node {
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
     changed: mpsc::UnboundedReceiver<Done>,
-    pulse: Arc<Pulse>,
+    /// Held until the node has stopped.
+    _probers: Threads,
     dns: server::Context,
     seed: fastrand::Rng,
 }
@@ -163,9 +166,9 @@ impl Node {
         let Start { config, config_file, strict } = start;
         let mut seed = fastrand::Rng::new();
         let meters = Arc::new(Meters::new());
-        let pulse = Arc::new(Pulse::new());
+        let pulses: Vec<_> = (0..config.prober.threads.max(1)).map(|_| Arc::new(Pulse::new())).collect();
         let reports = Arc::new(Reports::default());
-        let beats = Arc::new(Beats::new(Arc::clone(&pulse)));
+        let beats = Arc::new(Beats::new(pulses.clone()));
         let cookie_secret = cookie_secret()?;
         let options = Arc::new(config.answering.clone().with_cookie_secret(&cookie_secret));
         let workers = config.server.workers();
@@ -205,11 +208,11 @@ impl Node {
         let (fence, lines) = (config.fence.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), fence, lines };
         spawn("listener", move || listener.run(told))?;
+        let (probers, probes) = Threads::start(probers(&config, &reports, pulses), &engine_tx, &meters)?;
         let outlets = Outlets {
             published: published.clone(),
             retired,
-            prober: prober(&config, Arc::clone(&pulse)).hearing(Arc::clone(&reports)),
-            runtime: runtime.handle().clone(),
+            probes,
             inbox: engine_tx.clone(),
             keeper: keeper(store.clone(), Arc::clone(&meters))?,
             decided: decided_tx,
@@ -275,7 +278,7 @@ impl Node {
             published,
             opened,
             changed,
-            pulse,
+            _probers: probers,
             dns,
             seed,
         })
@@ -285,8 +288,6 @@ impl Node {
     async fn live(mut self, listeners: api::Listeners) -> Result<(), Error> {
         let (mut hup, mut term, mut int) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let pulse = Arc::clone(&self.pulse);
-        tokio::spawn(async move { pulse.run().await });
         for address in listeners.addresses() {
             tracing::info!("admin API on http://{address}");
         }
@@ -396,9 +397,12 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop)
 }
 
-fn prober(config: &Config, pulse: Arc<Pulse>) -> Prober {
+/// One for each of the threads that run `pulses`.
+fn probers(config: &Config, reports: &Arc<Reports>, pulses: Vec<Arc<Pulse>>) -> Vec<(Prober, Arc<Pulse>)> {
     let fence = config.fence.clone();
-    Prober::new(config.prober, pulse).restricted(move |address| fence.forbids(address).is_none())
+    let prober = Prober::new(config.prober, Arc::default()).restricted(move |address| fence.forbids(address).is_none());
+    let prober = prober.hearing(Arc::clone(reports));
+    pulses.into_iter().map(|pulse| (prober.clone().beating(Arc::clone(&pulse)), pulse)).collect()
 }
 
 fn dns_context(config: &Config, published: &Published) -> server::Context {

@@ -47,11 +47,13 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Commands of checks that run at the same time, at least 1.
     pub max_proc: usize,
+    /// Threads that run probes, at least 1.
+    pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_in_flight: 1024, max_proc: 16 }
+        Self { max_in_flight: 1024, max_proc: 16, threads: 1 }
     }
 }
 
@@ -72,6 +74,7 @@ pub struct Prober {
     shared: Arc<Shared>,
     allows: Arc<Allows>,
     reports: Arc<Reports>,
+    pulse: Arc<Pulse>,
 }
 
 /// Whether a redirect or a look-up may lead to an address.
@@ -91,7 +94,6 @@ struct Shared {
     commands: Semaphore,
     client: http::Client,
     files: Arc<file::WordFiles>,
-    pulse: Arc<Pulse>,
 }
 
 impl Prober {
@@ -103,10 +105,17 @@ impl Prober {
         let wires = semaphore(config.max_in_flight);
         let (client, files) = (http::Client::new(), Arc::default());
         Self {
-            shared: Arc::new(Shared { turns, wires, commands, client, files, pulse }),
+            shared: Arc::new(Shared { turns, wires, commands, client, files }),
             allows: Arc::new(|_| true),
             reports: Arc::default(),
+            pulse,
         }
+    }
+
+    /// The same prober for another thread, where somebody must be [running](Pulse::run) `pulse`.
+    #[must_use]
+    pub fn beating(self, pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..self }
     }
 
     /// The same prober, which looks into `reports` for what targets say themselves.
@@ -163,23 +172,24 @@ impl Prober {
         }
     }
 
-    /// The weight that the target gives itself, 0 where it is not asked.
+    /// The weight that the target gives itself, 0 where it is not asked. What a kind needs for its exchange is on the heap: a
+    /// probe that waits for a connection should not hold what a handshake would take.
     async fn exchange(&self, spec: &CheckSpec, tls: TlsConnector, resolving: &AtomicBool) -> Result<u32, Unmet> {
         if let CheckKind::Http(check) = &spec.kind {
             let (client, allows) = (&self.shared.client, &*self.allows);
-            return http::Exchange { client, tls, spec, check, allows, resolving }.run().await;
+            return Box::pin(http::Exchange { client, tls, spec, check, allows, resolving }.run()).await;
         }
         // Only checks of URLs go by name.
         let (Some(to), from) = (spec.socket_address(), spec.source) else { return Err(Inconclusive::Internal.into()) };
         match &spec.kind {
             CheckKind::Http(_) => return Err(Inconclusive::Internal.into()),
             CheckKind::Tcp => tcp::probe(from, to).await,
-            CheckKind::Tls(check) => tls::probe(&tls, from, to, check, pulse::wall_seconds()).await,
-            CheckKind::Dns(check) => dns::probe(from, to, check).await,
+            CheckKind::Tls(check) => Box::pin(tls::probe(&tls, from, to, check, pulse::wall_seconds())).await,
+            CheckKind::Dns(check) => Box::pin(dns::probe(from, to, check)).await,
             CheckKind::Icmp => icmp::probe(from, to.ip()).await,
-            CheckKind::Grpc(check) => grpc::probe(spec, to, check, &tls).await,
-            CheckKind::Exec(check) => exec::probe(to, check).await,
-            CheckKind::File(check) => self.shared.files.probe(to, check).await,
+            CheckKind::Grpc(check) => Box::pin(grpc::probe(spec, to, check, &tls)).await,
+            CheckKind::Exec(check) => Box::pin(exec::probe(to, check)).await,
+            CheckKind::File(check) => Box::pin(self.shared.files.probe(to, check)).await,
             CheckKind::Push(check) => match self.reports.look(spec.key(), check, pulse::now()) {
                 Heard::Up => Ok(()),
                 Heard::Down => Err(Failure::Said.into()),
@@ -195,7 +205,7 @@ impl Prober {
     fn excuse(&self, outcome: Outcome, spec: &CheckSpec, started: Duration, elapsed: Duration) -> Outcome {
         let paused = match &outcome {
             Outcome::Fail(Failure::Timeout) if elapsed > spec.timeout + spec.timeout / 2 + LATE => true,
-            Outcome::Fail(_) => self.shared.pulse.paused_since(started),
+            Outcome::Fail(_) => self.pulse.paused_since(started),
             Outcome::Pass { .. } | Outcome::Inconclusive(_) => false,
         };
         if paused { Outcome::Inconclusive(Inconclusive::Paused) } else { outcome }
@@ -271,6 +281,13 @@ mod tests {
         let (first, second) = tokio::join!(prober.probe(&spec), prober.probe(&spec));
         assert!(second.started >= first.started + first.elapsed, "{first:?} {second:?}");
         assert_eq!(second.outcome, Outcome::Fail(Failure::Timeout));
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_small() {
+        let (_listener, spec) = silent().await;
+        let prober = prober(1, Pulse::steady());
+        assert!(size_of_val(&prober.probe(&spec)) <= 1024, "thousands wait at a time");
     }
 
     #[tokio::test]

@@ -7,10 +7,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::errors::{Source, Unmet, classify};
@@ -18,11 +21,7 @@ use crate::target::Inconclusive;
 
 /// The TCP check: passes when a connection is established. Nothing is sent or read.
 pub(super) async fn probe(from: Option<IpAddr>, to: SocketAddr) -> Result<(), Unmet> {
-    let stream = connect(from, to).await?;
-    // Closing then sends a reset and leaves no TIME_WAIT: at thousands of probes a second local ports would run out.
-    // Where it cannot be set, only that is lost.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-    Ok(())
+    connect(from, to).await.map(drop)
 }
 
 /// Connects, sends nothing, and waits for the other side to end it, if it lets us connect at all.
@@ -31,7 +30,6 @@ pub(super) async fn probe(from: Option<IpAddr>, to: SocketAddr) -> Result<(), Un
 pub(super) async fn watch(from: Option<IpAddr>, to: SocketAddr) {
     let Ok(stream) = connect(from, to).await else { return };
     let socket = SockRef::from(&stream);
-    let _ = socket.set_linger(Some(Duration::ZERO));
     let alive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
     let _only_less_is_noticed = socket.set_tcp_keepalive(&alive);
     let mut ignored = [0; 512];
@@ -48,7 +46,8 @@ pub(super) async fn watch(from: Option<IpAddr>, to: SocketAddr) {
     }
 }
 
-/// An established connection to `to`, from the address `from` of this host. Dropping the future gives the attempt up.
+/// An established connection to `to`, from the address `from` of this host. Dropping the future gives the attempt up; dropping
+/// the connection ends it with a reset.
 pub(super) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, Unmet> {
     let host = |error| classify(Source::Host, &error);
     let socket = open(to).map_err(host)?;
@@ -60,10 +59,36 @@ pub(super) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> Result<TcpS
     Ok(stream)
 }
 
+/// A connection whose end is its drop: whoever shuts it down first only says the same in two packets more.
+pub(super) struct Abrupt(pub(super) TcpStream);
+
+impl AsyncRead for Abrupt {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Abrupt {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 fn open(to: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    // Nothing is left of a connection that ends with a reset: at thousands of probes a second TIME_WAIT would use up the local
+    // ports, and the target's as well.
+    socket.set_linger(Some(Duration::ZERO))?;
     Ok(socket)
 }
 

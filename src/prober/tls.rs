@@ -25,7 +25,6 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -138,8 +137,6 @@ pub(super) async fn probe(
     now: i64,
 ) -> Result<(), Unmet> {
     let stream = tcp::connect(from, to).await?;
-    // As with TCP: nothing is to be left of the connection.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     let stream = wrap(connector, &check.sni.as_deref().map_or_else(|| host_of(to.ip()), Host::Domain), stream).await?;
     let Some(wanted) = check.min_days_left else { return Ok(()) };
     let end = stream.certificate().and_then(not_after);

@@ -20,6 +20,9 @@ use crate::target::{CheckKey, Value};
 const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides");
 /// Numbers, by name.
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// Octets of the file that are kept in memory: it is read at the start only, and written in small pieces.
+const CACHE: usize = 1 << 20;
+
 /// What is believed of each probe's target: 0 for down, 1 and its reported weight for up.
 const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
 /// What happened, by number; the rows are whatever the caller writes.
@@ -223,7 +226,7 @@ impl Ledger {
     fn attempt<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, LedgerError> {
         let database = match self.database.take() {
             Some(database) => Ok(database),
-            None => Database::create(&self.path).map_err(redb::Error::from),
+            None => Database::builder().set_cache_size(CACHE).create(&self.path).map_err(redb::Error::from),
         };
         let done = database.and_then(|database| {
             let done = work(&database)?;

@@ -258,8 +258,8 @@ impl fmt::Debug for CheckKey {
 /// A check that a program asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckRequest {
-    /// What is probed.
-    pub spec: CheckSpec,
+    /// What is probed; one with all who probe it.
+    pub spec: Arc<CheckSpec>,
     /// How the results are judged.
     pub judgement: Judgement,
     /// From the start of one probe to the start of the next.

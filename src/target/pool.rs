@@ -291,7 +291,10 @@ pub(crate) mod testing {
             let address: IpAddr = text.parse().expect(text);
             let (kind, timeout) = (CheckKind::Tcp, Duration::from_secs(2));
             let spec = CheckSpec { address: Some(address), port: 80, source: None, kind, timeout };
-            Face { address, check: CheckRequest { spec, judgement: Judgement::AT_ONCE, interval: Duration::from_secs(5) } }
+            Face {
+                address,
+                check: CheckRequest { spec: spec.into(), judgement: Judgement::AT_ONCE, interval: Duration::from_secs(5) },
+            }
         };
         let member = |(at, (level, addresses)): (usize, &(u16, &[&str]))| PoolMember {
             name: char::from(b'a' + at as u8).to_string().into(),

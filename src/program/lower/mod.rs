@@ -306,7 +306,10 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
 
 impl Interner<Asked> {
     fn into_requests(self) -> Box<[CheckRequest]> {
-        self.items.into_iter().map(|(spec, judgement, interval)| CheckRequest { spec, judgement, interval }).collect()
+        self.items
+            .into_iter()
+            .map(|(spec, judgement, interval)| CheckRequest { spec: spec.into(), judgement, interval })
+            .collect()
     }
 }
 
