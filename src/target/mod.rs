@@ -28,7 +28,7 @@ pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
 pub use hosts::{Host, Hosts, Learned, Lookup, Unresolved};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
 pub use judgement::{Damping, Judgement};
-pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, Rcode, TlsCheck};
+pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, KubernetesCheck, PushCheck, Rcode, TlsCheck, Workload};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
 pub use pool::{Face, Failback, Hosted, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};

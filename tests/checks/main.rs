@@ -3,9 +3,11 @@
 //! Each claim is a definition and a target. That one is down says that its definition did it: the counterpart is there, and
 //! answers its neighbours.
 
-#![allow(clippy::disallowed_methods, reason = "tests measure")]
+#![allow(clippy::disallowed_methods, unreachable_pub, reason = "tests measure; the modules are of this test only")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
