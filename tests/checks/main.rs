@@ -7,6 +7,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod hostile;
 mod kubernetes;
 
 use std::collections::BTreeMap;
