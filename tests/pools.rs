@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use harness::{Leeward, Site, free_port, leeward, own_address, wait_for};
+use harness::{Leeward, Program, Site, command, free_port, has, leeward, own_address, wait_for};
 use leeward::wire::RecordType;
 use serde_json::Value;
 
@@ -278,8 +278,12 @@ fn a_member_that_is_a_name_is_followed() {
     let pools = [("web", "lb"), ("denied", "denied"), ("fails", "fails"), ("never", "never")];
     let pools: String = pools.into_iter().map(|(name, host)| pool(name, host)).collect();
     let records: String = ["web", "denied", "fails", "never"].map(|name| format!("{name} LUA A \"pool('{name}')\"\n")).concat();
-    site.write("gslb.example.zone", &format!("$TTL 30\n@ SOA ns h 1 3600 600 86400 30\n@ NS ns\nns A 192.0.2.53\n{records}web LUA AAAA \"pool('web')\"\nname LUA CNAME \"pool('web')\"\n"));
+    let zone = format!(
+        "$TTL 30\n@ SOA ns h 1 3600 600 86400 30\n@ NS ns\nns A 192.0.2.53\n{records}web LUA AAAA \"pool('web')\"\nname LUA CNAME \"pool('web')\"\n"
+    );
+    site.write("gslb.example.zone", &zone);
     let health = "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\nretry_interval = \"100ms\"\nfall = 1\nrise = 1\n";
+    let resolver = upper.dns;
     let config = site.config(&["gslb.example"], &format!("{health}[lua]\nresolver = \"{}\"\n{pools}", upper.dns));
     let server = Leeward::start(&config);
     let [one, two, dead] = [one, two, dead].map(|address| address.to_string());
@@ -301,7 +305,8 @@ fn a_member_that_is_a_name_is_followed() {
     both.sort();
     becomes(&server, "web.gslb.example.", &both.each_ref().map(String::as_str));
     assert_eq!(server.ask("web.gslb.example.", RecordType::AAAA).data, ["::1"]);
-    // One that is gone leaves, and so does its family.
+    // One that is gone leaves, and so does its family; also while somebody is writing the zone.
+    site.write("gslb.example.zone", "half writ");
     upstream(&above, &format!("lb A {two}\n{others}"));
     assert!(client(&upper, &["reload"]).status.success());
     becomes(&server, "web.gslb.example.", &[&two]);
@@ -328,6 +333,7 @@ fn a_member_that_is_a_name_is_followed() {
     assert_eq!(host_events(&server, "host_changed", &format!("lb.up.example. has {one}")), 1);
     // One load as it was looked up first, and one for each change; none for looking again.
     assert!(server.log_count("reload applied") <= 4, "{} loads", server.log_count("reload applied"));
+    site.write("gslb.example.zone", &zone);
     assert!(server.stop());
 
     // What was known outlives the process, and nobody waits long for a resolver that is dead.
@@ -335,13 +341,35 @@ fn a_member_that_is_a_name_is_followed() {
     becomes(&server, "web.gslb.example.", &[&two]);
     let shown = member(&server, "web");
     assert!(shown["lookup"]["at"].is_null() && shown["addresses"].as_array().is_some_and(|known| known.len() == 2), "{shown}");
-    // A reload brings a name and takes one along.
+    if has("named") {
+        trouble_is(&server, "web", "the resolver is silent");
+        upstream(&above, &format!("lb A {one}\n"));
+        let _named = named_on(&above, resolver);
+        becomes(&server, "web.gslb.example.", &[&one]);
+        wait_for("the trouble to be over", || member(&server, "web")["lookup"]["trouble"].is_null().then_some(()));
+        assert_eq!(host_events(&server, "host_trouble_over", "lb.up.example. can be looked up again"), 1);
+    }
+    // A reload takes a name along.
     let fewer = pool_of_reload(&config, port, &one);
     std::fs::write(&config, fewer).expect("written");
     let reloaded = client(&server, &["reload"]);
     assert!(reloaded.status.success(), "{reloaded:?}");
     assert_eq!(addresses(&server, "web.gslb.example."), [one.as_str()]);
     assert!(member(&server, "web")["lookup"].is_null());
+}
+
+/// BIND with `up.example`, at an address that was another's.
+fn named_on(site: &Site, at: SocketAddr) -> Program {
+    let config = format!(
+        "options {{ directory \"{dir}\"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory \"{dir}\";
+        listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};
+        controls {{ }}; zone \"up.example\" {{ type primary; file \"up.example.zone\"; }};",
+        dir = site.dir.path().display(),
+        port = at.port(),
+        ip = at.ip()
+    );
+    let config = site.write("named.conf", &config);
+    Program::start(command("named").args(["-g", "-n", "1", "-c"]).arg(config))
 }
 
 /// The same configuration, in which the pool `web` has an address.

@@ -45,14 +45,14 @@ const AUTHORITY_OCTETS_MAX: u64 = 1 << 20;
 /// How long a connection is kept for the next probe.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The clients by their authorities, and what was told to be wrong with the API at an URL.
+/// The clients by their authorities, and what was told to be wrong, by what is asked.
 #[derive(Default)]
 pub(super) struct Apis(Mutex<Shared>);
 
 #[derive(Default)]
 struct Shared {
     clients: HashMap<Option<PathBuf>, (Option<Stamp>, Client)>,
-    told: HashMap<Box<str>, String>,
+    told: HashMap<String, String>,
 }
 
 /// What is wrong with the API.
@@ -88,7 +88,7 @@ impl Apis {
     /// Asks the API.
     pub(super) async fn probe(self: &Arc<Self>, check: &KubernetesCheck) -> Result<(), Unmet> {
         let asked = self.ask(check).await;
-        self.tell(&check.url, asked.as_ref().err());
+        self.tell(check, asked.as_ref().err());
         match asked {
             Err(trouble) => Err(trouble.reason().into()),
             Ok(ready) if ready >= check.at_least as usize => Ok(()),
@@ -142,20 +142,20 @@ impl Apis {
     }
 
     /// Logs what is wrong, once, and that it is no more: the reason of a probe has no room for it.
-    fn tell(&self, url: &str, trouble: Option<&Trouble>) {
-        let text = trouble.map(ToString::to_string);
+    fn tell(&self, check: &KubernetesCheck, trouble: Option<&Trouble>) {
+        let (about, text) = (check.to_string(), trouble.map(ToString::to_string));
         let mut shared = self.shared();
-        if shared.told.get(url) == text.as_ref() {
+        if shared.told.get(&about) == text.as_ref() {
             return;
         }
         match text {
             Some(text) => {
-                tracing::warn!("the Kubernetes API at {url}: {text}; verdicts that rest on it are held");
-                shared.told.insert(url.into(), text);
+                tracing::warn!("{about}: the API says nothing: {text}");
+                shared.told.insert(about, text);
             }
             None => {
-                tracing::info!("the Kubernetes API at {url} can be asked again");
-                shared.told.remove(url);
+                tracing::info!("{about}: the API can be asked again");
+                shared.told.remove(&about);
             }
         }
     }

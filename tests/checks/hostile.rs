@@ -244,6 +244,12 @@ fn tls() -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
+/// A gRPC service that ends the connection in the middle of its answer.
+pub(super) fn breaks_off() -> SocketAddr {
+    let answer = [headers(END_HEADERS, &ok(&[("content-type", "application/grpc")])), data(0, b"\0\0\0")].concat();
+    target(vec![Send(settings()), Request, Send(answer)], Close, None)
+}
+
 #[test]
 fn http2_at_each_step() {
     let (site, tls) = (Site::new(), tls());
