@@ -49,8 +49,8 @@ pub struct ReloadRequest {
 /// What others say and configurations refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
-    /// Each `nets_file`.
-    Nets,
+    /// The files that are watched.
+    Files,
     /// Where the names of pools' members lead.
     Hosts,
 }

@@ -44,8 +44,10 @@ const TTL_NEGATIVE: Duration = Duration::from_secs(30);
 const ASKING_MAX: usize = 32;
 /// How often is looked what is due.
 const TICK: Duration = Duration::from_millis(250);
-/// From one load to the next at least; a load that failed is tried again as late.
+/// From one load to the next at least.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
+/// From one that was not adopted to the next.
+const LOAD_RETRY: Duration = Duration::from_secs(30);
 /// A trouble that comes and goes is told so often at most.
 const QUIET: Duration = Duration::from_secs(60);
 /// Orders that wait to be taken in.
@@ -96,7 +98,7 @@ impl Names {
                 followed: BTreeMap::new(),
                 asking: JoinSet::new(),
                 waiting: Vec::new(),
-                load: Load::Idle { changed: false, since: clock::now() },
+                load: Load::Idle { changed: false, until: clock::now() + LOAD_PAUSE },
             };
             desk.run(inbox).await;
         });
@@ -143,8 +145,8 @@ struct Followed {
 /// What becomes of changes.
 #[derive(Debug)]
 enum Load {
-    /// Nothing is being loaded, since then.
-    Idle { changed: bool, since: Moment },
+    /// Nothing is being loaded, nor will be before then.
+    Idle { changed: bool, until: Moment },
     /// A change is being loaded, and another waits or not.
     Loading { changed: bool, done: oneshot::Receiver<bool> },
 }
@@ -239,19 +241,20 @@ impl Desk {
     /// Has changes loaded, one load at a time.
     fn have_loaded(&mut self, now: Moment) {
         match &mut self.load {
-            Load::Idle { changed: true, since } if now.since(*since) >= LOAD_PAUSE => {
+            Load::Idle { changed: true, until } if now >= *until => {
                 let (change, done) = oneshot::channel();
                 drop(self.outlets.change.send(change));
                 self.load = Load::Loading { changed: false, done };
             }
             Load::Idle { .. } => {}
             Load::Loading { changed, done } => {
-                let again = match done.try_recv() {
+                let loaded = match done.try_recv() {
                     Err(oneshot::error::TryRecvError::Empty) => return,
-                    Ok(loaded) => *changed || !loaded,
-                    Err(oneshot::error::TryRecvError::Closed) => true,
+                    Ok(loaded) => loaded,
+                    Err(oneshot::error::TryRecvError::Closed) => false,
                 };
-                self.load = Load::Idle { changed: again, since: now };
+                let pause = if loaded { LOAD_PAUSE } else { LOAD_RETRY };
+                self.load = Load::Idle { changed: *changed || !loaded, until: now + pause };
             }
         }
     }

@@ -233,7 +233,7 @@ impl Loader {
     /// The configuration to go by: read again, unless one zone was asked for.
     fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
         let loaded = match self.config_file.as_ref().filter(|_| request.zone.is_none()) {
-            _ if request.outside == Some(Outside::Nets) => {
+            _ if request.outside == Some(Outside::Files) => {
                 self.watched.take_note();
                 self.config.with_nets_read_again()
             }

@@ -328,7 +328,7 @@ impl Node {
                     Err(error) => break Err(error),
                 },
                 Some(ask) = self.asks.recv() => self.forward(ask),
-                Some(done) = self.changed.recv() => self.reload_from_outside(Outside::Nets, Box::new(move |_| drop(done))),
+                Some(done) = self.changed.recv() => self.reload_from_outside(Outside::Files, Box::new(move |_| drop(done))),
                 Some(change) = self.moved.recv() => {
                     self.reload_from_outside(Outside::Hosts, Box::new(move |loaded| _ = change.send(loaded)));
                 }
