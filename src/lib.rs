@@ -84,6 +84,9 @@
 //! a status of its own in the same table → the programs that say `pool(...)` are settled like any others. What a query does is
 //! draw among members, and copy what the record's type shows of them.
 //!
+//! **A member that is a name.** Its addresses are looked up on a timer by [`node`]. Another set of them is a load like any other, of
+//! what is served already: pools, checks and plans have no second way to change. The last good set is in the ledger.
+//!
 //! **A start or a reload.** The loader reads the configuration and the zone files and compiles record programs, off the
 //! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones
 //! serve (at a start: while the ports are closed) → when each has a result, or `startup_wait` is over, it is adopted

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use harness::{Leeward, Site, leeward, wait_for};
+use harness::{Leeward, Program, Site, command, free_port, has, leeward, own_address, wait_for};
 use leeward::wire::RecordType;
 use serde_json::Value;
 
@@ -228,4 +228,153 @@ fn a_map_is_explained() {
 fn explained_to(server: &Leeward, address: &str) -> String {
     let said = client(server, &["explain", "map.gslb.example.", "A", "--client", address]);
     String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
+// -------- members that are names
+
+/// A server of `up.example`, whose records live for a second.
+fn upstream(site: &Site, records: &str) {
+    site.write(
+        "up.example.zone",
+        &format!("$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 192.0.2.53\n{records}"),
+    );
+}
+
+/// The member of a pool, as the API shows it.
+fn member(server: &Leeward, pool: &str) -> Value {
+    let pools = server.get_json("/api/v1/pools");
+    let found = pools["pools"].as_array().into_iter().flatten().find(|shown| shown["name"].as_str() == Some(pool));
+    found.unwrap_or_else(|| panic!("no pool {pool}: {pools}"))["members"][0].clone()
+}
+
+fn trouble_is(server: &Leeward, pool: &str, words: &str) {
+    wait_for(&format!("{pool} to be in trouble: {words}"), || {
+        member(server, pool)["lookup"]["trouble"].as_str().filter(|trouble| trouble.contains(words)).map(drop)
+    });
+}
+
+fn host_events(server: &Leeward, kind: &str, words: &str) -> usize {
+    let events = server.get_json("/api/v1/events");
+    let told =
+        |event: &&Value| event["kind"].as_str() == Some(kind) && event["text"].as_str().is_some_and(|text| text.contains(words));
+    events["events"].as_array().into_iter().flatten().filter(told).count()
+}
+
+/// From its first address to its last, over everything that may become of a name and of whom it is asked of.
+#[test]
+fn a_member_that_is_a_name_is_followed() {
+    let (one, two, dead) = (own_address(), own_address(), own_address());
+    let port = free_port(&[one, two, dead]);
+    let _targets = [one, two].map(|address| Target::on(TcpListener::bind((address, port)).expect("a port")));
+    let (above, site) = (Site::new(), Site::new());
+    let others = format!("denied A 169.254.7.7\ndenied A {one}\nfails LUA A \"error('on purpose')\"\n");
+    upstream(&above, &format!("lb A {one}\n{others}"));
+    let upper = Leeward::start(&above.config(&["up.example"], ""));
+    let pool = |name: &str, host: &str| {
+        format!(
+            "[pool.{name}]\nport = {port}\nmax_withdraw = \"100%\"\n[[pool.{name}.member]]\nname = \"a\"\nhost = \"{host}.up.example\"\n"
+        )
+    };
+    let pools = [("web", "lb"), ("denied", "denied"), ("fails", "fails"), ("never", "never")];
+    let pools: String = pools.into_iter().map(|(name, host)| pool(name, host)).collect();
+    let records: String = ["web", "denied", "fails", "never"].map(|name| format!("{name} LUA A \"pool('{name}')\"\n")).concat();
+    let zone = format!(
+        "$TTL 30\n@ SOA ns h 1 3600 600 86400 30\n@ NS ns\nns A 192.0.2.53\n{records}web LUA AAAA \"pool('web')\"\nname LUA CNAME \"pool('web')\"\n"
+    );
+    site.write("gslb.example.zone", &zone);
+    let health = "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\nretry_interval = \"100ms\"\nfall = 1\nrise = 1\n";
+    let resolver = upper.dns;
+    let config = site.config(&["gslb.example"], &format!("{health}[lua]\nresolver = \"{}\"\n{pools}", upper.dns));
+    let server = Leeward::start(&config);
+    let [one, two, dead] = [one, two, dead].map(|address| address.to_string());
+
+    assert_eq!(addresses(&server, "web.gslb.example."), [one.as_str()], "the start waited for it");
+    assert_eq!(server.ask("name.gslb.example.", RecordType::CNAME).data, ["lb.up.example."]);
+    assert_eq!(addresses(&server, "denied.gslb.example."), [one.as_str()]);
+    trouble_is(&server, "denied", "169.254.7.7 may not be probed");
+    trouble_is(&server, "fails", "the resolver answers SERVFAIL");
+    trouble_is(&server, "never", "there is no such name");
+    for name in ["fails.gslb.example.", "never.gslb.example."] {
+        assert_eq!(server.ask(name, RecordType::A).rcode, "SERVFAIL", "{name}: nothing is known, and nothing is to be cached");
+    }
+
+    // Over aliases, and to a second address and a second family.
+    upstream(&above, &format!("lb CNAME c1\nc1 CNAME c2\nc2 A {one}\nc2 A {two}\nc2 AAAA ::1\n{others}"));
+    assert!(client(&upper, &["reload"]).status.success());
+    let mut both = [one.clone(), two.clone()];
+    both.sort();
+    becomes(&server, "web.gslb.example.", &both.each_ref().map(String::as_str));
+    assert_eq!(server.ask("web.gslb.example.", RecordType::AAAA).data, ["::1"]);
+    // One that is gone leaves, and so does its family; also while somebody is writing the zone.
+    site.write("gslb.example.zone", "half writ");
+    upstream(&above, &format!("lb A {two}\n{others}"));
+    assert!(client(&upper, &["reload"]).status.success());
+    becomes(&server, "web.gslb.example.", &[&two]);
+    assert_eq!(server.ask("web.gslb.example.", RecordType::AAAA).data, [""; 0]);
+    // One that does not serve is not answered.
+    upstream(&above, &format!("lb A {two}\nlb A {dead}\n{others}"));
+    assert!(client(&upper, &["reload"]).status.success());
+    wait_for("the dead address to be known", || {
+        assert_eq!(addresses(&server, "web.gslb.example."), [two.as_str()]);
+        let shown = member(&server, "web");
+        let shown = shown["addresses"].as_array()?.iter().find(|shown| shown["address"].as_str() == Some(&dead))?;
+        (shown["status"].as_str() == Some("down")).then_some(())
+    });
+    // A name that is gone is a mistake rather than an order; so is a resolver that dies.
+    upstream(&above, &others);
+    assert!(client(&upper, &["reload"]).status.success());
+    trouble_is(&server, "web", "there is no such name");
+    assert_eq!(host_events(&server, "host_trouble", "lb.up.example.: there is no such name; addresses that count: 2"), 1);
+    drop(upper);
+    trouble_is(&server, "web", "the resolver is silent");
+    assert_eq!(addresses(&server, "web.gslb.example."), [two.as_str()]);
+    let shown = String::from_utf8_lossy(&client(&server, &["pools"]).stdout).into_owned();
+    assert!(shown.contains("a: lb.up.example.: ") && shown.contains(" s old; the resolver is silent"), "{shown}");
+    assert_eq!(host_events(&server, "host_changed", &format!("lb.up.example. has {one}")), 1);
+    // One load as it was looked up first, and one for each change; none for looking again.
+    assert!(server.log_count("reload applied") <= 4, "{} loads", server.log_count("reload applied"));
+    site.write("gslb.example.zone", &zone);
+    assert!(server.stop());
+
+    // What was known outlives the process, and nobody waits long for a resolver that is dead.
+    let server = Leeward::start(&config);
+    becomes(&server, "web.gslb.example.", &[&two]);
+    let shown = member(&server, "web");
+    assert!(shown["lookup"]["at"].is_null() && shown["addresses"].as_array().is_some_and(|known| known.len() == 2), "{shown}");
+    if has("named") {
+        trouble_is(&server, "web", "the resolver is silent");
+        upstream(&above, &format!("lb A {one}\n"));
+        let _named = named_on(&above, resolver);
+        becomes(&server, "web.gslb.example.", &[&one]);
+        wait_for("the trouble to be over", || member(&server, "web")["lookup"]["trouble"].is_null().then_some(()));
+        assert_eq!(host_events(&server, "host_trouble_over", "lb.up.example. can be looked up again"), 1);
+    }
+    // A reload takes a name along.
+    let fewer = pool_of_reload(&config, port, &one);
+    std::fs::write(&config, fewer).expect("written");
+    let reloaded = client(&server, &["reload"]);
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    assert_eq!(addresses(&server, "web.gslb.example."), [one.as_str()]);
+    assert!(member(&server, "web")["lookup"].is_null());
+}
+
+/// BIND with `up.example`, at an address that was another's.
+fn named_on(site: &Site, at: SocketAddr) -> Program {
+    let config = format!(
+        "options {{ directory \"{dir}\"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory \"{dir}\";
+        listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};
+        controls {{ }}; zone \"up.example\" {{ type primary; file \"up.example.zone\"; }};",
+        dir = site.dir.path().display(),
+        port = at.port(),
+        ip = at.ip()
+    );
+    let config = site.write("named.conf", &config);
+    Program::start(command("named").args(["-g", "-n", "1", "-c"]).arg(config))
+}
+
+/// The same configuration, in which the pool `web` has an address.
+fn pool_of_reload(config: &std::path::Path, port: u16, address: &str) -> String {
+    let text = std::fs::read_to_string(config).expect("read");
+    let host = "host = \"lb.up.example\"";
+    text.replace(host, &format!("{host}\naddresses = [\"{address}\", \"::1\"]\nport = {port}"))
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::answers::{Generation, Published};
 use crate::control::{Command, Overview, PoolView, Regression, Reply};
 use crate::health::{CheckView, Moment, Override};
-use crate::target::{Reports, Status};
+use crate::target::{Hosts, Reports, Status};
 use crate::wire::{Name, Serial};
 
 use super::history::History;
@@ -42,9 +42,17 @@ pub struct ReloadRequest {
     pub zone: Option<Name>,
     /// Adopt even if targets that are up would be down.
     pub accept_regression: bool,
-    /// Only each `nets_file`; neither the configuration nor the zones nor the databases are read again then, unless what
-    /// the files say changes what zones are made of.
-    pub nets: bool,
+    /// Only this; neither the configuration nor the zones nor the databases are read again then.
+    pub outside: Option<Outside>,
+}
+
+/// What others say and configurations refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// The files that are watched.
+    Files,
+    /// Where the names of pools' members lead.
+    Hosts,
 }
 
 /// What became of a reload.
@@ -125,6 +133,8 @@ pub struct Node {
     pub meters: Arc<Meters>,
     /// Where targets report themselves.
     pub reports: Arc<Reports>,
+    /// What the names of pools' members lead to.
+    pub hosts: Arc<Hosts>,
     /// What happened.
     pub history: Arc<History>,
     /// Who may follow that at the same time.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Entry, Happening, Overview, Regression, ZoneView};
+use crate::control::{Entry, Happening, HostNews, Overview, Regression, ZoneView};
 use crate::health::{CheckView, LastResult, Moment, Override};
 use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
@@ -119,6 +119,9 @@ pub struct PoolMemberForm {
     /// What it is called in records that lead to names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// How the name leads to its addresses; absent: they are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<LookupForm>,
     /// The port that it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -128,6 +131,20 @@ pub struct PoolMemberForm {
     pub weight: u32,
     /// Its addresses.
     pub addresses: Vec<PoolAddressForm>,
+}
+
+/// What is known of where a name leads.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct LookupForm {
+    /// When its addresses were last heard of; absent: not since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// How long ago that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
+    /// What is wrong with what the last look-up gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// An address of a pool's member.
@@ -560,7 +577,7 @@ pub struct EventsForm {
 }
 
 /// The kinds of [`EventForm`].
-pub const EVENT_KINDS: [&str; 17] = [
+pub const EVENT_KINDS: [&str; 20] = [
     "transition",
     "overridden",
     "released",
@@ -569,6 +586,9 @@ pub const EVENT_KINDS: [&str; 17] = [
     "isolation_over",
     "trouble",
     "trouble_over",
+    "host_changed",
+    "host_trouble",
+    "host_trouble_over",
     "paused",
     "clock_stepped",
     "serving",
@@ -605,6 +625,9 @@ pub struct EventForm {
     /// The check's target, `address:port` or `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The name of a pool's member that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The check's status before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -661,6 +684,14 @@ impl EventForm {
             }
             Happening::TroubleOver { trouble, .. } => {
                 Self { kind: "trouble_over".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::Host { host, news } => {
+                let kind = match news {
+                    HostNews::Changed { .. } => "host_changed",
+                    HostNews::Troubled { .. } => "host_trouble",
+                    HostNews::Mended => "host_trouble_over",
+                };
+                Self { kind: kind.to_owned(), host: Some(host.to_string()), ..self }
             }
             Happening::Paused { .. } => Self { kind: "paused".to_owned(), ..self },
             Happening::ClockStepped { .. } => Self { kind: "clock_stepped".to_owned(), ..self },

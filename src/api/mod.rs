@@ -50,7 +50,7 @@ mod routes;
 mod stream;
 
 pub use access::{Access, Config, Role, Secret, Token};
-pub use ask::{Ask, Finding, Lateness, Node, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
+pub use ask::{Ask, Finding, Lateness, Node, Outside, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 pub use explain::explain_form;
 pub use forms::{Clock, EVENT_KINDS, EventForm};
 pub use history::{EVENTS_KEPT, Follower, History, Page};
@@ -142,6 +142,7 @@ mod tests {
             lateness: Arc::new(Late(Duration::ZERO)),
             meters: Arc::new(Meters::new()),
             reports: Arc::default(),
+            hosts: Arc::default(),
             history: Arc::new(history),
             streams: Arc::default(),
         };

@@ -4,20 +4,23 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 
 use super::ask::Ask;
-use super::forms::{PoolAddressForm, PoolForm, PoolMemberForm, PoolsForm};
+use super::forms::{Clock, LookupForm, PoolAddressForm, PoolForm, PoolMemberForm, PoolsForm};
 use super::overrides;
 use super::problem::Problem;
 use super::routes::{Params, Reply, Shared, json};
 use crate::control::{Action, PoolView};
-use crate::health::{Override, Subject};
-use crate::target::{Failback, Status};
+use crate::health::{Moment, Override, Subject};
+use crate::target::{Failback, Host, Status};
 
 /// `GET /api/v1/pools`
 pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
     let (pools, words) = (shared.ask(Ask::Pools).await?, shared.ask(Ask::Overrides).await?);
     let generation = shared.node.published.load().generation;
-    let pools = pools.iter().map(|(view, statuses)| form(view, statuses, &words)).collect();
+    let (now, wall) = (shared.node.clock)();
+    let clock = Clock { now, wall };
+    let lookup = |name: &str| lookup(&shared.node.hosts.get(name), &clock);
+    let pools = pools.iter().map(|(view, statuses)| form(view, statuses, &words, lookup)).collect();
     json(generation, &PoolsForm { generation: generation.0, pools })
 }
 
@@ -30,7 +33,16 @@ pub(super) async fn fail_back(State(shared): State<Shared>, Path(name): Path<Str
     overrides::order(&shared, &("pool".to_owned(), name), &headers, Params::of(&uri), Action::FailBack).await
 }
 
-fn form(view: &PoolView, statuses: &[Status], words: &[Override]) -> PoolForm {
+fn lookup(host: &Host, clock: &Clock) -> LookupForm {
+    let heard = host.heard.map(Moment::at);
+    LookupForm {
+        at: heard.map(|at| clock.text(at)),
+        age_seconds: heard.map(|at| clock.now.since(at).as_secs_f64()),
+        trouble: host.trouble.as_deref().map(str::to_owned),
+    }
+}
+
+fn form(view: &PoolView, statuses: &[Status], words: &[Override], lookup: impl Fn(&str) -> LookupForm) -> PoolForm {
     let PoolView { pool, waiting, .. } = view;
     let frozen = Subject::pool(&pool.name).is_some_and(|subject| words.iter().any(|word| word.subject == subject));
     let mut stood = pool.faces().zip(statuses).zip(waiting).peekable();
@@ -52,6 +64,7 @@ fn form(view: &PoolView, statuses: &[Status], words: &[Override]) -> PoolForm {
             name: member.name.to_string(),
             site: member.site.as_deref().map(str::to_owned),
             host: member.host.as_deref().map(str::to_owned),
+            lookup: member.host.as_deref().filter(|_| member.hosted.is_some()).map(&lookup),
             port: member.port,
             level: member.level,
             weight: member.weight,

@@ -454,7 +454,7 @@ fn reload_request(mut params: Params<'_>) -> Result<ReloadRequest, Problem> {
     let zone = params.parsed("zone", "a zone's name", |text| Name::from_text(text.as_bytes(), Some(NameRef::ROOT)).ok())?;
     let accept = params.parsed("accept", "check_regression", |text| (text == "check_regression").then_some(()))?;
     params.finish()?;
-    Ok(ReloadRequest { dry_run, zone, accept_regression: accept.is_some(), nets: false })
+    Ok(ReloadRequest { dry_run, zone, accept_regression: accept.is_some(), outside: None })
 }
 
 fn refusal(outcome: &ReloadOutcome, report: &ReloadReport, named: &str) -> Problem {

@@ -240,6 +240,12 @@ pub(super) fn pools(form: &PoolsForm) -> String {
             member.addresses.iter().map(row).collect::<Vec<_>>()
         };
         text += &table(&pool.members.iter().flat_map(of_member).collect::<Vec<_>>());
+        for (member, lookup) in pool.members.iter().filter_map(|member| Some((member, member.lookup.as_ref()?))) {
+            let age =
+                lookup.age_seconds.map_or_else(|| "not heard of since the start".to_owned(), |age| format!("{age:.0} s old"));
+            let trouble = lookup.trouble.as_ref().map_or_else(String::new, |trouble| format!("; {trouble}"));
+            let _ = writeln!(text, "  {}: {}: {age}{trouble}", member.name, member.host.as_deref().unwrap_or("-"));
+        }
     }
     if text.is_empty() { "no pools\n".to_owned() } else { text }
 }

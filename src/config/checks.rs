@@ -13,14 +13,14 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use url::Host;
 
-use super::check::{HOUR, MILLISECOND, SECOND, token_text};
+use super::check::{HOUR, MILLISECOND, SECOND, non_empty, token_text};
 use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::Section;
 use crate::health;
 use crate::target::{
-    CheckKind, Codes, Content, Definitions, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, NamedCheck, Pattern,
-    PushCheck, Rcode, Scheme, TlsCheck, Token, Version,
+    CheckKind, Codes, Content, Definitions, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, KubernetesCheck,
+    NamedCheck, Pattern, PushCheck, Rcode, Scheme, TlsCheck, Token, Version, Workload,
 };
 use crate::wire::{Name, RecordType};
 
@@ -31,11 +31,14 @@ const LATER: [&str; 1] = ["jitter"];
 const TEXT_MAX: usize = 1024;
 /// Longest path, octets.
 const PATH_MAX: usize = 2048;
+/// Where the API of the cluster is that we run in, and what it gives us to be known by.
+const INSIDE: &str = "https://kubernetes.default.svc";
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Most headers.
 const HEADERS_MAX: usize = 64;
 
 /// How the kinds are spelled, and what reads the keys of each.
-const KINDS: [(&str, Kind); 10] = [
+const KINDS: [(&str, Kind); 11] = [
     ("tcp", |_, _| CheckKind::Tcp),
     ("http", |section, at| http(section, at, Scheme::Http)),
     ("https", |section, at| http(section, at, Scheme::Https)),
@@ -46,6 +49,7 @@ const KINDS: [(&str, Kind); 10] = [
     ("grpc", grpc),
     ("file", file),
     ("push", push),
+    ("kubernetes", kubernetes),
 ];
 
 /// Reads a kind's own keys of the section that begins at a place.
@@ -341,6 +345,109 @@ fn push(section: &mut Section<'_>, at: &Place) -> CheckKind {
     let text = file.and_then(|(at, path)| token_text(&path?, &at, section.findings));
     let (_, expiry) = section.duration("expiry", 30 * SECOND, SECOND..=24 * HOUR);
     CheckKind::Push(Arc::new(PushCheck { token: Token::of(text.unwrap_or_default().as_bytes()), expiry }))
+}
+
+fn kubernetes(section: &mut Section<'_>, at: &Place) -> CheckKind {
+    const URL: &str = "write where the API is, such as \"https://192.0.2.1:6443\"";
+    const NAMESPACE: &str = "write the namespace, such as \"default\"";
+    const WHICH: &str = "write service = \"web\", or selector = \"app=web\"";
+    let is_inside = section.place("url").is_none();
+    let url = section.text("url", URL).and_then(|(at, text)| match api_url(&text) {
+        Ok(url) => Some((at, url)),
+        Err(error) => {
+            // Without the text, in which there may be a password.
+            section.findings.error(&at, format!("{} is no URL of an API: {error}", section.spell("url")), URL);
+            None
+        }
+    });
+    section.require("namespace", at, NAMESPACE);
+    let namespace = section.parsed("namespace", NAMESPACE, kubernetes_name).map(|(_, name)| name);
+    let is_said = ["service", "selector"].iter().any(|key| section.place(key).is_some());
+    let service = section.parsed("service", WHICH, kubernetes_name);
+    let selector = section.parsed("selector", WHICH, selector);
+    let workload = match (service, selector) {
+        (Some((at, _)), Some(_)) => {
+            section.findings.error(&at, "a service and a selector: one of them is counted", "remove one");
+            None
+        }
+        (Some((_, name)), None) => Some(Workload::Service(name)),
+        (None, Some((_, selector))) => Some(Workload::Pods(selector)),
+        (None, None) if is_said => None,
+        (None, None) => {
+            section.findings.missing(at, "neither a service nor a selector says what is counted".to_owned(), WHICH);
+            None
+        }
+    };
+    let at_least = section.number("at_least", 1, 1..=100_000) as u32;
+    let own = |name: &str| is_inside.then(|| Path::new(SERVICE_ACCOUNT).join(name));
+    let token_file = readable(section, at, "token_file", "token", own("token"));
+    let ca_file = readable(section, at, "ca_file", "PEM", own("ca.crt"));
+    if let Some((at, url)) = url.as_ref().filter(|(_, url)| url.starts_with("http:") && token_file.is_some())
+        && !is_loopback(url)
+    {
+        section.findings.warning(at, "whoever is on the way can read the token", "write an https URL");
+    }
+    CheckKind::Kubernetes(Arc::new(KubernetesCheck {
+        url: url.map_or_else(|| INSIDE.into(), |(_, url)| url),
+        namespace: namespace.unwrap_or_default(),
+        workload: workload.unwrap_or_else(|| Workload::Service("".into())),
+        at_least,
+        token_file,
+        ca_file,
+    }))
+}
+
+/// A file that is looked at when it is needed: by default this one. A warning where it cannot be read yet.
+fn readable(section: &mut Section<'_>, at: &Place, key: &'static str, what: &str, default: Option<PathBuf>) -> Option<PathBuf> {
+    let (at, path) = match section.path(key, &format!("write the path of a file that holds a {what}")) {
+        None => (at.clone(), default),
+        Some((at, path)) => {
+            let path = non_empty(section, key, &at, path);
+            (at, path)
+        }
+    };
+    if let Some(Err(error)) = path.as_ref().map(std::fs::File::open) {
+        let message = format!("cannot read {}: {error}", path.clone().unwrap_or_default().display());
+        section.findings.warning(&at, message, "until it can be read, nothing is known of the targets");
+    }
+    path
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url::Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    match host {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Without a slash at the end, so that paths can follow.
+fn api_url(text: &str) -> Result<Box<str>, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    match url.scheme() {
+        "http" | "https" if plain => Ok(url.as_str().trim_end_matches('/').into()),
+        "http" | "https" => Err("it has more than a host, a port and a path".to_owned()),
+        _ => Err("neither http nor https".to_owned()),
+    }
+}
+
+/// The name of a namespace or a service (RFC 1123).
+fn kubernetes_name(text: &str) -> Result<Box<str>, &'static str> {
+    let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    let named = (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-');
+    if named { Ok(text.into()) } else { Err("no name: lower-case letters, digits and `-`, at most 63") }
+}
+
+fn selector(text: &str) -> Result<Box<str>, &'static str> {
+    let plain = |octet: u8| octet.is_ascii_graphic() || octet == b' ';
+    match text.len() {
+        0 => Err("it is empty, which is every pod"),
+        1..=TEXT_MAX if text.bytes().all(plain) => Ok(text.into()),
+        _ => Err("no selector of labels"),
+    }
 }
 
 fn method(section: &mut Section<'_>) -> Method {

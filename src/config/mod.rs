@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use crate::geo::{Fence, Net};
 use crate::server::TlsConfig;
+use crate::target::Hosts;
 use crate::wire::Name;
 use crate::{answers, api, health, prober};
 use check::Host;
@@ -153,6 +154,14 @@ impl Config {
         let findings = findings.into_sorted();
         let sound = !findings.iter().any(|finding| finding.error);
         Loaded { config: Some(config).filter(|_| sound), draft: None, findings }
+    }
+
+    /// The same with the addresses that `known` has for the names of pools' members.
+    #[must_use]
+    pub fn leading_where(mut self, known: &Hosts) -> Self {
+        let checks = &mut self.answering.checks;
+        checks.pools = checks.pools.leading_where(known);
+        self
     }
 
     /// The settings of `new` that differ from ours and that no reload can change; none: `new` can be adopted.

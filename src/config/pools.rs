@@ -15,8 +15,7 @@ use super::sites::judge_name;
 use crate::geo::{Fence, SiteMaps, Sites};
 use crate::health;
 use crate::target::{
-    CheckKind, CheckRequest, CheckSpec, Definitions, Face, Failback, NamedCheck, Pool, PoolMember, Pools, Select, Share,
-    WhenNoneUp,
+    CheckKind, Definitions, Face, Failback, Hosted, NamedCheck, Pool, PoolMember, Pools, Select, Share, WhenNoneUp,
 };
 use crate::wire::Name;
 
@@ -24,7 +23,7 @@ use crate::wire::Name;
 const MEMBERS_MAX: usize = Pool::MEMBERS_MAX;
 /// Most addresses of a member, and of all members of a pool.
 const ADDRESSES_MAX: usize = 64;
-const ALL_ADDRESSES_MAX: usize = 1024;
+const ALL_ADDRESSES_MAX: usize = Pool::ADDRESSES_MAX;
 /// Highest weight: with all members and the parts of slow start it fits the sums that are drawn from.
 const WEIGHT_MAX: usize = 10_000;
 /// TTL of records that say none, and that pools reckon with, seconds.
@@ -410,14 +409,19 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
     let usual = capacity.filter(|_| from.select.is_weighted()).map_or(1, |capacity| (capacity as usize).min(WEIGHT_MAX));
     let weight = section.number("weight", usual, 0..=WEIGHT_MAX) as u32;
     let level = section.number("level", 0, 0..=1000) as u16;
+    let has_host = section.place("host").is_some();
     let host = section.parsed("host", "write a name such as \"eu-1.example.net\"", |text| absolute(text).ok_or("no name"));
-    section.require("addresses", at, "write [\"192.0.2.1\", \"2001:db8::1\"]");
+    if !has_host {
+        section.require("addresses", at, "write [\"192.0.2.1\", \"2001:db8::1\"], or a `host` whose addresses are looked up");
+    }
+    let is_looked_up = host.is_some() && section.place("addresses").is_none();
     let addresses = section.list("addresses", "write [\"192.0.2.1\", \"2001:db8::1\"]", |text| {
         text.parse::<IpAddr>().map_err(|_| "no address").and_then(|address| {
             let usable = !address.is_unspecified() && !address.is_multicast();
             if usable { Ok(address) } else { Err("no address that can be probed") }
         })
     });
+    let named = named(from, check.as_ref());
     let mut faces = Vec::new();
     if let Some((at, addresses)) = addresses {
         if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
@@ -429,7 +433,7 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
                 let message = format!("the address {address} may not be probed: {why}");
                 section.findings.error(&at, message, "take it out, or change `[prober]`");
             }
-            match request(from, check.as_ref(), address, port) {
+            match named.request(address, port) {
                 Some(check) => faces.push(Face { address, check }),
                 None => {
                     let message = format!("nothing says at which port {address} is probed");
@@ -439,10 +443,15 @@ fn member(mut section: Section<'_>, at: &Place, from: &From<'_>) -> Option<PoolM
             }
         }
     }
+    if let Some((at, host)) = host.as_ref().filter(|_| is_looked_up && named.kind.has_port() && named.port.or(port).is_none()) {
+        let message = format!("nothing says at which port the addresses of {host} are probed");
+        section.findings.error(at, message, "write `port` or `check`, here or in the pool");
+    }
     section.finish(&[]);
     let (_, name) = name?;
+    let hosted = is_looked_up.then(|| Hosted { check: named, port });
     let host = host.map(|(_, host)| host);
-    Some(PoolMember { name: name.into(), site, faces, host, port, weight, level })
+    Some(PoolMember { name: name.into(), site, faces, host, hosted, port, weight, level })
 }
 
 fn site(section: &mut Section<'_>, sites: &Sites) -> Option<Box<str>> {
@@ -454,9 +463,8 @@ fn site(section: &mut Section<'_>, sites: &Sites) -> Option<Box<str>> {
     Some(name.into())
 }
 
-/// The probe of an address: the check that the member or the pool names, else a TCP connection to the port.
-fn request(from: &From<'_>, check: Option<&String>, address: IpAddr, port: Option<u16>) -> Option<CheckRequest> {
-    let named = check.or(from.check).and_then(|name| from.checks.get(name));
+/// How addresses are probed: by the check that the member or the pool names, else with a TCP connection to the port.
+fn named(from: &From<'_>, check: Option<&String>) -> NamedCheck {
     let tcp = || NamedCheck {
         kind: CheckKind::Tcp,
         port: None,
@@ -465,9 +473,5 @@ fn request(from: &From<'_>, check: Option<&String>, address: IpAddr, port: Optio
         interval: from.health.interval,
         judgement: from.health.judgement(),
     };
-    let named = named.cloned().unwrap_or_else(tcp);
-    let port = if named.kind.has_port() { named.port.or(port)? } else { 0 };
-    let (source, kind) = (named.source_for(address), named.kind_at(address));
-    let spec = CheckSpec { address: Some(address), port, source, kind, timeout: named.timeout };
-    Some(CheckRequest { spec: spec.into(), judgement: named.judgement, interval: named.interval })
+    check.or(from.check).and_then(|name| from.checks.get(name)).cloned().unwrap_or_else(tcp)
 }

@@ -22,7 +22,7 @@ use super::ad_hoc::{AdHoc, Granted};
 use super::backlog::{Backlog, Slice, Users};
 use super::beliefs::{Beliefs, Turn};
 use super::command::{Command, CommandId, Record, Reply};
-use super::journal::{Entry, Happening, Journal};
+use super::journal::{Entry, Happening, HostNews, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
 use super::pools::{PoolId, PoolView, Pools};
 use super::troubles::{Trouble, Troubles};
@@ -89,6 +89,13 @@ pub enum Event {
     },
     /// Files were read that have so many errors; what has errors keeps its old state.
     Rejected(usize),
+    /// Something of the name of a pool's member. What it leads to comes with a load.
+    Host {
+        /// The name.
+        host: Box<str>,
+        /// What.
+        news: HostNews,
+    },
     /// The DNS ports are bound, at these addresses: [`Effect::Open`] is done.
     Opened(Vec<SocketAddr>),
 }
@@ -349,6 +356,7 @@ impl Engine {
             Event::Troubled { trouble, ongoing } => self.follow_trouble(trouble, ongoing, now),
             Event::Paused(lasted) => self.log(Happening::Paused { lasted }, now),
             Event::ClockStepped { by, forward } => self.log(Happening::ClockStepped { by, forward }, now),
+            Event::Host { host, news } => self.log(Happening::Host { host, news }, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
             Event::Opened(addresses) => self.opened(addresses, now),
         }

@@ -1,6 +1,7 @@
 //! What happens, numbered in order. Kept elsewhere: an entry goes out as an effect.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -80,6 +81,13 @@ pub enum Happening {
         /// How long it took.
         after: Duration,
     },
+    /// Something of the name of a pool's member.
+    Host {
+        /// The name.
+        host: Box<str>,
+        /// What.
+        news: HostNews,
+    },
     /// This process did not run.
     Paused {
         /// For how long.
@@ -135,6 +143,47 @@ pub enum Happening {
     },
 }
 
+/// What can happen to a name by which the addresses of a pool's member are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostNews {
+    /// It leads elsewhere.
+    Changed {
+        /// Addresses that it did not have.
+        came: Vec<IpAddr>,
+        /// Addresses that it no longer has.
+        went: Vec<IpAddr>,
+    },
+    /// Something is wrong with what look-ups give; what was known stands.
+    Troubled {
+        /// What, as a sentence.
+        what: Arc<str>,
+        /// How many addresses it has all the same.
+        kept: usize,
+    },
+    /// Nothing is any more.
+    Mended,
+}
+
+impl fmt::Display for HostNews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { came, went } => {
+                for (addresses, verb) in [(came, "has"), (went, "no longer has")] {
+                    let blank = if verb == "has" || came.is_empty() { "" } else { ", " };
+                    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                    if !texts.is_empty() {
+                        write!(f, "{blank}{verb} {}", texts.join(" and "))?;
+                    }
+                }
+                Ok(())
+            }
+            Self::Troubled { what, kept: 0 } => write!(f, "{what}; no address of it is known"),
+            Self::Troubled { what, kept } => write!(f, "{what}; addresses that count: {kept}"),
+            Self::Mended => f.write_str("can be looked up again"),
+        }
+    }
+}
+
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,6 +215,8 @@ impl fmt::Display for Happening {
             Self::SightBack { after } => write!(f, "no longer cut off, after {:.1} s", after.as_secs_f64()),
             Self::Trouble { trouble } => trouble.fmt(f),
             Self::TroubleOver { trouble, after } => write!(f, "over, after {:.1} s: {trouble}", after.as_secs_f64()),
+            Self::Host { host, news: news @ HostNews::Troubled { .. } } => write!(f, "{host}: {news}"),
+            Self::Host { host, news } => write!(f, "{host} {news}"),
             Self::Paused { lasted } => write!(f, "this process did not run for {:.1} s", lasted.as_secs_f64()),
             Self::ClockStepped { by, forward } => {
                 let way = if *forward { "forward" } else { "back" };

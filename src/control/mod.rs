@@ -33,7 +33,7 @@ mod troubles;
 
 pub use command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
-pub use journal::{Entry, Happening};
+pub use journal::{Entry, Happening, HostNews};
 pub use load::{Load, LoadId, LoadKind, NewProgram, Outcome, Regression, ZoneLoad};
 pub use pools::PoolView;
 pub use troubles::Trouble;

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Clock, EventForm, History, Lateness, Meters};
-use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, Load, LoadId, Outcome, Reply};
+use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, HostNews, Load, LoadId, Outcome, Reply};
 use crate::health::{Due, Moment, WireChange, WireId};
 use crate::prober::Pulse;
 use crate::store::Keeper;
@@ -205,6 +205,7 @@ fn log(entry: &Entry) {
         | Happening::ClockStepped { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
+        Happening::Host { news, .. } => matches!(news, HostNews::Troubled { .. }),
         Happening::Overridden { .. } | Happening::Released { .. } | Happening::FailedBack { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,
         Happening::ZoneRemoved { .. } | Happening::SightBack { .. } | Happening::TroubleOver { .. } => false,

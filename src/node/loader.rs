@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use crate::answers::{Published, Secret, Snapshot};
-use crate::api::{self, Meters, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
+use crate::api::{self, Meters, Outside, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
 use crate::config::{self, Config};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
 use crate::server::Certificates;
@@ -27,6 +27,7 @@ use super::compile::{self, Origin, Settings, Slots, Version, served};
 use super::databases::{BadDatabase, Databases};
 use super::drive::{Decided, Message};
 use super::herald::Heralds;
+use super::hosts::Names;
 use super::resolver::Resolver;
 use super::watcher::Watched;
 
@@ -59,6 +60,8 @@ pub(super) struct Loader {
     pub(super) certificates: Option<Certificates>,
     /// Answers `resolve()`.
     pub(super) resolver: Resolver,
+    /// Looks up the names of pools' members.
+    pub(super) names: Names,
     pub(super) heralds: Heralds,
     /// Which files are watched.
     pub(super) watched: Watched,
@@ -92,6 +95,8 @@ impl Loader {
     // -------- start
 
     fn start(&mut self) -> bool {
+        self.names.learn(self.config.answering.checks.pools.hosts(), self.config.health.startup_wait);
+        self.config = self.config.clone().leading_where(self.names.known());
         let zones = self.config.zones.clone();
         let snapshot = self.published.load();
         let mut findings = Vec::new();
@@ -169,6 +174,7 @@ impl Loader {
                 return report(ReloadOutcome::Invalid, findings);
             }
         };
+        let config = self.resolved(config, request);
         let before = std::mem::replace(&mut self.config, config);
         let databases_before = std::mem::replace(&mut self.databases, databases);
         let behind = self.behind.clone();
@@ -181,10 +187,14 @@ impl Loader {
         } else {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
+            self.names.use_server(self.config.resolver);
             self.heralds.follow(&self.config.notify);
             if request.zone.is_none() {
                 self.watched.follow(&self.config);
             }
+        }
+        if request.outside.is_none() {
+            self.names.follow(self.config.answering.checks.pools.hosts());
         }
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
@@ -223,10 +233,11 @@ impl Loader {
     /// The configuration to go by: read again, unless one zone was asked for.
     fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
         let loaded = match self.config_file.as_ref().filter(|_| request.zone.is_none()) {
-            _ if request.nets => {
+            _ if request.outside == Some(Outside::Files) => {
                 self.watched.take_note();
                 self.config.with_nets_read_again()
             }
+            _ if request.outside == Some(Outside::Hosts) => return Ok((self.config.clone(), Vec::new())),
             Some(file) => config::load(file),
             None => return Ok((self.config.clone(), Vec::new())),
         };
@@ -240,9 +251,20 @@ impl Loader {
         loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
     }
 
+    /// The configuration with the addresses that its names lead to. Names that it brings are looked up first; until it is
+    /// adopted those of the one that serves are too.
+    fn resolved(&self, config: Config, request: &ReloadRequest) -> Config {
+        let new: BTreeSet<&str> = config.answering.checks.pools.hosts().collect();
+        let old: BTreeSet<&str> = self.config.answering.checks.pools.hosts().collect();
+        if request.outside.is_none() && !new.is_subset(&old) {
+            self.names.learn(new.union(&old).copied(), config.health.startup_wait);
+        }
+        config.leading_where(self.names.known())
+    }
+
     /// The databases of places as they are now, unless one zone was asked for.
     fn read_databases(&self, config: &Config, request: &ReloadRequest) -> Result<Databases, Vec<api::Finding>> {
-        if request.zone.is_some() || request.nets {
+        if request.zone.is_some() || request.outside.is_some() {
             return Ok(self.databases.clone());
         }
         self.databases.read_again(&config.databases).map_err(|bad| {
@@ -262,7 +284,13 @@ impl Loader {
         let mut versions = Vec::new();
         let mut bad = false;
         for (apex, file) in self.config.zones.clone() {
-            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) || (request.nets && !anew) {
+            if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) {
+                continue;
+            }
+            if request.outside.is_some() {
+                if anew {
+                    versions.extend(self.served_anew(snapshot, apex.as_ref()));
+                }
                 continue;
             }
             let mut found = Vec::new();
@@ -286,6 +314,24 @@ impl Loader {
             findings.extend(found.iter().map(zone_finding));
         }
         (versions, bad)
+    }
+
+    /// The next version of a zone of what is served of it, where pools or maps that its programs may use are others. Its file is
+    /// not looked at: whoever is writing it is not done yet.
+    fn served_anew(&mut self, snapshot: &Snapshot, apex: NameRef<'_>) -> Option<Version> {
+        let (zone, stale) = served(snapshot, apex)?;
+        let code = |id| snapshot.set(id).map(|set| set.prepared().code().to_owned());
+        if !zone.programs().filter_map(code).any(|code| code.contains("pool")) {
+            return None;
+        }
+        let contents = zone::load(&Served(zone), Path::new("what is served"), apex).contents?;
+        let version = self.version(snapshot, contents, Origin { stale, anew: true });
+        if has_errors(&version.findings) {
+            // By settings that it could not be compiled with before either: it stays as it is.
+            self.slots.give_back(version.taken);
+            return None;
+        }
+        Some(version)
     }
 
     fn next_version(
@@ -411,6 +457,17 @@ impl Loader {
             Outcome::Rehearsed(_) | Outcome::Refused(..) => self.slots.give_back(taken),
         }
         outcome
+    }
+}
+
+/// A zone that is served, as a file of it would be.
+struct Served<'z>(&'z Zone);
+
+impl zone::Source for Served<'_> {
+    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        self.0.write_text(&mut text)?;
+        Ok(text)
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `watcher` | notices that a file of networks has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `prober` | probes, idle connections to targets | the network, files, the commands of checks |
-//! | `control` (a runtime) | `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
+//! | `control` (a runtime) | `resolve()`, names of pools' members, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -23,6 +23,7 @@ pub mod compile;
 mod databases;
 mod drive;
 mod herald;
+mod hosts;
 mod listener;
 mod loader;
 mod notify;
@@ -43,17 +44,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answers::{Notices, Published, Resolved, Secret, Snapshot, Transport};
-use crate::api::{self, Ask, History, Meters, ReloadReport, ReloadRequest};
+use crate::api::{self, Ask, History, Meters, Outside, ReloadReport, ReloadRequest};
 use crate::config::Config;
 use crate::control::{self, Engine, Event};
 use crate::prober::{Prober, Pulse};
 use crate::server::{self, BindError, Certificates, Server, Sockets};
 use crate::store::{Keeper, LastGood, Ledger};
-use crate::target::Reports;
+use crate::target::{Hosts, Reports};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
 use drive::{Beats, Message, Orders, Outlets, drive};
 use herald::Heralds;
+use hosts::{Change, Names};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
@@ -153,6 +155,7 @@ struct Node {
     published: Published,
     opened: mpsc::UnboundedReceiver<()>,
     changed: mpsc::UnboundedReceiver<Done>,
+    moved: mpsc::UnboundedReceiver<Change>,
     /// Held until the node has stopped.
     _probers: Threads,
     dns: server::Context,
@@ -233,10 +236,16 @@ impl Node {
         heralds.follow_after(&config.notify, kept.last_event);
         let told = heralds.clone();
         meters.watch_notified(move || told.read());
+        let (change, moved) = mpsc::unbounded_channel();
+        let hosts = Arc::new(Hosts::default());
+        kept.hosts.iter().for_each(|(name, addresses)| hosts.remember(name, addresses));
+        let told = hosts::Outlets { engine: engine_tx.clone(), ledger: records.clone(), change };
+        let names = Names::start(runtime.handle(), config.resolver, config.fence.clone(), Arc::clone(&hosts), told);
         let (watched, (changed_tx, changed)) = (Watched::of(&config), mpsc::unbounded_channel());
         let files = watched.clone();
         spawn("watcher", move || watch(&files, &changed_tx))?;
         let loader = Loader {
+            names,
             heralds,
             config_file,
             config: config.clone(),
@@ -264,6 +273,7 @@ impl Node {
             lateness: beats,
             meters,
             reports,
+            hosts,
             history,
             streams: Arc::default(),
         };
@@ -278,6 +288,7 @@ impl Node {
             published,
             opened,
             changed,
+            moved,
             _probers: probers,
             dns,
             seed,
@@ -318,7 +329,10 @@ impl Node {
                     Err(error) => break Err(error),
                 },
                 Some(ask) = self.asks.recv() => self.forward(ask),
-                Some(done) = self.changed.recv() => self.reload_nets(done),
+                Some(done) = self.changed.recv() => self.reload_from_outside(Outside::Files, Box::new(move |_| drop(done))),
+                Some(change) = self.moved.recv() => {
+                    self.reload_from_outside(Outside::Hosts, Box::new(move |loaded| _ = change.send(loaded)));
+                }
                 _ = hup.recv() => {
                     supervisor.reloading();
                     self.reload_on_signal(supervisor.clone());
@@ -375,9 +389,11 @@ impl Node {
         self.enqueue(Job::Reload(ReloadRequest::default(), reply));
     }
 
-    fn reload_nets(&self, done: Done) {
-        let request = ReloadRequest { nets: true, ..ReloadRequest::default() };
-        self.enqueue(Job::Reload(request, Box::new(move |_: ReloadReport| drop(done))));
+    /// Reloads what others say, and tells whether it is served.
+    fn reload_from_outside(&self, outside: Outside, tell: Box<dyn FnOnce(bool) + Send>) {
+        let request = ReloadRequest { outside: Some(outside), ..ReloadRequest::default() };
+        let reply = Box::new(move |report: ReloadReport| tell(report.outcome == api::ReloadOutcome::Applied));
+        self.enqueue(Job::Reload(request, reply));
     }
 
     /// Hands a job to the loader. A reload that does not fit is refused at once.

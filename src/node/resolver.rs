@@ -263,7 +263,7 @@ impl Book {
 }
 
 /// Who asks `server`, or those of the system.
-fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
+pub(super) fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
     let provider = TokioRuntimeProvider::default();
     let builder = match server {
         None => TokioResolver::builder(provider),
@@ -282,7 +282,7 @@ fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
         (options.timeout, options.attempts) = (PATIENCE, ATTEMPTS);
         builder.build()
     });
-    built.inspect_err(|error| tracing::warn!(%error, "no resolver: resolve() in record programs will have no answers")).ok()
+    built.inspect_err(|error| tracing::warn!(%error, "no resolver: resolve() in record programs and the names of pools will have no answers")).ok()
 }
 
 /// One question, however many packets it takes.
@@ -319,7 +319,7 @@ fn front(records: impl Iterator<Item = (u32, Box<str>)>) -> Resolution {
     records.take(RECORDS_MAX).take_while(fits).collect()
 }
 
-fn is_negative(rcode: hickory_proto::op::ResponseCode) -> bool {
+pub(super) fn is_negative(rcode: hickory_proto::op::ResponseCode) -> bool {
     use hickory_proto::op::ResponseCode;
     matches!(rcode, ResponseCode::NoError | ResponseCode::NXDomain)
 }

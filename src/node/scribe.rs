@@ -6,6 +6,7 @@
 //! oldest drop out of it, and that is counted. A disk that hangs stops this thread and nobody else.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -32,6 +33,8 @@ pub(super) enum Note {
     Word(Option<Awaited>, Box<Record>),
     /// What is measured of a probe's target.
     Verdict(CheckKey, Option<Remembered>),
+    /// Where a name leads; `None`: nobody asks for it any more.
+    Host(Box<str>, Option<Arc<[IpAddr]>>),
     /// There are new events in the history.
     Events,
     /// The process ends in good order: write what there is, say so, and write no more.
@@ -131,7 +134,15 @@ fn wall() -> u64 {
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
 pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, engine: &Sender<Message>) {
-    let mut scribe = Scribe { ledger, verdicts: BTreeMap::new(), due: None, failing: false, owed: BTreeMap::new(), chronicle };
+    let mut scribe = Scribe {
+        ledger,
+        verdicts: BTreeMap::new(),
+        due: None,
+        failing: false,
+        owed: BTreeMap::new(),
+        hosts: BTreeMap::new(),
+        chronicle,
+    };
     loop {
         let due = scribe.due.into_iter().chain(scribe.chronicle.due).min();
         let wait = due.map_or(STILL, |due| due.since(clock::now())).min(STILL);
@@ -141,6 +152,10 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, 
                 scribe.verdicts.insert(key, verdict);
                 let soon = clock::now() + GATHER;
                 scribe.due = Some(scribe.due.map_or(soon, |due| due.min(soon)));
+            }
+            Ok(Note::Host(name, addresses)) => {
+                scribe.hosts.insert(name, addresses);
+                scribe.write_hosts();
             }
             Ok(Note::Events) => {
                 scribe.chronicle.bell.heard();
@@ -225,6 +240,8 @@ struct Scribe {
     /// What nobody waits for and could not be written: that a word has ended, or is not the one that was written. It would be
     /// in force again after a restart.
     owed: BTreeMap<Subject, Box<Record>>,
+    /// Where names lead, as far as it is not written yet.
+    hosts: BTreeMap<Box<str>, Option<Arc<[IpAddr]>>>,
     chronicle: Chronicle,
 }
 
@@ -257,8 +274,19 @@ impl Scribe {
         self.ledger.write(*subject, word.as_ref(), *version).map_err(|error| error.to_string())
     }
 
+    fn write_hosts(&mut self) {
+        if self.hosts.is_empty() {
+            return;
+        }
+        match self.ledger.write_hosts(&self.hosts) {
+            Ok(()) => self.hosts.clear(),
+            Err(error) => tracing::warn!("where names lead cannot be kept for the next start: {error}; it is tried again"),
+        }
+    }
+
     /// Tries again, as far as it goes.
     fn write_owed(&mut self) {
+        self.write_hosts();
         while let Some((subject, record)) = self.owed.pop_first() {
             if self.write(&record).is_err() {
                 self.owed.insert(subject, record);

@@ -2,8 +2,8 @@
 //!
 //! Only it: the configuration and the zones may be half written at that moment, and who writes the file of networks is
 //! often a program that knows nothing of them. Otherwise it is a reload like any other: judged by the loader, adopted whole
-//! or refused, and reported. Where a pool chooses by one of its maps the programs are made with it, so then the zone files are
-//! read too.
+//! or refused, and reported. Where a pool chooses by one of its maps the programs are made with it, so then the zones that use
+//! pools are made anew, of what is served.
 //!
 //! A file is looked at once a second, by its stamp, and read when two looks in a row find it changed and the same: a writer
 //! that does not rename may take its time, and what is written within the same tick of the file system's clock is not missed.

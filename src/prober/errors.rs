@@ -13,6 +13,24 @@ use rustix::io::Errno;
 
 use crate::target::{Failure, Inconclusive, Outcome};
 
+/// The error codes of HTTP/2 (RFC 9113 7), by number.
+const HTTP2_CODES: [&str; 14] = [
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+];
+
 /// Why an exchange did not come to a pass.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unmet {
@@ -89,11 +107,23 @@ fn one(source: Source, cause: &(dyn Error + 'static)) -> Option<Unmet> {
     if let Some(http2) = cause.downcast_ref::<h2::Error>() {
         return Some(match http2.get_io() {
             Some(error) => classify(source, error),
-            None => Failure::Protocol(http2.to_string().into()).into(),
+            None => Failure::Protocol(of_http2(http2).into()).into(),
         });
     }
     let hyper = cause.downcast_ref::<hyper::Error>()?;
     hyper.is_parse().then(|| Failure::Protocol(hyper.to_string().into()).into())
+}
+
+/// How the peer stopped, or what it did that HTTP/2 forbids.
+fn of_http2(error: &h2::Error) -> String {
+    let code = error.reason().map(u32::from);
+    let name = code.map(|code| HTTP2_CODES.get(code as usize).map_or_else(|| format!("code {code}"), ToString::to_string));
+    match name {
+        Some(name) if error.is_remote() && error.is_go_away() => format!("HTTP/2 GOAWAY with {name}"),
+        Some(name) if error.is_remote() && error.is_reset() => format!("HTTP/2 RST_STREAM with {name}"),
+        Some(name) => format!("HTTP/2 {name}: {error}"),
+        None => error.to_string(),
+    }
 }
 
 fn by_number(source: Source, number: Errno) -> Unmet {

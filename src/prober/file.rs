@@ -42,7 +42,7 @@ struct Seen {
 
 /// What changes when a file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     number: u64,
     size: u64,
@@ -98,7 +98,7 @@ impl WordFiles {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let data = std::fs::metadata(path)?;
         Ok(Self { device: data.dev(), number: data.ino(), size: data.size(), written: (data.mtime(), data.mtime_nsec()) })
     }

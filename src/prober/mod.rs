@@ -2,7 +2,7 @@
 //!
 //! [`Prober::probe`] opens a connection of its own to the check's address (or runs a command, or looks into a file), does what
 //! the check's kind says within the check's time limit, and gives a [`Report`]. Each kind has a file: `tcp`, `http`, `tls`,
-//! `dns`, `icmp`, `grpc`, `exec`, `file`; what targets say of themselves is looked up in [`Reports`]. What goes wrong is told apart by one table
+//! `dns`, `icmp`, `grpc`, `exec`, `file`, `kubernetes`; what targets say of themselves is looked up in [`Reports`]. What goes wrong is told apart by one table
 //! (`errors`): the target's failures, and our own troubles, which are never the target's (DESIGN 6.3). A failure that
 //! overlaps a pause of our process ([`Pulse`]) is one of ours as well.
 //!
@@ -21,6 +21,7 @@ mod grpc;
 mod http;
 mod http2;
 mod icmp;
+mod kubernetes;
 mod pulse;
 mod tcp;
 mod tls;
@@ -94,6 +95,7 @@ struct Shared {
     commands: Semaphore,
     client: http::Client,
     files: Arc<file::WordFiles>,
+    apis: Arc<kubernetes::Apis>,
 }
 
 impl Prober {
@@ -103,9 +105,9 @@ impl Prober {
         let semaphore = |permits: usize| Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS));
         let (turns, commands) = (semaphore(config.max_in_flight), semaphore(config.max_proc));
         let wires = semaphore(config.max_in_flight);
-        let (client, files) = (http::Client::new(), Arc::default());
+        let (client, files, apis) = (http::Client::new(), Arc::default(), Arc::default());
         Self {
-            shared: Arc::new(Shared { turns, wires, commands, client, files }),
+            shared: Arc::new(Shared { turns, wires, commands, client, files, apis }),
             allows: Arc::new(|_| true),
             reports: Arc::default(),
             pulse,
@@ -168,6 +170,8 @@ impl Prober {
             Ok(Ok(weight)) => Outcome::Pass { weight },
             Ok(Err(unmet)) => unmet.into(),
             Err(_) if resolving.load(Ordering::Relaxed) => Outcome::Inconclusive(Inconclusive::Unresolved),
+            // Nor is it where somebody else is asked about it.
+            Err(_) if matches!(spec.kind, CheckKind::Kubernetes(_)) => Outcome::Inconclusive(Inconclusive::KubeSilent),
             Err(_) => Outcome::Fail(Failure::Timeout),
         }
     }
@@ -190,6 +194,7 @@ impl Prober {
             CheckKind::Grpc(check) => Box::pin(grpc::probe(spec, to, check, &tls)).await,
             CheckKind::Exec(check) => Box::pin(exec::probe(to, check)).await,
             CheckKind::File(check) => Box::pin(self.shared.files.probe(to, check)).await,
+            CheckKind::Kubernetes(check) => Box::pin(self.shared.apis.probe(check)).await,
             CheckKind::Push(check) => match self.reports.look(spec.key(), check, pulse::now()) {
                 Heard::Up => Ok(()),
                 Heard::Down => Err(Failure::Said.into()),

@@ -38,6 +38,9 @@ pub enum FailReason {
     /// `when_none_up = "nxdomain"`: the answer is that the name does not exist.
     #[error("no member of the pool is up, and then the name does not exist")]
     NoSuchName,
+    /// A pool none of whose members can be named, and the name of one has not been looked up yet.
+    #[error("the name of a member of the pool has not been looked up yet")]
+    Unresolved,
     /// What loading found wrong with the call.
     #[error("a call that cannot work")]
     BadCall,

@@ -14,7 +14,7 @@ use super::body::Body;
 use super::choice::{Draw, FailReason, Metric};
 use super::script::Script;
 use crate::geo::{Attribute, Location, NetMap, SiteId, SiteMap};
-use crate::target::{CheckRequest, Pool, Select, Standing, WhenNoneUp};
+use crate::target::{self, CheckRequest, Pool, Select, Standing, WhenNoneUp};
 
 /// A compiled record program.
 #[derive(Debug)]
@@ -343,6 +343,12 @@ impl PoolPlan {
     /// The most texts of a fallback.
     pub(super) const fn most_texts(&self) -> usize {
         if self.single { 1 } else { usize::MAX }
+    }
+
+    /// Whether an answer with nothing in it would only say that a name has not been looked up yet.
+    pub(super) fn is_unresolved(&self) -> bool {
+        let names_its_own = matches!(self.pool.when_none_up, WhenNoneUp::All | WhenNoneUp::Last);
+        names_its_own && self.pool.members.iter().any(target::PoolMember::is_unresolved)
     }
 
     fn may_be_empty(&self) -> bool {

@@ -1,5 +1,5 @@
-//! What operators have said, on disk, one row for each word that is in force; what was measured, one row for each probe; and
-//! what happened, a bounded number of rows.
+//! What operators have said, on disk, one row for each word that is in force; what was measured, one row for each probe; where
+//! names led last, one row for each; and what happened, a bounded number of rows.
 //!
 //! The file is `state_dir/leeward.redb`; a write is a transaction, and is on disk when it returns, so a crash at any moment
 //! leaves every word either as it was or as it was acknowledged. After a failure the file is opened anew for the next write:
@@ -8,7 +8,9 @@
 //! Rows are JSON under `kind/name`. One that cannot be read is told, left alone, and is not in force.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
@@ -27,6 +29,8 @@ const CACHE: usize = 1 << 20;
 const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
 /// What happened, by number; the rows are whatever the caller writes.
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+/// Where names led last, as JSON.
+const HOSTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("hosts");
 /// The highest number that an event may have been given.
 const EVENTS_RESERVED: &str = "events_reserved";
 /// When that was last so, in milliseconds since 1970.
@@ -70,6 +74,8 @@ pub struct Kept {
     pub verdicts: HashMap<CheckKey, Remembered>,
     /// How long ago that was last so; `None`: never.
     pub verdicts_age: Option<Duration>,
+    /// Where names led last.
+    pub hosts: BTreeMap<Box<str>, Vec<IpAddr>>,
     /// What happened, oldest first.
     pub events: Vec<Vec<u8>>,
     /// The highest number that an event may have been given.
@@ -137,6 +143,19 @@ impl Ledger {
                 Err(TableError::TableDoesNotExist(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            match reading.open_table(HOSTS) {
+                Ok(hosts) => {
+                    for entry in hosts.iter()? {
+                        let (name, row) = entry?;
+                        // What cannot be read is looked up anew.
+                        if let Ok(addresses) = serde_json::from_slice(row.value()) {
+                            kept.hosts.insert(name.value().into(), addresses);
+                        }
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             match reading.open_table(EVENTS) {
                 Ok(events) => {
                     for entry in events.iter()? {
@@ -193,6 +212,28 @@ impl Ledger {
                     }
                 }
                 writing.open_table(NUMBERS)?.insert(VERDICTS_AT, wall)?;
+            }
+            writing.commit()?;
+            Ok(())
+        })
+    }
+
+    /// Writes where these names lead, or that nobody asks for them any more.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was written.
+    pub fn write_hosts(&mut self, hosts: &BTreeMap<Box<str>, Option<Arc<[IpAddr]>>>) -> Result<(), LedgerError> {
+        self.attempt(|database| {
+            let writing = database.begin_write()?;
+            {
+                let mut table = writing.open_table(HOSTS)?;
+                for (name, addresses) in hosts {
+                    match addresses {
+                        // Texts of addresses: nothing that JSON could not hold.
+                        Some(addresses) => drop(table.insert(&**name, &*serde_json::to_vec(&addresses[..]).unwrap_or_default())?),
+                        None => drop(table.remove(&**name)?),
+                    }
+                }
             }
             writing.commit()?;
             Ok(())
@@ -308,6 +349,19 @@ mod tests {
         assert_eq!(kept.verdicts_age, Some(Duration::from_millis(1500)));
         assert_eq!(keys.map(|key| kept.verdicts.get(&key).copied()), [down, None, up(u32::MAX)]);
         assert_eq!(ledger.read(NOW, 5500).expect("read").verdicts_age, Some(Duration::ZERO), "a clock that was put back");
+    }
+
+    #[test]
+    fn where_names_led_is_read_by_the_next_process() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        let both: Arc<[IpAddr]> = ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().expect(address)).into();
+        let rows = [("a.".into(), Some(Arc::clone(&both))), ("b.".into(), Some(both.clone()))];
+        ledger.write_hosts(&rows.into()).expect("written");
+        ledger.write_hosts(&[("b.".into(), None)].into()).expect("written");
+        drop(ledger);
+        let kept = Ledger::under(folder.path()).read(NOW, 0).expect("read");
+        assert_eq!(kept.hosts, [("a.".into(), both.to_vec())].into());
     }
 
     #[test]

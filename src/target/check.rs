@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::http::HttpCheck;
 use super::judgement::Judgement;
-use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, TlsCheck};
+use super::kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, KubernetesCheck, PushCheck, TlsCheck};
 
 /// The number of a check within this process: an index into the [`StatusTable`](super::StatusTable). Dense, and
 /// never given to another check. One per (probe, [`Judgement`]) pair.
@@ -69,6 +69,8 @@ pub enum CheckKind {
     File(Arc<FileCheck>),
     /// The target says itself that it is up.
     Push(Arc<PushCheck>),
+    /// The API of Kubernetes says that enough is ready there.
+    Kubernetes(Arc<KubernetesCheck>),
 }
 
 impl CheckKind {
@@ -79,7 +81,8 @@ impl CheckKind {
     }
 
     /// Every name that [`CheckKind::as_str`] gives.
-    pub const NAMES: [&'static str; 10] = ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file", "push"];
+    pub const NAMES: [&'static str; 11] =
+        ["tcp", "http", "https", "tls", "dns", "exec", "icmp", "grpc", "file", "push", "kubernetes"];
 
     /// A short, stable name for configurations, metrics and JSON.
     #[must_use]
@@ -94,13 +97,14 @@ impl CheckKind {
             Self::Grpc(_) => "grpc",
             Self::File(_) => "file",
             Self::Push(_) => "push",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
     /// Whether we send anything to the target ourselves.
     #[must_use]
     pub const fn connects(&self) -> bool {
-        !matches!(self, Self::Exec(_) | Self::File(_) | Self::Push(_))
+        !matches!(self, Self::Exec(_) | Self::File(_) | Self::Push(_) | Self::Kubernetes(_))
     }
 
     /// Whether a target of it has a port.
@@ -185,6 +189,7 @@ impl CheckSpec {
             CheckKind::Grpc(grpc) => grpc.canonical(),
             CheckKind::File(file) => format!("file={:?}", file.path),
             CheckKind::Push(push) => push.canonical(),
+            CheckKind::Kubernetes(kubernetes) => kubernetes.canonical(),
         };
         let (kind, blank) = (self.kind.as_str(), if asked.is_empty() { "" } else { " " });
         format!("{kind} {to} timeout={timeout}ms{blank}{asked}{from}")
@@ -233,6 +238,7 @@ impl fmt::Display for CheckSpec {
             CheckKind::Grpc(grpc) => write!(f, "grpc {}{grpc}", self.target())?,
             CheckKind::File(file) => write!(f, "{} on {}", file.path.display(), self.target())?,
             CheckKind::Push(_) => write!(f, "push by {}", self.target())?,
+            CheckKind::Kubernetes(kubernetes) => write!(f, "{kubernetes} for {}", self.target())?,
         }
         self.source.map_or(Ok(()), |source| write!(f, ", from {source}"))
     }

@@ -180,6 +180,56 @@ pub struct FileCheck {
     pub path: PathBuf,
 }
 
+/// What Kubernetes says of what it runs at the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KubernetesCheck {
+    /// Where the API is, without a slash at the end.
+    pub url: Box<str>,
+    /// The namespace.
+    pub namespace: Box<str>,
+    /// What is counted.
+    pub workload: Workload,
+    /// How many must be ready.
+    pub at_least: u32,
+    /// The file with the token that is shown.
+    pub token_file: Option<PathBuf>,
+    /// The file with the authorities that the API's certificate may be of; `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What is counted of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Workload {
+    /// The endpoints of this service.
+    Service(Box<str>),
+    /// The pods with these labels, as the API's selectors are written.
+    Pods(Box<str>),
+}
+
+impl KubernetesCheck {
+    pub(super) fn canonical(&self) -> String {
+        let Self { url, namespace, workload, at_least, token_file, ca_file } = self;
+        let workload = match workload {
+            Workload::Service(name) => format!("service={name:?}"),
+            Workload::Pods(selector) => format!("selector={selector:?}"),
+        };
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let (token, ca) = (file(token_file), file(ca_file));
+        format!("url={url:?} namespace={namespace:?} {workload} at_least={at_least} token={token:?} ca={ca:?}")
+    }
+}
+
+impl fmt::Display for KubernetesCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, namespace, workload, at_least, .. } = self;
+        match workload {
+            Workload::Service(name) => write!(f, "kubernetes service {namespace}/{name}")?,
+            Workload::Pods(selector) => write!(f, "kubernetes pods {namespace}/{selector}")?,
+        }
+        write!(f, " by {url}, at least {at_least}")
+    }
+}
+
 /// A target that says itself how it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PushCheck {

@@ -13,6 +13,7 @@
 //! Never here: time, thresholds at work, I/O.
 
 mod check;
+mod hosts;
 mod http;
 mod judgement;
 mod kinds;
@@ -24,12 +25,13 @@ mod status;
 mod table;
 
 pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
+pub use hosts::{Host, Hosts, Learned, Lookup, Unresolved};
 pub use http::{Codes, Content, HttpCheck, Pattern, Scheme, Version};
 pub use judgement::{Damping, Judgement};
-pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, PushCheck, Rcode, TlsCheck};
+pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, KubernetesCheck, PushCheck, Rcode, TlsCheck, Workload};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
-pub use pool::{Face, Failback, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};
+pub use pool::{Face, Failback, Hosted, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};
 pub use reports::{Heard, Reports, Taken, Token};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};

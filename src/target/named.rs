@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::{CheckKind, CheckSpec, host_of};
+use super::check::{CheckKind, CheckRequest, CheckSpec, host_of};
 use super::http::HttpCheck;
 use super::judgement::Judgement;
 
@@ -45,6 +45,15 @@ impl NamedCheck {
     #[must_use]
     pub fn source_for(&self, address: IpAddr) -> Option<IpAddr> {
         self.sources.iter().copied().find(|source| source.is_ipv4() == address.is_ipv4())
+    }
+
+    /// The check of `address`, where `port` is served; `None`: nothing says which port is asked.
+    #[must_use]
+    pub fn request(&self, address: IpAddr, port: Option<u16>) -> Option<CheckRequest> {
+        let port = if self.kind.has_port() { self.port.or(port)? } else { 0 };
+        let (source, kind, timeout) = (self.source_for(address), self.kind_at(address), self.timeout);
+        let spec = CheckSpec { address: Some(address), port, source, kind, timeout };
+        Some(CheckRequest { spec: spec.into(), judgement: self.judgement, interval: self.interval })
     }
 
     /// Whether `spec`, judged so, is this check at some target.

@@ -79,6 +79,14 @@ pub enum Failure {
     /// The file, or the target itself, says that it is down.
     #[error("it is said to be down")]
     Said,
+    /// Too few are ready of what stands behind the target.
+    #[error("{ready} of {wanted} ready")]
+    NotReady {
+        /// How many are.
+        ready: u32,
+        /// How many must be.
+        wanted: u32,
+    },
     /// The target, which reports itself, has not done so in time.
     #[error("no report in time")]
     Silent,
@@ -116,7 +124,7 @@ impl Failure {
     }
 
     /// Every [`Failure::reason`], for metrics that must list them.
-    pub const REASONS: [&str; 18] = [
+    pub const REASONS: [&str; 19] = [
         "refused",
         "closed",
         "unreachable",
@@ -129,6 +137,7 @@ impl Failure {
         "exit",
         "grpc",
         "said",
+        "not_ready",
         "silent",
         "status",
         "body",
@@ -153,6 +162,7 @@ impl Failure {
             Self::Exit { .. } => "exit",
             Self::Grpc(_) => "grpc",
             Self::Said => "said",
+            Self::NotReady { .. } => "not_ready",
             Self::Silent => "silent",
             Self::Status { .. } => "status",
             Self::Body => "body",
@@ -189,6 +199,20 @@ pub enum Inconclusive {
     /// The check's file has no line for the target, or one whose time is over; the target that reports itself has not done
     /// so yet.
     NoWord,
+    /// The files of a check by Kubernetes, its token or authorities, cannot be read.
+    KubeFiles,
+    /// The API of Kubernetes cannot be reached, or breaks off.
+    KubeUnreachable,
+    /// It is silent until the time limit.
+    KubeSilent,
+    /// It does not let us ask (401, 403).
+    KubeDenied,
+    /// It wants to be asked less often (429).
+    KubeBusy,
+    /// It answers with another status.
+    KubeFailing,
+    /// What it answers is no list of what was asked for, or is too long.
+    KubeGarbled,
     /// Our process was paused while the probe ran.
     Paused,
     /// The probe itself failed to run to its end: a defect.
@@ -197,7 +221,7 @@ pub enum Inconclusive {
 
 impl Inconclusive {
     /// Every variant, for metrics that must list them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::Resources,
         Self::NoSource,
         Self::NoTrust,
@@ -209,6 +233,13 @@ impl Inconclusive {
         Self::NoPing,
         Self::BadFile,
         Self::NoWord,
+        Self::KubeFiles,
+        Self::KubeUnreachable,
+        Self::KubeSilent,
+        Self::KubeDenied,
+        Self::KubeBusy,
+        Self::KubeFailing,
+        Self::KubeGarbled,
         Self::Paused,
         Self::Internal,
     ];
@@ -234,6 +265,13 @@ impl Inconclusive {
             Self::NoPing => "no_ping",
             Self::BadFile => "bad_file",
             Self::NoWord => "no_word",
+            Self::KubeFiles => "kubernetes_files",
+            Self::KubeUnreachable => "kubernetes_unreachable",
+            Self::KubeSilent => "kubernetes_silent",
+            Self::KubeDenied => "kubernetes_denied",
+            Self::KubeBusy => "kubernetes_busy",
+            Self::KubeFailing => "kubernetes_failing",
+            Self::KubeGarbled => "kubernetes_garbled",
             Self::Paused => "paused",
             Self::Internal => "internal",
         }
@@ -254,6 +292,13 @@ impl fmt::Display for Inconclusive {
             Self::NoPing => "this host grants no ICMP socket to this process: net.ipv4.ping_group_range leaves its group out",
             Self::BadFile => "the check's file, or one of its lines, cannot be read",
             Self::NoWord => "nothing is said of the target, or no longer",
+            Self::KubeFiles => "the token or the authorities for the Kubernetes API cannot be read",
+            Self::KubeUnreachable => "the Kubernetes API cannot be reached",
+            Self::KubeSilent => "the Kubernetes API did not answer within the time limit",
+            Self::KubeDenied => "the Kubernetes API does not let us ask: 401 or 403",
+            Self::KubeBusy => "the Kubernetes API wants to be asked less often: 429",
+            Self::KubeFailing => "the Kubernetes API answers with an error",
+            Self::KubeGarbled => "the Kubernetes API answers what is no such list, or too long",
             Self::Paused => "this process was paused during the probe",
             Self::Internal => "the probe did not run to its end, which is a defect of leeward",
         })

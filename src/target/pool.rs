@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::CheckRequest;
+use super::hosts::Hosts;
+use super::named::NamedCheck;
 
 /// A `[pool.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +56,38 @@ pub struct PoolMember {
     pub faces: Vec<Face>,
     /// What it is called, for CNAME, SRV, SVCB and HTTPS records: an absolute name.
     pub host: Option<Box<str>>,
+    /// Its addresses are where `host` leads, and each is asked so.
+    pub hosted: Option<Hosted>,
     /// The port that it serves, for SRV, SVCB and HTTPS records.
     pub port: Option<u16>,
     /// Its share.
     pub weight: u32,
     /// How far back it stands: those with a higher level serve only where no lower level can.
     pub level: u16,
+}
+
+/// How the addresses are asked that a name leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosted {
+    /// The check of each.
+    pub check: NamedCheck,
+    /// The port that is served, for a check that has none of its own.
+    pub port: Option<u16>,
+}
+
+impl PoolMember {
+    /// Whether it has a name that has never led anywhere yet.
+    #[must_use]
+    pub fn is_unresolved(&self) -> bool {
+        self.hosted.is_some() && self.faces.is_empty()
+    }
+
+    /// The same where its name leads to `addresses`, of which `most` count.
+    fn leading_to(&self, addresses: &[IpAddr], most: usize) -> Self {
+        let Some(Hosted { check, port }) = &self.hosted else { return self.clone() };
+        let face = |&address: &IpAddr| Some(Face { address, check: check.request(address, *port)? });
+        Self { faces: addresses.iter().take(most).filter_map(face).collect(), ..self.clone() }
+    }
 }
 
 /// One address of a member.
@@ -182,6 +210,8 @@ pub enum Failback {
 impl Pool {
     /// Most members.
     pub const MEMBERS_MAX: usize = 256;
+    /// Most addresses of all members.
+    pub const ADDRESSES_MAX: usize = 1024;
 
     /// The time that [`Pool::max_withdraw`] is about.
     pub const WITHDRAWAL_WINDOW: Duration = Duration::from_secs(60);
@@ -236,6 +266,32 @@ impl Pools {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Pool>> {
         self.0.as_ref()?.get(name)
+    }
+
+    /// The names that members' addresses are looked up by.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let members = self.iter().flat_map(|pool| &pool.members);
+        members.filter(|member| member.hosted.is_some()).filter_map(|member| member.host.as_deref())
+    }
+
+    /// The same, with the addresses that `known` has for those names now. What exceeds the room of a pool is left out.
+    #[must_use]
+    pub fn leading_where(&self, known: &Hosts) -> Self {
+        if self.hosts().next().is_none() {
+            return self.clone();
+        }
+        let pool = |pool: &Arc<Pool>| {
+            let written = pool.members.iter().filter(|member| member.hosted.is_none()).map(|member| member.faces.len());
+            let mut room = Pool::ADDRESSES_MAX.saturating_sub(written.sum());
+            let mut member = |member: &PoolMember| {
+                let Some(host) = member.host.as_ref().filter(|_| member.hosted.is_some()) else { return member.clone() };
+                let member = member.leading_to(&known.get(host).addresses, room);
+                room -= member.faces.len();
+                member
+            };
+            Pool { members: pool.members.iter().map(&mut member).collect(), ..Pool::clone(pool) }
+        };
+        self.iter().map(pool).collect()
     }
 
     /// Every pool, by name.
@@ -301,6 +357,7 @@ pub(crate) mod testing {
             site: None,
             faces: addresses.iter().map(face).collect(),
             host: None,
+            hosted: None,
             port: None,
             weight: 1,
             level: *level,
@@ -339,6 +396,32 @@ mod tests {
         ] {
             assert_eq!((share.at_least(total), share.at_most(total)), (at_least, at_most), "{share:?} of {total}");
         }
+    }
+
+    #[test]
+    fn names_lead_to_addresses() {
+        let mut one = testing::pool(Select::All, &[(0, &["192.0.2.1"]), (0, &[])]);
+        let spec = &one.members[0].faces[0].check;
+        let check = NamedCheck {
+            kind: spec.spec.kind.clone(),
+            port: None,
+            sources: Vec::new(),
+            timeout: spec.spec.timeout,
+            interval: spec.interval,
+            judgement: spec.judgement,
+        };
+        (one.members[1].host, one.members[1].hosted) = (Some("x.".into()), Some(Hosted { check, port: Some(81) }));
+        let (pools, known): (Pools, _) = ([one].into_iter().collect(), Hosts::default());
+        assert_eq!(pools.hosts().collect::<Vec<_>>(), ["x."]);
+        assert!(pools.leading_where(&known) == pools && pools.get("p").is_some_and(|pool| pool.members[1].is_unresolved()));
+        known.remember("x.", &["192.0.2.2", "2001:db8::2"].map(|address| address.parse().expect(address)));
+        let pools = pools.leading_where(&known);
+        let pool = pools.get("p").expect("it is there");
+        let faces: Vec<_> = pool.faces().map(|(at, face)| (at, face.check.spec.target())).collect();
+        let expected = [(0, "192.0.2.1:80"), (1, "192.0.2.2:81"), (1, "[2001:db8::2]:81")];
+        assert_eq!(faces, expected.map(|(at, target)| (at, target.to_owned())));
+        known.remember("x.", &[]);
+        assert!(pools.leading_where(&known).get("p").is_some_and(|pool| pool.members[1].is_unresolved()));
     }
 
     #[test]

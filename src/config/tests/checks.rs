@@ -170,6 +170,75 @@ fn the_kinds_of_this_release() {
 }
 
 #[test]
+fn kubernetes_inside_and_outside() {
+    use crate::target::{KubernetesCheck, Workload};
+    let text = |more: &str| format!("[check.k]\nkind = \"kubernetes\"\nnamespace = \"shop\"\n{more}\n[zone.z]\nfile = \"z\"\n");
+    let read = |more: &str| {
+        let place = Place::with(&[("leeward.toml", &text(more)), ("token", "t"), ("ca.pem", "")]);
+        (place.config().answering.checks.named.get("k").expect("a check").kind.clone(), place.findings(), place)
+    };
+    let (inside, warned, _place) = read("service = \"web\"");
+    let own = |name: &str| Some(format!("/var/run/secrets/kubernetes.io/serviceaccount/{name}").into());
+    let expected = KubernetesCheck {
+        url: "https://kubernetes.default.svc".into(),
+        namespace: "shop".into(),
+        workload: Workload::Service("web".into()),
+        at_least: 1,
+        token_file: own("token"),
+        ca_file: own("ca.crt"),
+    };
+    assert_eq!(inside, CheckKind::Kubernetes(expected.clone().into()));
+    assert!(warned.contains("until it can be read, nothing is known of the targets"), "{warned}");
+    let outside = "url = \"https://k.test:6443/prefix/\"\nselector = \"app=web\"\nat_least = 3\ntoken_file = \"token\"\nca_file = \"ca.pem\"";
+    let (outside, warned, place) = read(outside);
+    let at = |name: &str| Some(place.0.path().join(name));
+    let expected = KubernetesCheck {
+        url: "https://k.test:6443/prefix".into(),
+        workload: Workload::Pods("app=web".into()),
+        at_least: 3,
+        token_file: at("token"),
+        ca_file: at("ca.pem"),
+        ..expected
+    };
+    assert_eq!((outside, &*warned), (CheckKind::Kubernetes(expected.into()), ""));
+    finds(
+        r#"[check.none]
+kind = "kubernetes"
+url = "ftp://x"
+[check.both]
+kind = "kubernetes"
+url = "https://a:b@x/?q"
+namespace = "Shop"
+service = "web"
+selector = "app=web"
+at_least = 0
+[check.plain]
+kind = "kubernetes"
+url = "http://192.0.2.1"
+namespace = "shop"
+service = "-web"
+token_file = "nowhere"
+ca_file = ""
+source = "::1"
+"#,
+        r#"
+        leeward.toml:1:8: error: `[check.none] namespace` is missing; write the namespace, such as "default"
+        leeward.toml:1:8: error: neither a service nor a selector says what is counted; write service = "web", or selector = "app=web"
+        leeward.toml:3:7: error: `[check.none] url` is no URL of an API: neither http nor https; write where the API is, such as "https://192.0.2.1:6443"
+        leeward.toml:6:7: error: `[check.both] url` is no URL of an API: it has more than a host, a port and a path; write where the API is, such as "https://192.0.2.1:6443"
+        leeward.toml:7:13: error: `[check.both] namespace` is "Shop": no name: lower-case letters, digits and `-`, at most 63; write the namespace, such as "default"
+        leeward.toml:8:11: error: a service and a selector: one of them is counted; remove one
+        leeward.toml:10:12: error: `[check.both] at_least` is 0, which is out of range; write a number from 1 to 100000
+        leeward.toml:11:8: warning: `[check.plain] source` means nothing: kubernetes makes no connection; remove it
+        leeward.toml:13:7: warning: whoever is on the way can read the token; write an https URL
+        leeward.toml:15:11: error: `[check.plain] service` is "-web": no name: lower-case letters, digits and `-`, at most 63; write service = "web", or selector = "app=web"
+        leeward.toml:16:14: warning: cannot read nowhere: No such file or directory (os error 2); until it can be read, nothing is known of the targets
+        leeward.toml:17:11: error: `[check.plain] ca_file` is empty; write a path, or remove the key
+        "#,
+    );
+}
+
+#[test]
 fn mistakes_of_the_other_kinds() {
     finds(
         r#"[check.tls]

@@ -92,6 +92,29 @@ fn all_that_a_pool_can_say() {
     assert!(probe.contains("8080") && probe.contains("2001:db8::1"), "{probe}");
 }
 
+/// A `host` without addresses is looked up, and asked by the same check as addresses would be.
+#[test]
+fn members_may_be_names() {
+    let member = "[[pool.p.member]]\nname = \"a\"\nhost = \"lb.example.net\"\n";
+    let check = "[check.web]\nkind = \"http\"\nport = 8080\n";
+    for (pool_says, port) in [("port = 80", 80), ("check = \"web\"", 8080)] {
+        let pool = pool(&format!("{check}[pool.p]\n{pool_says}\n{member}"));
+        let member = &pool.members[0];
+        assert!(member.faces.is_empty() && member.is_unresolved() && member.host.as_deref() == Some("lb.example.net."));
+        let request = member.hosted.as_ref().and_then(|hosted| hosted.check.request([192, 0, 2, 1].into(), hosted.port));
+        assert_eq!(request.map(|request| request.spec.port), Some(port));
+    }
+    let written = pool("[pool.p]\nport = 80\n[[pool.p.member]]\nname = \"a\"\nhost = \"x.test\"\naddresses = [\"192.0.2.1\"]\n");
+    assert!(written.members[0].hosted.is_none(), "then the name is for records that lead to names");
+    finds(
+        "[pool.p]\n[[pool.p.member]]\nname = \"a\"\nhost = \"lb.example.net\"\n[[pool.p.member]]\nname = \"b\"\n[zone.z]\nfile = \"z\"\n",
+        r#"
+leeward.toml:4:8: error: nothing says at which port the addresses of lb.example.net. are probed; write `port` or `check`, here or in the pool
+leeward.toml:5:1: error: `[pool.p.member] addresses` is missing; write ["192.0.2.1", "2001:db8::1"], or a `host` whose addresses are looked up
+"#,
+    );
+}
+
 #[test]
 fn what_is_wrong_with_pools_is_found_at_once() {
     finds(

@@ -61,7 +61,8 @@ impl Lowering<'_> {
             first += member.faces.len() as u16;
             members.push(self.pool_member(at, (pool, member, position), &faces, rtype)?);
         }
-        if is_first && members.iter().all(|member| member.gives.is_empty()) {
+        let is_looked_up = |member: &target::PoolMember| member.hosted.is_some();
+        if is_first && members.iter().all(|member| member.gives.is_empty()) && !pool.members.iter().any(is_looked_up) {
             let lacking = match rtype {
                 RecordType::A | RecordType::AAAA => "has an address of that family",
                 _ => "has a `host`",

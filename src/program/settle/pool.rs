@@ -140,6 +140,15 @@ impl Walk<'_> {
 
     /// What is given of these members when none of them can serve and nobody else does for them.
     fn barely(&self, plan: &PoolPlan, of: impl Fn(&PoolMember) -> bool) -> Choice {
+        let given = self.given_barely(plan, of);
+        match &given {
+            // Caches would keep for long that there is nothing, which is not known.
+            Choice::Every(texts) if texts.is_empty() && plan.is_unresolved() => Choice::Fail(FailReason::Unresolved),
+            _ => given,
+        }
+    }
+
+    fn given_barely(&self, plan: &PoolPlan, of: impl Fn(&PoolMember) -> bool) -> Choice {
         match &plan.pool.when_none_up {
             WhenNoneUp::All => Choice::Every(self.allowed_of(plan, of, |status| !status.is_excluded())),
             WhenNoneUp::Last => {
@@ -351,6 +360,40 @@ mod tests {
         assert_eq!(seen([UP, UP, UP]), [""; 0], "who is sent to the first place asks for IPv6 in vain");
         assert_eq!(seen([DOWN, UP, UP]), ["2001:db8::2"]);
         assert_eq!(seen([DOWN, UP, DOWN]), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_was_never_looked_up_is_no_reason_for_an_empty_answer() {
+        use crate::program::FailReason;
+        use crate::target::{Hosted, Hosts, NamedCheck};
+        let told = |when_none_up: WhenNoneUp, known: &[&str], up: bool| {
+            let mut pool = Pool { when_none_up, answers: None, ..of(Select::All, 1) };
+            let request = pool.members[0].faces.remove(0).check;
+            let check = NamedCheck {
+                kind: request.spec.kind.clone(),
+                port: Some(80),
+                sources: Vec::new(),
+                timeout: request.spec.timeout,
+                interval: request.interval,
+                judgement: request.judgement,
+            };
+            (pool.members[0].host, pool.members[0].hosted) = (Some("x.".into()), Some(Hosted { check, port: None }));
+            let hosts = Hosts::default();
+            hosts.remember("x.", &known.iter().map(|address| address.parse().expect(address)).collect::<Vec<_>>());
+            let pools: Pools = [pool].into_iter().collect();
+            let program = program(Pool::clone(pools.leading_where(&hosts).get("p").expect("it is there")), RecordType::A);
+            let settled = settled(&program, &|_| if up { UP } else { DOWN });
+            match settled.choice {
+                super::super::Choice::Fail(reason) => Err(reason),
+                _ => Ok(answer(&program, &settled, 1, 1)),
+            }
+        };
+        assert_eq!(told(WhenNoneUp::All, &[], true), Err(FailReason::Unresolved));
+        assert_eq!(told(WhenNoneUp::Last, &[], true), Err(FailReason::Unresolved));
+        assert_eq!(told(WhenNoneUp::Empty, &[], true), Ok(vec![]), "as it was ordered");
+        assert_eq!(told(WhenNoneUp::Nxdomain, &[], true), Err(FailReason::NoSuchName));
+        assert_eq!(told(WhenNoneUp::All, &["192.0.2.7"], false), Ok(vec!["192.0.2.7".to_owned()]));
+        assert_eq!(told(WhenNoneUp::All, &["2001:db8::7"], true), Ok(vec![]), "it has no address of that family");
     }
 
     /// k8gb's weights 80, 20 and 0, by 10,000 draws.

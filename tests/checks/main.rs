@@ -3,9 +3,12 @@
 //! Each claim is a definition and a target. That one is down says that its definition did it: the counterpart is there, and
 //! answers its neighbours.
 
-#![allow(clippy::disallowed_methods, reason = "tests measure")]
+#![allow(clippy::disallowed_methods, unreachable_pub, reason = "tests measure; the modules are of this test only")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod hostile;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -128,7 +131,10 @@ fn tcp_and_http() {
         location /post {{ set $asked $request_method$content_length; if ($asked != POST3) {{ return 405; }} return 201 ok; }}
         location /host {{ if ($host != inner.test) {{ return 403; }} return 200 ok; }}
         location /version {{ return 200 $server_protocol; }}
-        location /source {{ if ($remote_addr != {source}) {{ return 403; }} return 200 ok; }}"
+        location /gone {{ return 444; }}
+        location /slow {{ limit_rate 16; return 200 \"{}end\"; }}
+        location /source {{ if ($remote_addr != {source}) {{ return 403; }} return 200 ok; }}",
+        "x".repeat(1000)
     );
     let certificate = tls_of(&site, "good");
     let sni = "location /sni { return 200 $ssl_server_name; }";
@@ -167,6 +173,15 @@ fn tcp_and_http() {
         claim("h2c-moved", "kind = \"http\"; path = \"/moved\"; http = \"2\"", h2c, "up"),
         claim("no-h2c", "kind = \"http\"; http = \"2\"", plain, "down protocol"),
         claim("h2c-silent", &format!("kind = \"http\"; http = \"2\"; {fast}"), silent, "down timeout"),
+        claim("gone", "kind = \"http\"; path = \"/gone\"", plain, "down closed"),
+        claim("h2c-gone", "kind = \"http\"; path = \"/gone\"; http = \"2\"", h2c, "down protocol"),
+        claim("slow", &format!("kind = \"http\"; path = \"/slow\"; contains = \"end\"; {fast}"), plain, "down timeout"),
+        claim(
+            "h2c-slow",
+            &format!("kind = \"http\"; path = \"/slow\"; http = \"2\"; contains = \"end\"; {fast}"),
+            h2c,
+            "down timeout",
+        ),
         claim("https", &format!("kind = \"https\"; {named}"), tls, "up"),
         claim("h2", &format!("kind = \"https\"; {named}; path = \"/version\"; http = \"2\"; contains = \"HTTP/2.0\""), tls, "up"),
         claim("https-other", "kind = \"https\"; host = \"other.test\"", tls, "down tls"),
@@ -184,6 +199,8 @@ fn tcp_and_http() {
         assert_eq!(status, 200, "{path}: {text}");
         assert!(!text.contains("t0psecret"), "{path}: {text}");
     }
+    let (_, gone) = server.get("/api/v1/explain?name=h2c-gone.gslb.test&type=A");
+    assert!(gone.contains("HTTP/2 RST_STREAM with") || gone.contains("HTTP/2 GOAWAY with"), "{gone}");
     let (_, explained) = server.get("/api/v1/explain?name=headers.gslb.test&type=A");
     assert!(explained.contains("check='headers'"), "the program is shown: {explained}");
     assert!(server.metric("leeward_probe_duration_seconds_count{kind=\"https\"}").is_some_and(|count| count >= 4.0));
@@ -464,13 +481,16 @@ fn grpc_health() {
     let authority = certificates(&site);
     let address = own_address();
     let service = serve_health(address);
-    let [clear, tls, web] = [(); 3].map(|()| SocketAddr::from((address, free_port(&[address]))));
+    let [clear, tls, web, dead, cut] = [(); 5].map(|()| SocketAddr::from((address, free_port(&[address]))));
     let proxy = format!("location / {{ grpc_pass grpc://{service}; }}");
+    let (nobody, breaks_off) = (SocketAddr::from((address, free_port(&[address]))), hostile::breaks_off());
     let _nginx = Nginx::serving(
         clear,
         &format!(
             "server {{ listen {clear} http2; {proxy} }} server {{ listen {tls} ssl http2; {} {proxy} }}
-            server {{ listen {web} http2; default_type text/plain; return 200 ok; }}",
+            server {{ listen {web} http2; default_type text/plain; return 200 ok; }}
+            server {{ listen {dead} http2; location / {{ grpc_pass grpc://{nobody}; }} }}
+            server {{ listen {cut} http2; location / {{ grpc_pass grpc://{breaks_off}; }} }}",
             tls_of(&site, "good")
         ),
     );
@@ -488,6 +508,8 @@ fn grpc_health() {
         claim("tls-other", &format!("{grpc}; tls = true; host = \"other.test\""), tls, "down tls"),
         claim("tls-sni", &format!("{grpc}; tls = true; host = \"other.test\"; sni = \"www.example.test\""), tls, "up"),
         claim("web", grpc, web, "down protocol"),
+        claim("dead", grpc, dead, "down status"),
+        claim("cut", grpc, cut, "down protocol"),
         claim("silent", &format!("{grpc}; timeout = \"300ms\""), silent, "down timeout"),
     ];
     let server = hold(&site, &claims, &[("SSL_CERT_FILE", &authority), ("SSL_CERT_DIR", "/nonexistent")]);
