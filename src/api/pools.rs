@@ -9,7 +9,7 @@ use super::overrides;
 use super::problem::Problem;
 use super::routes::{Params, Reply, Shared, json};
 use crate::control::{Action, PoolView};
-use crate::health::{Override, Subject};
+use crate::health::{Overrides, Subject};
 use crate::target::{Failback, Status};
 
 /// `GET /api/v1/pools`
@@ -30,9 +30,9 @@ pub(super) async fn fail_back(State(shared): State<Shared>, Path(name): Path<Str
     overrides::order(&shared, &("pool".to_owned(), name), &headers, Params::of(&uri), Action::FailBack).await
 }
 
-fn form(view: &PoolView, statuses: &[Status], words: &[Override]) -> PoolForm {
+fn form(view: &PoolView, statuses: &[Status], words: &Overrides) -> PoolForm {
     let PoolView { pool, waiting, .. } = view;
-    let frozen = Subject::pool(&pool.name).is_some_and(|subject| words.iter().any(|word| word.subject == subject));
+    let frozen = Subject::pool(&pool.name).is_some_and(|subject| words.get(subject).is_some());
     let mut stood = pool.faces().zip(statuses).zip(waiting).peekable();
     let members = pool.members.iter().enumerate().map(|(at, member)| {
         let mut addresses = Vec::new();

@@ -94,6 +94,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         kind: LoadKind::Start,
         zones,
         removed: Vec::new(),
+        words: None,
         health: health.clone(),
         places,
         options,

@@ -20,7 +20,7 @@ use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
 use super::sites::Listed;
-use super::{Config, Node};
+use super::{Config, Node, OverridesFile, Said};
 use crate::answers::Options;
 use crate::geo::{Fence, Net, SiteMaps, Sites};
 use crate::program::{Atlas, Defaults, Limits};
@@ -81,7 +81,7 @@ impl Host {
 /// The checked form of `tree`, which was read from `top` and what it includes.
 pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
     let mut root = Section::root(tree, findings);
-    let node = node(root.section("node"), host);
+    let (node, overrides) = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let (prober, fence) = prober(root.section("prober"), host);
@@ -109,6 +109,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         publish_interval,
         databases,
         listed,
+        overrides,
         insert_whitespace,
         resolver,
         prober,
@@ -121,7 +122,9 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     }
 }
 
-fn node(mut section: Section<'_>, host: &Host) -> Node {
+/// Who we are, and the overrides file, which is read by itself.
+fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<OverridesFile>) {
+    const OVERRIDES: &str = "write the path of a file of overrides, such as \"overrides.toml\"";
     const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 253 of them";
     const STATE_DIR: &str = "write a directory such as \"/var/lib/leeward\"";
     let name = section.parsed("name", NAME, |text| match node_name(text) {
@@ -129,11 +132,14 @@ fn node(mut section: Section<'_>, host: &Host) -> Node {
         false => Err("no name for a node"),
     });
     let state_dir = section.path("state_dir", STATE_DIR).and_then(|(at, path)| non_empty(&mut section, "state_dir", &at, path));
+    let file = section.path("overrides_file", OVERRIDES);
+    let file = file.and_then(|(at, path)| non_empty(&mut section, "overrides_file", &at, path));
     section.finish(later::NODE);
-    Node {
+    let node = Node {
         name: name.map_or_else(|| default_name(&host.name), |(_, name)| name),
         state_dir: state_dir.unwrap_or_else(|| "/var/lib/leeward".into()),
-    }
+    };
+    (node, file.map(|path| OverridesFile { path, stamp: None, said: Said::Missing }))
 }
 
 fn node_name(text: &str) -> bool {

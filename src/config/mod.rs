@@ -14,7 +14,8 @@
 //! | --- | --- |
 //! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
-//! | `[node]` | is refused: names and directories are in use |
+//! | `[node] overrides_file` | changes it; what the file says is judged by itself, and holds up nothing else |
+//! | `[node]` otherwise | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
 //! | `[prober]` | is refused: so is the prober |
 //! | `[admin]` with its tokens | is refused: so are its listeners |
@@ -27,6 +28,7 @@ mod checks;
 mod finding;
 mod nets;
 mod notify;
+mod overrides;
 mod pools;
 mod raw;
 mod section;
@@ -47,6 +49,7 @@ use crate::{answers, api, health, prober};
 use check::Host;
 pub use finding::Finding;
 use finding::Findings;
+pub use overrides::{OverridesFile, Said};
 pub use stamp::Stamp;
 
 /// A checked configuration.
@@ -68,6 +71,8 @@ pub struct Config {
     pub databases: Vec<PathBuf>,
     /// What of `[geo.map.*]` is in files of its own. The maps themselves, and the sites, are what `answering` has.
     listed: Vec<sites::Listed>,
+    /// `[node] overrides_file`.
+    pub overrides: Option<OverridesFile>,
     /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
     pub insert_whitespace: bool,
     /// `[lua] resolver`: whom `resolve()` asks; `None`: those of /etc/resolv.conf.
@@ -100,7 +105,7 @@ pub struct Node {
 /// What came of reading a configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The configuration; `None` where a finding is an error.
+    /// The configuration; `None` where a finding is an error, unless that is one of the overrides file.
     pub config: Option<Config>,
     /// The same also with errors, defaults in the place of what is wrong: good for looking at the zones, no further.
     pub draft: Option<Config>,
@@ -118,9 +123,10 @@ fn load_on(path: &Path, host: &Host) -> Loaded {
     let mut findings = Findings::default();
     let (tree, files) = raw::read(path, &mut findings);
     let readable = !files.is_empty();
-    let config = readable.then(|| check::check(tree, path, files, host, &mut findings));
-    let findings = findings.into_sorted();
-    let sound = !findings.iter().any(|finding| finding.error);
+    let mut config = readable.then(|| check::check(tree, path, files, host, &mut findings));
+    let sound = !findings.has_errors();
+    let mut findings = findings.into_sorted();
+    findings.extend(config.iter_mut().flat_map(Config::read_overrides));
     Loaded { config: config.clone().filter(|_| sound), draft: config, findings }
 }
 
@@ -143,6 +149,18 @@ impl Config {
     /// not be.
     pub fn nets_files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
         self.listed.iter().map(sites::Listed::file)
+    }
+
+    /// Reads the overrides file, where there is one: what is wrong with it.
+    pub fn read_overrides(&mut self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        self.overrides = self.overrides.take().map(|file| OverridesFile::read(file.path, &mut findings));
+        findings.into_sorted()
+    }
+
+    /// Each file that is watched, and what told it from other versions when it was read.
+    pub fn watched_files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
+        self.nets_files().chain(self.overrides.iter().map(|file| (&*file.path, file.stamp)))
     }
 
     /// The same with every `nets_file` read again, and nothing else.
@@ -173,6 +191,7 @@ impl Config {
             publish_interval: _,
             databases: _,
             listed: _,
+            overrides: _,
             insert_whitespace: _,
             resolver: _,
             zones: _,

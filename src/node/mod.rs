@@ -10,7 +10,7 @@
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
 //! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
-//! | `watcher` | notices that a file of networks has changed | files, the loader |
+//! | `watcher` | notices that a file of networks or of overrides has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `control` (a runtime) | probes, `resolve()`, admin API, signals, webhooks and commands that are told what happens | the network |
 //!
@@ -29,6 +29,7 @@ pub mod reaper;
 mod resolver;
 mod scribe;
 mod watcher;
+mod words;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -251,6 +252,7 @@ impl Node {
             certificates: dns.certificates.clone(),
             resolver,
             watched,
+            words: words::Standing::default(),
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -317,7 +319,7 @@ impl Node {
                     Err(error) => break Err(error),
                 },
                 Some(ask) = self.asks.recv() => self.forward(ask),
-                Some(done) = self.changed.recv() => self.reload_nets(done),
+                Some(done) = self.changed.recv() => self.reload_watched(done),
                 _ = hup.recv() => {
                     supervisor.reloading();
                     self.reload_on_signal(supervisor.clone());
@@ -374,8 +376,8 @@ impl Node {
         self.enqueue(Job::Reload(ReloadRequest::default(), reply));
     }
 
-    fn reload_nets(&self, done: Done) {
-        let request = ReloadRequest { nets: true, ..ReloadRequest::default() };
+    fn reload_watched(&self, done: Done) {
+        let request = ReloadRequest { watched: true, ..ReloadRequest::default() };
         self.enqueue(Job::Reload(request, Box::new(move |_: ReloadReport| drop(done))));
     }
 
@@ -386,8 +388,8 @@ impl Node {
         {
             tracing::error!("reload refused: {RELOADS_WAITING} are waiting already");
             let generation = self.published.load().generation;
-            let (zones, findings) = (Vec::new(), Vec::new());
-            reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, findings });
+            let (zones, words, findings) = (Vec::new(), Vec::new(), Vec::new());
+            reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, words, findings });
         }
     }
 }
