@@ -475,7 +475,7 @@ impl Loader {
         let (health, options, publish_interval) = (health.clone(), answering, *publish_interval);
         let options = Arc::new(options.clone().with_cookie_secret(&self.cookie_secret));
         let places = self.databases.places();
-        let words = words.map(|words| words.load(clock::now_and_wall().1));
+        let words = words.map(|words| words.load());
         let load = Load { id, kind, zones, removed, health, places, options, publish_interval, words };
         drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
         let (outcome, faults) = loop {

@@ -16,6 +16,8 @@ use crate::config::{OverridesFile, Said};
 use crate::control::{FileWords, WordFault};
 use crate::health::FileWord;
 
+use super::clock;
+
 /// Names that are told of those that would be left without a target.
 const NAMES: usize = 3;
 
@@ -43,6 +45,8 @@ impl Standing {
             Some(Said::Words(words)) => Arc::clone(words),
             Some(Said::Missing) | None => Arc::default(),
         };
+        let wall = millis(clock::now_and_wall().1);
+        findings.extend(words.iter().filter(|word| word.expires.is_some_and(|expires| expires <= wall)).map(over));
         (words != self.words).then_some(Next(Self { path, words }))
     }
 
@@ -70,9 +74,21 @@ impl Standing {
 
 impl Next {
     /// For the engine.
-    pub(super) fn load(&self, wall: SystemTime) -> FileWords {
-        let wall = u64::try_from(wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-        FileWords { words: Arc::clone(&self.0.words), wall }
+    pub(super) fn load(&self) -> FileWords {
+        FileWords { words: Arc::clone(&self.0.words), wall: millis(clock::now_and_wall().1) }
+    }
+}
+
+fn millis(wall: SystemTime) -> u64 {
+    u64::try_from(wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn over(word: &FileWord) -> Finding {
+    Finding {
+        error: false,
+        place: word.place.to_string(),
+        message: format!("the time of {} {} is over: this says nothing any more", word.about, word.state),
+        remedy: "remove it, or give it another time".into(),
     }
 }
 
