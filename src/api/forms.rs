@@ -429,6 +429,9 @@ pub struct CheckForm {
     /// From a surprise to the next probe; absent: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval_seconds: Option<f64>,
+    /// By how much of itself a wait may be shortened, in percent; absent: as `[health] jitter` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_percent: Option<u8>,
     /// Whether only running programs ask for it; it is let go an hour after the last did, or sooner for another.
     #[serde(default)]
     pub ad_hoc: bool,
@@ -523,6 +526,7 @@ impl CheckForm {
             forget: check.judgement.forget,
             slow_seconds: check.judgement.slow.map(seconds),
             retry_interval_seconds: check.judgement.retry.map(seconds),
+            jitter_percent: check.judgement.jitter,
             ad_hoc: check.ad_hoc,
         }
     }

@@ -474,6 +474,7 @@ mod tests {
             forget: 1,
             slow_seconds: None,
             retry_interval_seconds: None,
+            jitter_percent: None,
         }
     }
 

@@ -17,7 +17,7 @@
 //! | `[node] overrides_file` | changes it; what the file says is judged by itself, and holds up nothing else |
 //! | `[node]` otherwise | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
-//! | `[prober]` | is refused: so is the prober |
+//! | `[prober]` | is refused: so is the prober, and what was counted before |
 //! | `[admin]` with its tokens | is refused: so are its listeners |
 //!
 //! Never here: reading zones, binding addresses, anything but files (and the host's name and limits, from which some
@@ -187,7 +187,7 @@ impl Config {
             tokens,
             notify: _,
             answering: _,
-            health: _,
+            health,
             publish_interval: _,
             databases: _,
             listed: _,
@@ -235,6 +235,7 @@ impl Config {
             ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] max_proc", *max_proc != self.prober.max_proc),
+            ("[prober] max_checks", health.max_checks != self.health.max_checks),
             ("[prober] deny", fence.deny != self.fence.deny),
             ("[prober] allow", fence.allow != self.fence.allow),
             ("[admin] socket", *socket != self.admin.socket),

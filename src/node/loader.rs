@@ -204,6 +204,7 @@ impl Loader {
         let file_errors = words::errors_of(config.overrides.as_ref(), &findings);
         let mut bad = findings.iter().any(|finding| finding.error);
         let before = std::mem::replace(&mut self.config, config);
+        self.slots.follow(&self.config);
         let databases_before = std::mem::replace(&mut self.databases, databases);
         let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
@@ -213,6 +214,7 @@ impl Loader {
         let file = self.config.overrides.clone();
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
             (self.config, self.behind, self.databases) = (before, behind, databases_before);
+            self.slots.follow(&self.config);
             if let (ReloadOutcome::Regression(_), Some(words), false) = (&report.outcome, &words, request.dry_run) {
                 // What is wrong with zones holds up no override.
                 let kind = LoadKind::Reload { accept_regression: false };

@@ -17,6 +17,7 @@
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
 
+pub mod budget;
 pub mod clock;
 pub mod compile;
 mod databases;
@@ -244,7 +245,7 @@ impl Node {
             engine: engine_tx.clone(),
             decided,
             meters: Arc::clone(&meters),
-            slots: compile::Slots::default(),
+            slots: compile::Slots::within(&config),
             loads: 0,
             databases,
             cookie_secret,
