@@ -105,6 +105,7 @@ pub fn snapshot_at(text: &'static str, options: Options, places: Arc<Places>) ->
         kind: LoadKind::Start,
         zones: vec![version.load],
         removed: Vec::new(),
+        words: None,
         health,
         places,
         options,

@@ -96,7 +96,8 @@
 //! **An operator's call.** HTTP over the control socket or the admin port → access → [`api::Ask`] → the engine or the
 //! loader → the reply carries the generation that was seen or made. A reload is acknowledged when it is being served. An
 //! override ([`control::Command`]) is judged by the engine → [`control::Effect::Record`] → the ledger writes it →
-//! [`control::Event::Recorded`] → it is in force, published, and only then acknowledged.
+//! [`control::Event::Recorded`] → it is in force, published, and only then acknowledged. What the overrides file says comes with
+//! a load, is judged as a whole, and lies beneath what operators say.
 //!
 //! # Invariants
 //!

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What `config` may name of a component: the forms that settings are checked into.
 const CONFIG_MAY_NAME: &[(&str, &[&str])] = &[
-    ("health", &["Config", "Damping"]),
+    ("health", &["Config", "Damping", "FileWord"]),
     ("program", &["Atlas", "Defaults", "Limits"]),
     ("answers", &["Any", "Cookies", "Options", "RateLimiter", "RateLimits", "Secret"]),
     ("server", &["Config", "Identity", "IdentityError", "TlsConfig"]),

@@ -741,3 +741,107 @@ fn measured(server: &Leeward, value: &str) -> HashSet<Ipv4Addr> {
     };
     these.map(address).collect()
 }
+
+/// The state and the place of the overrides file, as `status` has them.
+fn refused_words(server: &Leeward) -> String {
+    let status = server.get_json("/api/v1/status");
+    let error = &status["overrides_file"]["errors"][0];
+    format!("{}: {}", error["place"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default())
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}
+
+#[test]
+fn the_overrides_file_is_followed_and_a_bad_one_changes_nothing() {
+    let targets = [own_address(), own_address()];
+    let [one, two] = targets;
+    let (site, config) = site(targets);
+    let named =
+        std::fs::read_to_string(&config).expect("written").replace("[node]\n", "[node]\noverrides_file = \"said.toml\"\n");
+    std::fs::write(&config, named).expect("written");
+    let word = |subject: &str, state: &str| format!("[[override]]\nsubject = \"{subject}\"\nstate = \"{state}\"\n");
+    let said = |words: &[String]| drop(site.write("said.toml", &words.concat()));
+    let checked = || {
+        let output = leeward(&["checkconf", "--config", &config.display().to_string()]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+
+    // It is not there yet. When it comes, it counts.
+    let server = Leeward::start(&config);
+    let up = |target: Ipv4Addr| word(&format!("target/{target}"), "up");
+    let down = |target: Ipv4Addr| word(&format!("check/web@{target}"), "down");
+    said(&[up(one), up(two)]);
+    let all = || answer(&server, "all.gslb.test");
+    until("both to be up", || server.get_json("/api/v1/overrides")["overrides"].as_array().is_some_and(|all| all.len() == 2));
+    said(&[up(one), up(two), down(one)]);
+    until("the change", || answer(&server, "named.gslb.test") == texts([two]));
+    assert_eq!(all(), texts(targets));
+    let listed = server.get_json("/api/v1/overrides");
+    let by = |subject: &str| {
+        let mut words = listed["overrides"].as_array().expect("a list").iter();
+        words.find(|word| word["name"] == subject).expect("listed")["by"].as_str().expect("text").to_owned()
+    };
+    assert!(by(&one.to_string()).ends_with("said.toml:1:1") && by(&one.to_string()).starts_with("file /"), "{listed}");
+
+    // A bad line: nothing changes, and it is told where that is.
+    said(&[up(two), word("target/192.0.2.300", "down")]);
+    until("the refusal", || refused_words(&server).contains("said.toml:5:11: `[override] subject` is \"target/192.0.2.300\""));
+    assert_eq!((answer(&server, "named.gslb.test"), all()), (texts([two]), texts(targets)));
+    assert_eq!(server.metric("leeward_overrides_file_refused"), Some(1.0));
+    assert_eq!(server.metric("leeward_config_last_reload_successful"), Some(0.0));
+    let (code, text) = checked();
+    assert!(code == Some(1) && text.contains("said.toml:5:11: error: "), "{text}");
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let client = |args: &[&str]| {
+        let output = leeward(&[args, &["--socket", &socket]].concat());
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    assert!(client(&["status"]).1.contains("REFUSED, what it said before holds: "));
+
+    // What an operator says lies over it; what the file says is released there.
+    assert_eq!(client(&["drain", &two.to_string(), "--for", "1h", "--accept", "would_empty"]).0, Some(0));
+    assert_eq!(all(), texts([one]));
+    let (code, text) = client(&["release", &one.to_string()]);
+    assert!(code == Some(1) && text.contains("said.toml:1:1") && text.contains("Take it out of the file"), "{text}");
+    assert_eq!(client(&["release", &two.to_string()]).0, Some(0));
+    assert_eq!(all(), texts(targets));
+
+    // What would leave an answer without a target is refused too, and rehearsed.
+    said(&[up(one).replace("up", "down"), up(two)]);
+    until("the refusal of what empties", || {
+        refused_words(&server).contains("said.toml:1:1: target/") && refused_words(&server).contains("alone")
+    });
+    assert_eq!(all(), texts(targets));
+    said(&[up(one).replace("up\"", "down\"\naccept = \"would_empty\""), up(two)]);
+    until("the change", || all() == texts([two]));
+    assert_eq!((refused_words(&server), server.metric("leeward_overrides_file_refused")), (": ".to_owned(), Some(0.0)));
+    assert_eq!(checked().0, Some(0));
+
+    // One that is gone takes nothing back; a restart is another matter for what it says, and not for what it said.
+    std::fs::remove_file(site.path("said.toml")).expect("removed");
+    until("the refusal", || refused_words(&server).contains("is not there any more"));
+    assert_eq!(all(), texts([two]));
+    said(&[up(one), up(two), down(two)]);
+    until("the change", || all() == texts(targets));
+    let (_, text) = client(&["events"]);
+    assert!(text.contains(": down, by file ") && text.contains("as long as it stands there"), "{text}");
+    let mut server = server;
+    server.child.kill().expect("killed");
+    server.child.wait().expect("gone");
+    let server = Leeward::start(&config);
+    assert_eq!((answer(&server, "all.gslb.test"), answer(&server, "named.gslb.test")), (texts(targets), texts([one])));
+    let (code, text) = client(&["reload", "--dry-run"]);
+    assert!(code == Some(0) && !text.contains("target/"), "{text}");
+    drop(server);
+
+    // A bad one holds up no start, unless that is asked for; and says nothing.
+    said(&["override = 7".to_owned()]);
+    let server = Leeward::start(&config);
+    assert!(refused_words(&server).contains("said.toml:1:12: `override` holds an integer"));
+    assert_eq!(server.metric("leeward_config_last_reload_successful"), Some(0.0));
+    said(&[]);
+    until("the change", || refused_words(&server) == ": ");
+}

@@ -24,7 +24,11 @@
 //! ask ... -> ... one of DATA, DATA      exactly one record, out of these
 //! ask ... -> ... each of DATA, DATA     asked often, always one record, and each of these in its turn
 //! ask ... -> closed            the DNS ports are not open yet
-//! status ADDRESS:PORT -> VALUE BASIS
+//! status ADDRESS:PORT -> VALUE BASIS        what is measured
+//! counts ADDRESS:PORT -> VALUE BASIS        what that counts as, under what operators and the overrides file say
+//! file -> in force | refused SUBJECT, SUBJECT    the indented lines that follow are the overrides file now; before the start, with
+//!                              which it is read, of no consequence what for. Its clock stands at 2030-01-01T00:00:00Z at first
+//! file -> bad LINE: MESSAGE    it cannot be read for that
 //! say[!] SUBJECT STATE -> done | REFUSAL    an operator's word, said twice with `!`; `say SUBJECT released` takes it back, and
 //!                              `say pool/NAME failback` is no word
 //! ```
@@ -44,8 +48,10 @@ use harness::Answer;
 use leeward::answers::{
     Any, Ctx, Notice, Notices, Now, Options, Published, Resolved, Response, Snapshot, Transport, Worker, respond,
 };
+use leeward::config::Said;
 use leeward::control::{
-    Action, Command, CommandId, Config, Effect, Engine, Event, Load, LoadId, LoadKind, Outcome, Refusal, Reply,
+    Action, Command, CommandId, Config, Effect, Engine, Event, FileWords, Load, LoadId, LoadKind, Outcome, Refusal, Reply,
+    WordFault, ZoneLoad,
 };
 use leeward::geo::{Database, Places};
 use leeward::health::{self, Finished, Moment, RunId};
@@ -58,6 +64,8 @@ use tokio::sync::mpsc::Receiver;
 
 /// How long a probe that is answered takes.
 const PROBE: Duration = Duration::from_millis(10);
+/// What the clock of overrides files shows when a story begins: 2030-01-01T00:00:00Z.
+const FILE_CLOCK: u64 = 1_893_456_000_000;
 /// How often is asked where chance decides: that one of two never comes is not to be feared.
 const OFTEN: usize = 200;
 
@@ -100,6 +108,10 @@ struct Story {
     open: bool,
     outcomes: Vec<Outcome>,
     replies: Vec<Reply>,
+    began: Moment,
+    /// Of the overrides file, for the next load.
+    words: Option<FileWords>,
+    faults: Vec<WordFault>,
     slots: Slots,
     worker: Worker,
     /// Zone texts by version, then apex.
@@ -136,6 +148,9 @@ impl Story {
             open: false,
             outcomes: Vec::new(),
             replies: Vec::new(),
+            began: now,
+            words: None,
+            faults: Vec::new(),
             slots: Slots::default(),
             worker: Worker::new(0, fastrand::Rng::with_seed(2)),
             zones: BTreeMap::new(),
@@ -173,6 +188,10 @@ impl Story {
                     zones.push((apex, body + &rows(&file_lines, number)));
                 }
                 "config" => self.configure(&indented(&mut lines)),
+                "file" => {
+                    let expected = rest.trim().strip_prefix("-> ").expect("file -> ...").trim();
+                    self.file(&indented(&mut lines), expected);
+                }
                 "places" => self.places = Arc::new(places(&indented(&mut lines))),
                 "lua" => {
                     let (question, expected) = rest.split_once(" -> ").expect("lua TYPE CODE -> ...");
@@ -201,7 +220,8 @@ impl Story {
             "reload!" => self.reload(what, true, expected),
             "wait" => self.advance(humantime::parse_duration(what).expect("a duration")),
             "ask" => self.ask(what, expected),
-            "status" => self.status(what, expected),
+            "status" => self.status(what, expected, |view| view.status),
+            "counts" => self.status(what, expected, |view| view.counts),
             "say" => self.say(what, expected, false),
             "say!" => self.say(what, expected, true),
             other => panic!("{}: unknown command {other}", self.place),
@@ -240,6 +260,34 @@ impl Story {
         }
     }
 
+    fn file(&mut self, text: &str, expected: &str) {
+        let site = harness::Site::new();
+        site.write("overrides.toml", text);
+        let path = site.write("leeward.toml", "[node]\noverrides_file = \"overrides.toml\"\n[zone.z]\nfile = \"z\"\n");
+        let loaded = leeward::config::load(&path);
+        let words = match loaded.config.expect("no errors of its own").overrides.expect("named").said {
+            Said::Words(words) => words,
+            Said::Missing => panic!("{}: it was written", self.place),
+            Said::Bad => {
+                let first = loaded.findings.iter().find(|finding| finding.error).expect("why");
+                let folder = format!("{}/", path.parent().expect("a folder").display());
+                let seen = format!("bad {}: {}", first.line, first.message.replace(&folder, ""));
+                return self.check(seen == expected, || format!("{seen} and not {expected}"));
+            }
+        };
+        let wall = FILE_CLOCK + u64::try_from(self.now.since(self.began).as_millis()).expect("a short story");
+        self.words = Some(FileWords { words, wall });
+        if !self.open {
+            return;
+        }
+        self.faults.clear();
+        self.load_zones(Vec::new(), LoadKind::Reload { accept_regression: false });
+        self.advance(Duration::from_millis(10));
+        let refused: Vec<_> = self.faults.iter().map(|fault| fault.word.about.to_string()).collect();
+        let seen = if refused.is_empty() { "in force".to_owned() } else { format!("refused {}", refused.join(", ")) };
+        self.check(seen == expected, || format!("{seen} and not {expected}"));
+    }
+
     fn say(&mut self, what: &str, expected: &str, twice: bool) {
         let (subject, state) = what.split_once(' ').expect("SUBJECT STATE");
         let subject = subject.parse().unwrap_or_else(|()| panic!("{}: {subject} is no subject", self.place));
@@ -268,6 +316,7 @@ impl Story {
         let seen = match self.replies.pop() {
             Some(Ok(_)) => "done".to_owned(),
             Some(Err(Refusal::WouldEmpty(_))) => "would empty".to_owned(),
+            Some(Err(Refusal::OfFile(_))) => "of the file".to_owned(),
             Some(Err(refusal)) => format!("{refusal:?}"),
             None => "no reply".to_owned(),
         };
@@ -327,12 +376,17 @@ impl Story {
             self.findings.extend(version.findings.into_iter().map(|finding| (text.clone(), finding)));
             zones.push(version.load);
         }
+        self.load_zones(zones, kind);
+    }
+
+    fn load_zones(&mut self, zones: Vec<ZoneLoad>, kind: LoadKind) {
         let (health, options) = (self.health.clone(), Arc::new(self.options.clone()));
         let load = Load {
             id: LoadId(1),
             kind,
             zones,
             removed: Vec::new(),
+            words: self.words.take(),
             health,
             places: Arc::clone(&self.places),
             options,
@@ -402,7 +456,10 @@ impl Story {
                     self.open = true;
                     self.engine.handle(Event::Opened(Vec::new()), self.now);
                 }
-                Effect::Decided { outcome, .. } => self.outcomes.push(outcome),
+                Effect::Decided { outcome, faults, .. } => {
+                    self.outcomes.push(outcome);
+                    self.faults.extend(faults);
+                }
                 Effect::Record { command: Some(command), .. } => {
                     self.engine.handle(Event::Recorded { command, result: Ok(()) }, self.now);
                 }
@@ -533,10 +590,10 @@ impl Story {
         }
     }
 
-    fn status(&self, what: &str, expected: &str) {
+    fn status(&self, what: &str, expected: &str, of: impl Fn(&health::CheckView) -> target::Status) {
         let target: SocketAddr = what.parse().expect("ADDRESS:PORT");
         let view = self.engine.checks().find(|view| view.spec.socket_address() == Some(target));
-        let seen = view.map_or_else(|| "none".to_owned(), |view| format!("{} {}", view.status.value, view.status.basis));
+        let seen = view.map_or_else(|| "none".to_owned(), |view| format!("{} {}", of(&view).value, of(&view).basis));
         assert_eq!(seen, expected, "{}", self.place);
     }
 }

@@ -81,7 +81,8 @@ impl Node {
         let engine = Engine::new(config, fastrand::Rng::with_seed(1), now);
         let mut node = Self { engine, published: Published::new(empty), running: Vec::new() };
         let (zones, removed) = (vec![version.load], Vec::new());
-        let load = Load { id: LoadId(1), kind: LoadKind::Start, zones, removed, health, places, options, publish_interval };
+        let load =
+            Load { id: LoadId(1), kind: LoadKind::Start, zones, removed, health, places, options, publish_interval, words: None };
         node.engine.handle(Event::Loaded(Box::new(load)), now);
         node.run_effects(drop);
         for (run, _) in std::mem::take(&mut node.running) {

@@ -1,6 +1,7 @@
 //! What the API asks of the engine, and what it is told: plain values through one channel, so that a call never
 //! touches the engine's state and the engine never waits for a call.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::answers::{Generation, Published};
 use crate::control::{Command, Overview, PoolView, Regression, Reply};
-use crate::health::{CheckView, Moment, Override};
+use crate::health::{About, CheckView, Moment, Overrides, State};
 use crate::target::{Hosts, Reports, Status};
 use crate::wire::{Name, Serial};
 
@@ -25,8 +26,8 @@ pub enum Ask {
     Checks(oneshot::Sender<Vec<CheckView>>),
     /// Every pool, and what each address of its members counts as.
     Pools(oneshot::Sender<Vec<(PoolView, Vec<Status>)>>),
-    /// The operators' words that are in force.
-    Overrides(oneshot::Sender<Vec<Override>>),
+    /// What operators and the overrides file say.
+    Overrides(oneshot::Sender<Overrides>),
     /// Do what an operator orders. The reply comes when it is on disk and served, or refused.
     Order(Box<Command>, oneshot::Sender<Reply>),
     /// Read the configuration and the zone files again. The reply comes when the change is served, or refused.
@@ -49,7 +50,7 @@ pub struct ReloadRequest {
 /// What others say and configurations refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
-    /// The files that are watched.
+    /// The files that are watched: each `nets_file` and the overrides file.
     Files,
     /// Where the names of pools' members lead.
     Hosts,
@@ -64,6 +65,8 @@ pub struct ReloadReport {
     pub generation: Generation,
     /// Zones that changed, or would.
     pub zones: Vec<ZoneReport>,
+    /// What the overrides file says otherwise than before.
+    pub words: Vec<WordReport>,
     /// Every error and warning of the configuration and the zone files.
     pub findings: Vec<Finding>,
 }
@@ -101,6 +104,28 @@ pub struct ZoneReport {
     pub removed: usize,
     /// RRsets that came or changed.
     pub added: usize,
+}
+
+/// What the overrides file says otherwise than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordReport {
+    /// What it is about.
+    pub about: About,
+    /// What it said; `None`: nothing.
+    pub before: Option<State>,
+    /// What it says; `None`: nothing.
+    pub after: Option<State>,
+}
+
+/// What became of the overrides file.
+#[derive(Clone, Debug, Default)]
+pub struct OverridesFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many words of it hold.
+    pub words: usize,
+    /// Why what it says now is refused; empty: it is not.
+    pub errors: Vec<Finding>,
 }
 
 /// One error or warning.

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, HostNews, Overview, Regression, ZoneView};
-use crate::health::{CheckView, LastResult, Moment, Override};
+use crate::health::{CheckView, LastResult, Moment, Override, State};
 use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
-use super::ask::{Finding, ReloadOutcome, ReloadReport, ZoneReport};
+use super::ask::{Finding, ReloadOutcome, ReloadReport, WordReport, ZoneReport};
 
 /// One reading of the clock: the moment, and what wall clocks call it. Gives other moments their wall clock time.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,20 @@ pub struct StatusForm {
     /// Whether nothing that is measured changes an answer.
     #[serde(default)]
     pub frozen: bool,
+    /// The overrides file; absent: there is none in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides_file: Option<OverridesFileForm>,
+}
+
+/// The overrides file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OverridesFileForm {
+    /// Where it is.
+    pub path: String,
+    /// How many words of it hold.
+    pub words: usize,
+    /// Why what it says now is refused, and what it said before holds; empty: it is not.
+    pub errors: Vec<FindingForm>,
 }
 
 /// The pools.
@@ -168,13 +182,16 @@ pub struct PoolAddressForm {
     pub probe: String,
 }
 
-/// What operators have said.
+/// What operators have said, and what the overrides file says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OverridesForm {
     /// The published generation.
     pub generation: u64,
     /// What is in force.
     pub overrides: Vec<OverrideForm>,
+    /// What the file says of what an operator has said something else about: it counts again when that ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beneath: Vec<OverrideForm>,
 }
 
 /// An operator's word.
@@ -191,11 +208,11 @@ pub struct OverrideForm {
     /// When it ends; absent: when it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
-    /// Who said it.
+    /// Who said it, or `file` and its place there.
     pub by: String,
     /// Why.
     pub reason: String,
-    /// Its number, for `If-Match`.
+    /// Its number, for `If-Match`; 0: the overrides file says so, and an order finds no operator's word.
     pub version: u64,
 }
 
@@ -429,6 +446,9 @@ pub struct CheckForm {
     /// From a surprise to the next probe; absent: the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_interval_seconds: Option<f64>,
+    /// By how much of itself a wait may be shortened, in percent; absent: as `[health] jitter` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_percent: Option<u8>,
     /// Whether only running programs ask for it; it is let go an hour after the last did, or sooner for another.
     #[serde(default)]
     pub ad_hoc: bool,
@@ -523,6 +543,7 @@ impl CheckForm {
             forget: check.judgement.forget,
             slow_seconds: check.judgement.slow.map(seconds),
             retry_interval_seconds: check.judgement.retry.map(seconds),
+            jitter_percent: check.judgement.jitter,
             ad_hoc: check.ad_hoc,
         }
     }
@@ -675,7 +696,9 @@ impl EventForm {
             Happening::Overridden { word } => {
                 Self { kind: "overridden".to_owned(), subject: Some(word.subject.to_string()), ..self }
             }
-            Happening::Released { word } => Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self },
+            Happening::Released { word, .. } => {
+                Self { kind: "released".to_owned(), subject: Some(word.subject.to_string()), ..self }
+            }
             Happening::FailedBack { subject } => {
                 Self { kind: "failed_back".to_owned(), subject: Some(subject.to_string()), ..self }
             }
@@ -717,8 +740,24 @@ pub struct ReloadForm {
     pub outcome: String,
     /// The zones that changed, or would.
     pub zones: Vec<ZoneChangeForm>,
+    /// The words of the overrides file that came, changed or went, or would.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<WordChangeForm>,
     /// Warnings.
     pub findings: Vec<FindingForm>,
+}
+
+/// What the overrides file says otherwise than before.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WordChangeForm {
+    /// What it is about.
+    pub subject: String,
+    /// What it said before; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it says now; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// A zone that a reload changed.
@@ -739,7 +778,7 @@ pub struct ZoneChangeForm {
 }
 
 /// An error or a warning.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FindingForm {
     /// `error` or `warning`.
     pub severity: String,
@@ -769,6 +808,7 @@ impl ReloadForm {
             generation: report.generation.0,
             outcome: outcome.to_owned(),
             zones: report.zones.iter().map(ZoneChangeForm::from).collect(),
+            overrides: report.words.iter().map(WordChangeForm::from).collect(),
             findings: report.findings.iter().map(FindingForm::from).collect(),
         }
     }
@@ -784,6 +824,14 @@ impl From<&ZoneReport> for ZoneChangeForm {
             removed: report.removed,
             added: report.added,
         }
+    }
+}
+
+impl From<&WordReport> for WordChangeForm {
+    fn from(report: &WordReport) -> Self {
+        let WordReport { about, before, after } = report;
+        let said = |state: Option<State>| state.map(|state| state.to_string());
+        Self { subject: about.to_string(), before: said(*before), after: said(*after) }
     }
 }
 

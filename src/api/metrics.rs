@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -18,10 +18,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::{Overview, PoolView};
-use crate::health::{CheckView, Override};
+use crate::health::{CheckView, Override, Overrides};
 use crate::target::{Basis, CheckKey, CheckKind, Failure, Inconclusive, Outcome, Status, Value};
 use crate::wire::Rcode;
 
+use super::ask::OverridesFile;
 use super::forms::Clock;
 
 /// Upper bounds of the buckets, in seconds. A probe is over after its timeout, 2 s by default.
@@ -80,6 +81,7 @@ pub struct Meters {
     last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0: never.
     last_success: AtomicU64,
+    overrides_file: Mutex<Option<Arc<OverridesFile>>>,
     connections: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>>,
     notified: OnceLock<Box<dyn Fn() -> Vec<Notified> + Send + Sync>>,
 }
@@ -138,6 +140,7 @@ impl Meters {
                 samples: AtomicU64::new(0),
                 last_reload_ok: AtomicBool::new(false),
                 last_success: AtomicU64::new(0),
+                overrides_file: Mutex::default(),
                 connections: OnceLock::new(),
                 notified: OnceLock::new(),
             }
@@ -206,6 +209,16 @@ impl Meters {
         }
     }
 
+    /// The overrides file was read, or there is none.
+    pub fn overrides_file(&self, file: Option<OverridesFile>) {
+        *self.overrides_file.lock().unwrap_or_else(PoisonError::into_inner) = file.map(Arc::new);
+    }
+
+    /// What became of the overrides file when it was read last.
+    pub(super) fn read_overrides_file(&self) -> Option<Arc<OverridesFile>> {
+        self.overrides_file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Where the state of DNS connections is read from, whenever somebody asks.
     pub fn watch_connections(&self, read: impl Fn() -> Connections + Send + Sync + 'static) {
         drop(self.connections.set(Box::new(read)));
@@ -263,7 +276,7 @@ pub(super) struct Scrape<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) overview: &'a Overview,
     pub(super) checks: &'a [CheckView],
-    pub(super) overrides: &'a [Override],
+    pub(super) overrides: &'a Overrides,
     /// Every pool, and what each address of its members counts as.
     pub(super) pools: &'a [(PoolView, Vec<Status>)],
     pub(super) ready: bool,
@@ -419,7 +432,10 @@ impl Scrape<'_> {
     }
 
     fn overrides(&self) {
-        for Override { subject, state, expires, .. } in self.overrides {
+        if let Some(file) = self.meters.read_overrides_file() {
+            gauge!("leeward_overrides_file_refused").set(f64::from(u8::from(!file.errors.is_empty())));
+        }
+        for Override { subject, state, expires, .. } in self.overrides.iter() {
             let (kind, name) = (("kind", subject.kind().to_owned()), ("name", subject.name()));
             let expiry = expires.map_or(f64::INFINITY, |expires| expires as f64 / 1e3);
             gauge!("leeward_override_expiry_timestamp_seconds", &[kind.clone(), name.clone()]).set(expiry);
@@ -561,6 +577,10 @@ fn describe_state() {
         "leeward_pool_addresses",
         "How many addresses of the pool's members count as what in it: held are those that are down or out of sight and are \
          answered all the same, reserve those that wait to come back."
+    );
+    describe_gauge!(
+        "leeward_overrides_file_refused",
+        "Whether what the overrides file says now is refused, and what it said before holds."
     );
     describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
     describe_gauge!(

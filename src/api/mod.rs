@@ -50,12 +50,15 @@ mod routes;
 mod stream;
 
 pub use access::{Access, Config, Role, Secret, Token};
-pub use ask::{Ask, Finding, Lateness, Node, Outside, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
+pub use ask::{
+    Ask, Finding, Lateness, Node, Outside, OverridesFile, ReloadOutcome, ReloadReport, ReloadRequest, WordReport, ZoneReport,
+};
 pub use explain::explain_form;
 pub use forms::{Clock, EVENT_KINDS, EventForm};
 pub use history::{EVENTS_KEPT, Follower, History, Page};
 pub use listen::{ListenError, Listeners};
 pub use metrics::{Connections, Meters, Notified};
+pub(crate) use overrides::names_of;
 pub use routes::router;
 pub use stream::Streams;
 
@@ -74,7 +77,7 @@ mod tests {
     use crate::answers::{Options, Prepared, Published, Snapshot};
     use crate::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, NewProgram, Overview, Refusal, ZoneLoad};
     use crate::geo::Places;
-    use crate::health::{self, CheckView, Finished, Moment, Override, State, Subject};
+    use crate::health::{self, CheckView, Finished, Moment, Origin, Override, Overrides, State, Subject};
     use crate::program::{Defaults, Settings, compile, join};
     use crate::target::{Failure, Outcome};
     use crate::wire::Name;
@@ -98,7 +101,7 @@ mod tests {
         pub(super) snapshot: Arc<Snapshot>,
         pub(super) overview: Overview,
         pub(super) checks: Vec<CheckView>,
-        pub(super) overrides: Vec<Override>,
+        pub(super) overrides: Overrides,
         pub(super) asks: mpsc::Receiver<Ask>,
     }
 
@@ -147,7 +150,9 @@ mod tests {
             streams: Arc::default(),
         };
         let (overview, checks) = (engine.overview(), engine.checks().collect());
-        let overrides = vec![Override {
+        let mut overrides = Overrides::default();
+        overrides.set(Override {
+            origin: Origin::Operator,
             subject: Subject::Target(IpAddr::from([192, 0, 2, 1]), Some(443)),
             state: State::Drain,
             until: None,
@@ -156,7 +161,7 @@ mod tests {
             by: "alice".into(),
             reason: "kernel".into(),
             version: 7,
-        }];
+        });
         Fake { node, snapshot, overview, checks, overrides, asks }
     }
 
@@ -175,7 +180,7 @@ mod tests {
                         Ask::Overrides(reply) => drop(reply.send(self.overrides.clone())),
                         Ask::Order(command, reply) => {
                             let refused = Err(Refusal::WouldEmpty(vec![ProgramId(0)]));
-                            let version = self.overrides.first().map_or(0, |word| word.version);
+                            let version = self.overrides.iter().next().map_or(0, |word| word.version);
                             let other = command.if_version.is_some_and(|seen| seen != version);
                             drop(reply.send(if other { Err(Refusal::Version(version)) } else { refused }));
                         }
@@ -234,6 +239,7 @@ mod tests {
             kind: LoadKind::Start,
             zones,
             removed: Vec::new(),
+            words: None,
             health: health::Config::default(),
             places: Arc::new(Places::empty()),
             options,

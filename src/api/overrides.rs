@@ -5,7 +5,6 @@
 //! `if_version` says the same for those who cannot send a header.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{Path, State};
@@ -38,8 +37,9 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Reply {
     Params::of(&uri).finish()?;
     let overrides = shared.ask(Ask::Overrides).await?;
     let generation = shared.node.published.load().generation;
+    let beneath = overrides.beneath().map(OverrideForm::from).collect();
     let overrides = overrides.iter().map(OverrideForm::from).collect();
-    json(generation, &OverridesForm { generation: generation.0, overrides })
+    json(generation, &OverridesForm { generation: generation.0, overrides, beneath })
 }
 
 /// `GET /api/v1/overrides/{kind}/{name}`
@@ -47,7 +47,7 @@ pub(super) async fn show(State(shared): State<Shared>, Path(path): Path<(String,
     Params::of(&uri).finish()?;
     let subject = subject(&shared, &path).await?;
     let overrides = shared.ask(Ask::Overrides).await?;
-    let word = overrides.iter().find(|word| word.subject == subject).ok_or_else(|| not_set(subject))?;
+    let word = overrides.get(subject).ok_or_else(|| not_set(subject))?;
     let reply = json(shared.node.published.load().generation, &OverrideForm::from(word))?;
     Ok(tagged(reply, Some(word.version)))
 }
@@ -137,9 +137,7 @@ async fn named(shared: &Shared, name: &str, target: &str) -> Result<Subject, Pro
     let checks = shared.checks().await?;
     let definitions = shared.node.published.load().options.checks.named.clone();
     let asks = |check: &&CheckView| {
-        let here = [check.spec.named_address().map(|address| address.to_string()), Some(check.spec.target())];
-        here.iter().flatten().any(|here| here == target)
-            && definitions.names_of(&check.spec, check.judgement).any(|known| known == name)
+        check.spec.is_at(target) && definitions.names_of(&check.spec, check.judgement).any(|known| known == name)
     };
     let keys: BTreeSet<CheckKey> = checks.iter().filter(asks).map(|check| check.key).collect();
     match (keys.first(), keys.len()) {
@@ -221,6 +219,13 @@ async fn refused(shared: &Shared, subject: Subject, refusal: Refusal) -> Problem
             Problem::new(StatusCode::NOT_FOUND, "no_such_target", "Nothing is there", detail)
         }
         Refusal::NotSet => not_set(subject),
+        Refusal::OfFile(by) => {
+            let detail = format!(
+                "{subject} is as {by} says, and no operator has said anything over it; nothing was changed. Take it out of the \
+                 file, or say something else over it for a while"
+            );
+            Problem::new(StatusCode::CONFLICT, "of_file", "The override stands in the overrides file", detail)
+        }
         Refusal::Version(version) => {
             let now = if version == 0 { "there is none now".to_owned() } else { format!("it is at version {version} now") };
             let detail = format!("the override of {subject} is not the one that you have seen: {now}");
@@ -259,7 +264,8 @@ async fn names(shared: &Shared, programs: &[ProgramId]) -> Vec<String> {
     tokio::task::spawn_blocking(move || names_of(&snapshot, &programs)).await.unwrap_or_default()
 }
 
-fn names_of(snapshot: &Arc<Snapshot>, programs: &BTreeSet<ProgramId>) -> Vec<String> {
+/// The same, for whoever may wait.
+pub(crate) fn names_of(snapshot: &Snapshot, programs: &BTreeSet<ProgramId>) -> Vec<String> {
     let zones = snapshot.zones.iter().filter_map(|entry| match &entry.state {
         ZoneState::Serving { zone, .. } => Some(zone),
         ZoneState::Failed(_) => None,

@@ -9,7 +9,7 @@ use super::overrides;
 use super::problem::Problem;
 use super::routes::{Params, Reply, Shared, json};
 use crate::control::{Action, PoolView};
-use crate::health::{Moment, Override, Subject};
+use crate::health::{Moment, Overrides, Subject};
 use crate::target::{Failback, Host, Status};
 
 /// `GET /api/v1/pools`
@@ -42,9 +42,9 @@ fn lookup(host: &Host, clock: &Clock) -> LookupForm {
     }
 }
 
-fn form(view: &PoolView, statuses: &[Status], words: &[Override], lookup: impl Fn(&str) -> LookupForm) -> PoolForm {
+fn form(view: &PoolView, statuses: &[Status], words: &Overrides, lookup: impl Fn(&str) -> LookupForm) -> PoolForm {
     let PoolView { pool, waiting, .. } = view;
-    let frozen = Subject::pool(&pool.name).is_some_and(|subject| words.iter().any(|word| word.subject == subject));
+    let frozen = Subject::pool(&pool.name).is_some_and(|subject| words.get(subject).is_some());
     let mut stood = pool.faces().zip(statuses).zip(waiting).peekable();
     let members = pool.members.iter().enumerate().map(|(at, member)| {
         let mut addresses = Vec::new();

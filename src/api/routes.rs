@@ -24,8 +24,8 @@ use super::access::Access;
 use super::ask::{Ask, Node, ReloadOutcome, ReloadReport, ReloadRequest};
 use super::explain::explain_form;
 use super::forms::{
-    CheckCounts, ChecksForm, Clock, EventForm, EventsForm, FindingForm, RegressionForm, ReloadForm, StatusForm, ZoneChangeForm,
-    ZoneCounts, ZonesForm, seconds,
+    CheckCounts, ChecksForm, Clock, EventForm, EventsForm, FindingForm, OverridesFileForm, RegressionForm, ReloadForm,
+    StatusForm, ZoneChangeForm, ZoneCounts, ZonesForm, seconds,
 };
 use super::geo::geo_form;
 use super::history::{EVENTS_KEPT, History, Page};
@@ -278,8 +278,13 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         late_seconds: seconds(shared.node.lateness.at(clock.now)),
         zones: ZoneCounts::of(&overview.zones),
         checks: CheckCounts::of(&checks),
-        overrides: overrides.len(),
+        overrides: overrides.iter().count(),
         frozen: overrides.iter().any(|word| word.state == health::State::Frozen),
+        overrides_file: shared.node.meters.read_overrides_file().map(|file| OverridesFileForm {
+            path: file.path.display().to_string(),
+            words: file.words,
+            errors: file.errors.iter().map(FindingForm::from).collect(),
+        }),
     };
     json(overview.generation, &form)
 }
@@ -726,7 +731,8 @@ mod tests {
             let zones =
                 vec![ZoneReport { zone: zone.clone(), before: Some(Serial(7)), after: Some(Serial(8)), removed: 1, added: 2 }];
             let finding = Finding { error: true, place: "a.zone:3:1".into(), message: "bad".into(), remedy: "mend".into() };
-            let report = ReloadReport { outcome, generation: Generation(41), zones, findings: vec![finding] };
+            let words = Vec::new();
+            let report = ReloadReport { outcome, generation: Generation(41), zones, words, findings: vec![finding] };
             let (found, headers, body) = call(fake().run(Some(report)), Method::POST, "/api/v1/reload?zone=gslb.example").await;
             let body: Value = serde_json::from_str(&body).unwrap();
             assert_eq!((found, &body["generation"]), (status, &41.into()), "{body}");

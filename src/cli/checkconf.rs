@@ -1,6 +1,6 @@
 //! `leeward checkconf`: every error and warning of the configuration, the zone files and the record programs, at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::config::{self, Config};
+use crate::node::budget::{Budget, Room};
 use crate::node::compile::{self, Settings};
 use crate::node::{BadDatabase, Databases};
 use crate::wire::Name;
@@ -48,9 +49,10 @@ pub(super) fn run_checkconf(args: &CheckconfArgs) -> anyhow::Result<ExitCode> {
     let defaults = || Config::without_file(BTreeMap::new());
     check_databases(config.as_ref(), &mut findings);
     let settings = Settings::of(&config.clone().unwrap_or_else(defaults));
+    let mut room = config.as_ref().map(Budget::of).unwrap_or_default().room(&BTreeSet::new());
     let mut programs = Vec::new();
     for (apex, file) in zones(args, config.as_ref())? {
-        check_zone(&apex, &file, &settings, &mut findings, &mut programs);
+        check_zone(&apex, &file, (&settings, &mut room), &mut findings, &mut programs);
     }
     let errors = findings.iter().filter(|finding| finding.severity == "error").count();
     let programs = args.programs.then_some(programs);
@@ -126,7 +128,13 @@ fn origin_of(file: &Path) -> Option<String> {
     origins.into_iter().next()
 }
 
-fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<FindingForm>, programs: &mut Vec<ProgramForm>) {
+fn check_zone(
+    apex: &Name,
+    file: &Path,
+    (settings, room): (&Settings, &mut Room),
+    findings: &mut Vec<FindingForm>,
+    programs: &mut Vec<ProgramForm>,
+) {
     let loaded = zone::load(&Files, file, apex.as_ref());
     let negative = loaded.contents.as_ref().map(Contents::negative_ttl);
     let mut all: Vec<zone::Finding> = loaded.findings;
@@ -134,6 +142,7 @@ fn check_zone(apex: &Name, file: &Path, settings: &Settings, findings: &mut Vec<
         let (prepared, found) = compile::record(record, settings, negative);
         programs.push(ProgramForm::new(record, &prepared));
         all.extend(found);
+        all.extend(room.take(prepared.program()).err().map(|excess| compile::too_many(record.at.clone(), excess)));
     }
     all.sort_by(|a, b| (&a.at.file, a.at.line, a.at.column).cmp(&(&b.at.file, b.at.line, b.at.column)));
     findings.extend(all.iter().map(|finding| FindingForm {

@@ -69,7 +69,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
     let down = targets(&args.down)?;
     let places = Databases::read(&config.databases)?.places();
     let options = Arc::new(config.answering.clone());
-    let mut slots = Slots::default();
+    let mut slots = Slots::within(config);
     let empty = Snapshot::empty(Arc::clone(&options), 1);
     let mut zones = Vec::new();
     for (apex, file) in &config.zones {
@@ -94,6 +94,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         kind: LoadKind::Start,
         zones,
         removed: Vec::new(),
+        words: None,
         health: health.clone(),
         places,
         options,

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::api::forms::{
     CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
-    OverridesForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm, StepForm, ZoneChangeForm,
-    ZonesForm,
+    OverridesFileForm, OverridesForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm, StepForm,
+    WordChangeForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -84,7 +84,17 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm, overrides: &Overrid
     let listen = status.listen.iter().enumerate();
     let listen = listen.map(|(at, address)| vec![if at == 0 { "listen" } else { "" }.to_owned(), address.clone()]);
     rows.splice(4..4, listen);
+    if let Some(file) = &status.overrides_file {
+        rows.push(vec!["of file".to_owned(), overrides_file(file)]);
+    }
     [fitted(rows), words(overrides), zone_table(zones)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn overrides_file(file: &OverridesFileForm) -> String {
+    match file.errors.first() {
+        None => format!("{} of {}", file.words, file.path),
+        Some(error) => format!("REFUSED, what it said before holds: {}: {}", error.place, error.message),
+    }
 }
 
 /// The overrides of `leeward status`, those that end first at the top.
@@ -95,8 +105,7 @@ fn words(form: &OverridesForm) -> String {
     }
     words.sort_by_key(|word| (word.expires.is_none(), word.expires.clone()));
     let shown = words.iter().take(WORDS_SHOWN).map(|word| {
-        let until = word.expires.as_deref().map_or_else(|| "forever".to_owned(), without_fraction);
-        vec![format!("{}/{}", word.kind, word.name), word.state.clone(), until, word.by.clone(), word.reason.clone()]
+        vec![format!("{}/{}", word.kind, word.name), word.state.clone(), until(word), word.by.clone(), word.reason.clone()]
     });
     let head = row(["OVERRIDE", "STATE", "UNTIL", "BY", "REASON"]);
     let mut text = fitted(std::iter::once(head).chain(shown).collect());
@@ -197,13 +206,22 @@ pub(super) fn message(kind: &str, data: &str) -> String {
     }
 }
 
-/// `leeward overrides`
+/// When a word ends.
+fn until(word: &OverrideForm) -> String {
+    let for_ever = if word.version == 0 { "in the file" } else { "forever" };
+    word.expires.as_deref().map_or_else(|| for_ever.to_owned(), without_fraction)
+}
+
+/// `leeward overrides`: in brackets what the overrides file says beneath an operator's word.
 pub(super) fn overrides(form: &OverridesForm) -> String {
     let head = row(["SUBJECT", "STATE", "UNTIL", "BY", "VERSION", "REASON"]);
-    let rows = form.overrides.iter().map(|word| {
-        let until = word.expires.as_deref().map_or_else(|| "forever".to_owned(), without_fraction);
+    let in_force = form.overrides.iter().map(|word| (word, word.state.clone()));
+    let beneath = form.beneath.iter().map(|word| (word, format!("({})", word.state)));
+    let mut words: Vec<_> = in_force.chain(beneath).collect();
+    words.sort_by(|(one, _), (other, _)| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
+    let rows = words.into_iter().map(|(word, state)| {
         let subject = format!("{}/{}", word.kind, word.name);
-        vec![subject, word.state.clone(), until, word.by.clone(), word.version.to_string(), word.reason.clone()]
+        vec![subject, state, until(word), word.by.clone(), word.version.to_string(), word.reason.clone()]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     if rows.len() == 1 { "no overrides\n".to_owned() } else { table(&rows) }
@@ -282,6 +300,7 @@ pub(super) fn reload(form: &ReloadForm) -> String {
     let what = if form.outcome == "rehearsed" { "would be applied; nothing was changed" } else { "applied" };
     let mut text = format!("{what}, generation {}\n", form.generation);
     text += &zone_changes(&form.zones);
+    text += &word_changes(&form.overrides);
     text += &findings(&form.findings);
     text
 }
@@ -293,6 +312,13 @@ fn zone_changes(zones: &[ZoneChangeForm]) -> String {
         vec![format!("  {}", zone.zone), format!("{before} -> {after}"), format!("-{} +{} RRsets", zone.removed, zone.added)]
     };
     table(&zones.iter().map(line).collect::<Vec<_>>())
+}
+
+fn word_changes(words: &[WordChangeForm]) -> String {
+    let said = |state: &Option<String>| state.clone().unwrap_or_else(|| "-".to_owned());
+    let line =
+        |word: &WordChangeForm| vec![format!("  {}", word.subject), format!("{} -> {}", said(&word.before), said(&word.after))];
+    table(&words.iter().map(line).collect::<Vec<_>>())
 }
 
 fn findings(findings: &[FindingForm]) -> String {
@@ -454,6 +480,7 @@ mod tests {
             forget: 1,
             slow_seconds: None,
             retry_interval_seconds: None,
+            jitter_percent: None,
         }
     }
 
@@ -488,6 +515,7 @@ mod tests {
             checks: CheckCounts { up: 1, down: 1, unknown: 0 },
             overrides: 1,
             frozen: false,
+            overrides_file: None,
         }
     }
 
@@ -513,7 +541,11 @@ mod tests {
     fn status_is_a_page() {
         let overrides =
             vec![override_form("192.0.2.1", None, "disks"), override_form("192.0.2.2", Some("2026-01-02T03:04:05.678Z"), "")];
-        let text = status(&status_form(), &zone_form("gslb.example."), &OverridesForm { generation: 12, overrides });
+        let text = status(
+            &status_form(),
+            &zone_form("gslb.example."),
+            &OverridesForm { generation: 12, overrides, beneath: Vec::new() },
+        );
         assert_eq!(
             text,
             "node        eu-1, leeward 0.1.0\n\
@@ -599,7 +631,7 @@ mod tests {
         let long = "a-very-long-label-of-a-zone-that-nobody-would-type.".repeat(4);
         let overrides = (0..12).map(|_| override_form("[2001:db8:1234:5678:9abc:def0:1234:5678]:65535", None, &long)).collect();
         let form = StatusForm { node: long.clone(), overrides: 12, frozen: true, ..status_form() };
-        let text = status(&form, &zone_form(&long), &OverridesForm { generation: 12, overrides });
+        let text = status(&form, &zone_form(&long), &OverridesForm { generation: 12, overrides, beneath: Vec::new() });
         let widest = text.lines().map(|line| line.chars().count()).max();
         assert_eq!(widest, Some(TERMINAL), "{text}");
         assert!(text.contains('…') && text.contains("and 2 more: leeward overrides\n"), "{text}");

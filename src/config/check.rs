@@ -3,7 +3,7 @@
 //! One function per section, which asks for the section's keys in the order of the manual. Each gives a usable value
 //! whatever it finds; whether the whole may be used is for the findings to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -20,10 +20,11 @@ use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
 use super::sites::Listed;
-use super::{Config, Node};
+use super::{Config, Node, OverridesFile, Said};
 use crate::answers::Options;
 use crate::geo::{Fence, Net, SiteMaps, Sites};
 use crate::program::{Atlas, Defaults, Limits};
+use crate::target::Pools;
 use crate::wire::Name;
 use crate::{api, health, prober};
 
@@ -31,7 +32,6 @@ use crate::{api, health, prober};
 mod later {
     pub(super) const ROOT: &[&str] = &["peers", "peer", "service"];
     pub(super) const NODE: &[&str] = &["region"];
-    pub(super) const PROBER: &[&str] = &["max_checks"];
 }
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -47,6 +47,9 @@ const SOCKET_PATH_MAX: usize = 107;
 const TOKEN_MIN: usize = 16;
 /// Most octets of a file that holds a secret.
 const SECRET_FILE_MAX: u64 = 4096;
+
+/// What may be written for a jitter.
+pub(super) const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
 
 /// What the host gives: some defaults follow from it.
 #[derive(Clone, Debug)]
@@ -81,16 +84,20 @@ impl Host {
 /// The checked form of `tree`, which was read from `top` and what it includes.
 pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
     let mut root = Section::root(tree, findings);
-    let node = node(root.section("node"), host);
+    let (node, overrides) = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
-    let (prober, fence) = prober(root.section("prober"), host);
-    let health = health(root.section("health"), &fence);
+    let (prober, fence, max_checks) = prober(root.section("prober"), host);
+    let mut health = health(root.section("health"), &fence);
+    health.max_checks = max_checks.as_ref().map(|(_, max)| *max);
     let named = super::checks::checks(&mut root, &health, host.pings);
     let publish_interval = publish(root.section("publish"));
     let sites = super::sites::sites(&mut root);
     let (databases, maps, listed) = geo(root.section("geo"), &sites);
     let pools = super::pools::pools(&mut root, &health, (&named, &sites, &maps), &fence);
+    if let Some((at, max)) = max_checks {
+        judge_max_checks(&pools, max, &at, root.findings);
+    }
     let atlas = Atlas { sites, maps };
     let atlas = (atlas != Atlas::default()).then(|| Arc::new(atlas));
     let (interval, timeout, damped) = (health.interval, health.timeout, health.damped());
@@ -109,6 +116,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         publish_interval,
         databases,
         listed,
+        overrides,
         insert_whitespace,
         resolver,
         prober,
@@ -121,7 +129,9 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     }
 }
 
-fn node(mut section: Section<'_>, host: &Host) -> Node {
+/// Who we are, and the overrides file, which is read by itself.
+fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<OverridesFile>) {
+    const OVERRIDES: &str = "write the path of a file of overrides, such as \"overrides.toml\"";
     const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 253 of them";
     const STATE_DIR: &str = "write a directory such as \"/var/lib/leeward\"";
     let name = section.parsed("name", NAME, |text| match node_name(text) {
@@ -129,11 +139,14 @@ fn node(mut section: Section<'_>, host: &Host) -> Node {
         false => Err("no name for a node"),
     });
     let state_dir = section.path("state_dir", STATE_DIR).and_then(|(at, path)| non_empty(&mut section, "state_dir", &at, path));
+    let file = section.path("overrides_file", OVERRIDES);
+    let file = file.and_then(|(at, path)| non_empty(&mut section, "overrides_file", &at, path));
     section.finish(later::NODE);
-    Node {
+    let node = Node {
         name: name.map_or_else(|| default_name(&host.name), |(_, name)| name),
         state_dir: state_dir.unwrap_or_else(|| "/var/lib/leeward".into()),
-    }
+    };
+    (node, file.map(|path| OverridesFile { path, stamp: None, said: Said::Missing }))
 }
 
 fn node_name(text: &str) -> bool {
@@ -187,7 +200,6 @@ fn octets(text: &str) -> Option<usize> {
 }
 
 fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
-    const JITTER: &str = "write a share of the interval such as \"10%\", from 0% to 50%";
     let default = health::Config::default();
     let (interval_at, interval) = section.duration("interval", default.interval, 100 * MILLISECOND..=DAY);
     let (timeout_at, timeout) = section.duration("timeout", default.timeout, MILLISECOND..=HOUR);
@@ -238,6 +250,7 @@ fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
         damped,
         damping,
         damped_rise,
+        max_checks: None,
     }
 }
 
@@ -291,12 +304,22 @@ fn results(section: &mut Section<'_>, key: &'static str, default: u16) -> u16 {
     u16::try_from(section.number(key, default.into(), 1..=1000)).unwrap_or(default)
 }
 
-fn percent(text: &str) -> Result<u8, &'static str> {
+pub(super) fn percent(text: &str) -> Result<u8, &'static str> {
     let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
     number.filter(|number| (0..=50).contains(number)).ok_or("no such share")
 }
 
-fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence) {
+/// Complains where the pools alone ask for more checks than there may be.
+fn judge_max_checks(pools: &Pools, max: usize, at: &Place, findings: &mut Findings) {
+    let faces = pools.iter().flat_map(|pool| pool.faces());
+    let asked = faces.map(|(_, face)| face.check.spec.key()).collect::<BTreeSet<_>>().len();
+    if asked > max {
+        let message = format!("`[prober] max_checks` is {max}, and the pools alone have {asked}");
+        findings.error(at, message, "raise it, or have fewer members probed");
+    }
+}
+
+fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence, Option<(Place, usize)>) {
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
     let max_proc = section.number("max_proc", prober::Config::default().max_proc, 1..=1024);
@@ -309,9 +332,12 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence) {
     }
     let deny = deny.map(|(_, deny)| deny);
     let allow = section.list("allow", DENY, str::parse::<Net>).map(|(_, allow)| allow);
-    section.finish(later::PROBER);
+    let at = section.place("max_checks");
+    let max_checks = at.zip(section.given_number("max_checks", 1..=10_000_000));
+    section.finish(&[]);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
-    (prober::Config { max_in_flight, max_proc, threads }, Fence { deny: deny.unwrap_or_else(link_local), allow })
+    let config = prober::Config { max_in_flight, max_proc, threads };
+    (config, Fence { deny: deny.unwrap_or_else(link_local), allow }, max_checks)
 }
 
 /// The shortest time between two publications.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use url::Host;
 
-use super::check::{HOUR, MILLISECOND, SECOND, non_empty, token_text};
+use super::check::{HOUR, JITTER, MILLISECOND, SECOND, non_empty, percent, token_text};
 use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::Section;
@@ -23,9 +23,6 @@ use crate::target::{
     NamedCheck, Pattern, PushCheck, Rcode, Scheme, TlsCheck, Token, Version, Workload,
 };
 use crate::wire::{Name, RecordType};
-
-/// Keys of the contract whose parts this release does not have.
-const LATER: [&str; 1] = ["jitter"];
 
 /// Longest text that is sent or looked for, octets.
 const TEXT_MAX: usize = 1024;
@@ -78,7 +75,7 @@ fn check(
     // Without the kind nothing can be said of the other keys.
     let (_, (_, kind)) = section.parsed("kind", &remedy, find)?;
     let check = common(&mut section, (at, kind), health, pings);
-    section.finish(&LATER);
+    section.finish(&[]);
     Some((name.into(), check))
 }
 
@@ -141,7 +138,8 @@ fn judgement(section: &mut Section<'_>, health: &health::Config, timeout: Durati
     }
     let slow = slow_at.map_or(base.slow, |_| Some(slow));
     let tripwire = section.flag("tripwire", false);
-    Judgement { fall, rise, forget, slow, tripwire, retry: Some(retry), ..base }
+    let jitter = section.parsed("jitter", JITTER, percent).map(|(_, jitter)| jitter);
+    Judgement { fall, rise, forget, slow, tripwire, jitter, retry: Some(retry), ..base }
 }
 
 /// Addresses of this host, at most one of each family.

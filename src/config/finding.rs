@@ -127,6 +127,11 @@ impl Findings {
         }
     }
 
+    /// Whether one of them is an error.
+    pub(super) fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.error)
+    }
+
     /// All of them, file by file in reading order, top to bottom.
     pub(super) fn into_sorted(mut self) -> Vec<Finding> {
         let rank = |file: &Path| self.files.iter().position(|read| **read == *file);

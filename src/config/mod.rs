@@ -14,9 +14,10 @@
 //! | --- | --- |
 //! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
-//! | `[node]` | is refused: names and directories are in use |
+//! | `[node] overrides_file` | changes it; what the file says is judged by itself, and holds up nothing else |
+//! | `[node]` otherwise | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
-//! | `[prober]` | is refused: so is the prober |
+//! | `[prober]` | is refused: so is the prober, and what was counted before |
 //! | `[admin]` with its tokens | is refused: so are its listeners |
 //!
 //! Never here: reading zones, binding addresses, anything but files (and the host's name and limits, from which some
@@ -27,6 +28,7 @@ mod checks;
 mod finding;
 mod nets;
 mod notify;
+mod overrides;
 mod pools;
 mod raw;
 mod section;
@@ -48,6 +50,7 @@ use crate::{answers, api, health, prober};
 use check::Host;
 pub use finding::Finding;
 use finding::Findings;
+pub use overrides::{OverridesFile, Said};
 pub use stamp::Stamp;
 
 /// A checked configuration.
@@ -69,6 +72,8 @@ pub struct Config {
     pub databases: Vec<PathBuf>,
     /// What of `[geo.map.*]` is in files of its own. The maps themselves, and the sites, are what `answering` has.
     listed: Vec<sites::Listed>,
+    /// `[node] overrides_file`.
+    pub overrides: Option<OverridesFile>,
     /// `[lua] insert_whitespace`: whether adjacent strings of a program are joined with a space.
     pub insert_whitespace: bool,
     /// `[lua] resolver`: whom `resolve()` asks; `None`: those of /etc/resolv.conf.
@@ -101,7 +106,7 @@ pub struct Node {
 /// What came of reading a configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The configuration; `None` where a finding is an error.
+    /// The configuration; `None` where a finding is an error, unless that is one of the overrides file.
     pub config: Option<Config>,
     /// The same also with errors, defaults in the place of what is wrong: good for looking at the zones, no further.
     pub draft: Option<Config>,
@@ -119,9 +124,10 @@ fn load_on(path: &Path, host: &Host) -> Loaded {
     let mut findings = Findings::default();
     let (tree, files) = raw::read(path, &mut findings);
     let readable = !files.is_empty();
-    let config = readable.then(|| check::check(tree, path, files, host, &mut findings));
-    let findings = findings.into_sorted();
-    let sound = !findings.iter().any(|finding| finding.error);
+    let mut config = readable.then(|| check::check(tree, path, files, host, &mut findings));
+    let sound = !findings.has_errors();
+    let mut findings = findings.into_sorted();
+    findings.extend(config.iter_mut().flat_map(Config::read_overrides));
     Loaded { config: config.clone().filter(|_| sound), draft: config, findings }
 }
 
@@ -144,6 +150,18 @@ impl Config {
     /// not be.
     pub fn nets_files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
         self.listed.iter().map(sites::Listed::file)
+    }
+
+    /// Reads the overrides file, where there is one: what is wrong with it.
+    pub fn read_overrides(&mut self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        self.overrides = self.overrides.take().map(|file| OverridesFile::read(file.path, &mut findings));
+        findings.into_sorted()
+    }
+
+    /// Each file that is watched, and what told it from other versions when it was read.
+    pub fn watched_files(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
+        self.nets_files().chain(self.overrides.iter().map(|file| (&*file.path, file.stamp)))
     }
 
     /// The same with every `nets_file` read again, and nothing else.
@@ -178,10 +196,11 @@ impl Config {
             tokens,
             notify: _,
             answering: _,
-            health: _,
+            health,
             publish_interval: _,
             databases: _,
             listed: _,
+            overrides: _,
             insert_whitespace: _,
             resolver: _,
             zones: _,
@@ -226,6 +245,7 @@ impl Config {
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] max_proc", *max_proc != self.prober.max_proc),
             ("[prober] threads", *probe_threads != self.prober.threads),
+            ("[prober] max_checks", health.max_checks != self.health.max_checks),
             ("[prober] deny", fence.deny != self.fence.deny),
             ("[prober] allow", fence.allow != self.fence.allow),
             ("[admin] socket", *socket != self.admin.socket),

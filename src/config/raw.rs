@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::finding::{Findings, Place};
+use super::stamp::Stamp;
 
 /// How deep includes may nest.
 const DEPTH_MAX: usize = 8;
@@ -37,7 +40,7 @@ pub(super) struct Item {
     pub(super) value: Value,
 }
 
-/// A value of the kinds that some key has, or the name of another kind.
+/// A value.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
@@ -47,7 +50,8 @@ pub(super) enum Value {
     Boolean(bool),
     Array(Vec<Item>),
     Table(Table),
-    Other(&'static str),
+    /// As it is written.
+    Date(String),
 }
 
 impl Value {
@@ -60,7 +64,7 @@ impl Value {
             Self::Boolean(_) => "a boolean",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
-            Self::Other(kind) => kind,
+            Self::Date(_) => "a date",
         }
     }
 }
@@ -70,6 +74,16 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> (Table, Vec<PathBuf>
     let mut reading = Reading { findings, tree: Table::new(), files: Vec::new(), seen: BTreeMap::new() };
     reading.file(path, None, 0);
     (reading.tree, reading.files)
+}
+
+/// Reads one file that includes nothing: the stamp of what was read, and its tree.
+pub(super) fn read_one(path: &Path, findings: &mut Findings) -> io::Result<(Stamp, Table)> {
+    let mut file = File::open(path)?;
+    let stamp = Stamp::of(&file.metadata()?);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let source = Source::new(path, bytes, findings);
+    Ok((stamp, source.tree(findings)))
 }
 
 /// `[section] key` or, at the top of a file, `key`, quoted for a message.
@@ -300,7 +314,7 @@ impl Source {
             DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.item(item)).collect()),
             DeValue::Table(table) => Value::Table(self.table(table)),
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Datetime(date) => Value::Date(date.to_string()),
         };
         Item { at, value }
     }

@@ -146,6 +146,7 @@ fn every_key() {
         max_in_flight = 7
         max_proc = 3
         threads = 2
+        max_checks = 9
         deny = ["169.0.0.0/8", "2001:db8::1"]
         allow = ["192.0.2.0/24", "2001:db8::/32"]
         [publish]
@@ -208,6 +209,7 @@ fn every_key() {
         damped: true,
         damping,
         damped_rise: 7,
+        max_checks: Some(9),
     };
     let damped = health.judgement();
     assert_eq!((damped, damped.rise, damped.damping), (health.damped(), 7, Some(damping)));
@@ -665,7 +667,10 @@ fn what_needs_a_restart() {
         ("server = { tcp_per_client = 9, freebind = true }", "[server] freebind, [server] tcp_per_client"),
         ("server.proxy_protocol_from = [\"192.0.2.0/24\"]", "[server] proxy_protocol_from"),
         ("node = { name = \"x\", state_dir = \"/x\" }", "[node] name, [node] state_dir"),
-        ("prober = { max_in_flight = 1, deny = [] }", "[prober] max_in_flight, [prober] deny"),
+        (
+            "prober = { max_in_flight = 1, max_checks = 5, deny = [] }",
+            "[prober] max_in_flight, [prober] max_checks, [prober] deny",
+        ),
         ("prober.threads = 4", "[prober] threads"),
         ("[admin]\nsocket = \"\"\nlisten = \"\"", "[admin] socket, [admin] listen"),
         ("[notify.x]\nurl = \"http://192.0.2.1/\"", ""),

@@ -3,7 +3,7 @@
 //! | event | what becomes of the check |
 //! | --- | --- |
 //! | a program wants one that nobody has | it is acquired and probed at once; shared where another check has its probe |
-//! | there are [`KEPT_MAX`] already, or [`ZONE_MAX`] of its zone | it takes the place of a spare one, of its own zone if there is one; without one it is refused |
+//! | there are [`KEPT_MAX`] already, or with all others as many as `[prober] max_checks` allows, or [`ZONE_MAX`] of its zone | it takes the place of a spare one, of its own zone if there is one; without one it is refused |
 //! | nobody consulted it between two sweeps | spare: it stays, and is the first to give way |
 //! | nobody consulted it for [`EXPIRE`] | let go |
 //!
@@ -96,7 +96,7 @@ impl AdHoc {
         if self.published.consult(&request).is_some() {
             return Granted::Known;
         }
-        let full = self.held.len() >= KEPT_MAX;
+        let full = self.held.len() >= KEPT_MAX || checks.has_no_room_for(&request.spec);
         let zone_full = self.zones.get(&zone).is_some_and(|share| share.held >= ZONE_MAX);
         if (full || zone_full) && !self.make_room(&zone, zone_full, checks) {
             return Granted::Refused { first: !std::mem::replace(&mut self.refused, true) };
@@ -201,6 +201,18 @@ mod tests {
         assert!(ad_hoc.sweep(&mut checks, now + EXPIRE + SWEEP), "all but one");
         assert_eq!((ad_hoc.published().len(), checks.views().count(), ad_hoc.zones.len()), (1, 1, 1));
         assert!(ad_hoc.published().consult(&request(7)).is_some());
+    }
+
+    #[test]
+    fn there_may_be_fewer_probes_in_all() {
+        let now = Moment::at(Duration::from_secs(1));
+        let (mut ad_hoc, mut checks) = (AdHoc::new(now), Checks::new(Duration::from_secs(1)));
+        checks.configure(&crate::health::Config { max_checks: Some(2), ..crate::health::Config::default() }, now);
+        let named = checks.acquire(&request(1), None, now);
+        assert_ne!(ad_hoc.want(request(1), zone("z."), &mut checks, now), Granted::New(CheckId(7)), "there is its probe");
+        assert!(matches!(ad_hoc.want(request(2), zone("z."), &mut checks, now), Granted::New(_)));
+        assert_eq!(ad_hoc.want(request(3), zone("z."), &mut checks, now), Granted::Refused { first: true });
+        assert!(checks.view(named).is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! result, for nobody wants an answer from nothing frozen.
 
 use super::pools::Stands;
-use crate::health::{Checks, Moment, Override, Overrides, Subject};
+use crate::health::{Checks, Overrides, Subject};
 use crate::target::{CheckId, Status, StatusTable, Value};
 
 #[derive(Debug, Default)]
@@ -92,45 +92,25 @@ impl Beliefs {
         }
     }
 
-    /// What would change if `word` were in force about `subject`, or none: the checks, the table and the words as they would
-    /// be.
-    pub(super) fn foresee(
-        &self,
-        checks: &Checks,
-        subject: Subject,
-        word: Option<&Override>,
-    ) -> (Vec<(CheckId, Turn)>, StatusTable, Overrides) {
-        let (mut overrides, mut table) = (self.overrides.clone(), self.statuses.clone());
-        match word {
-            Some(word) => overrides.set(word.clone()),
-            None => _ = overrides.remove(subject),
-        }
+    /// What would change under the words `next`, which are others about `subjects`: the checks, and the table as it would be.
+    pub(super) fn foresee(&self, checks: &Checks, next: &Overrides, subjects: &[Subject]) -> (Vec<(CheckId, Turn)>, StatusTable) {
+        let mut table = self.statuses.clone();
         let mut turns = Vec::new();
-        for id in checks.covered_by(subject) {
-            let (from, to) = (self.statuses.get(id), self.counting(&overrides, checks, id));
+        for id in subjects.iter().flat_map(|&subject| checks.covered_by(subject)) {
+            let (from, to) = (table.get(id), self.counting(next, checks, id));
             if from != to {
                 table.set(id, to);
                 turns.push((id, Turn { from, to }));
             }
         }
-        (turns, table, overrides)
+        (turns, table)
     }
 
-    /// Puts `word` in force about `subject`, or none, and gives the checks that may count as something else now; the word
-    /// before.
-    pub(super) fn say(&mut self, checks: &Checks, subject: Subject, word: Option<Override>) -> (Vec<CheckId>, Option<Override>) {
-        let before = self.overrides.get(subject).cloned();
-        match word {
-            Some(word) => self.overrides.set(word),
-            None => _ = self.overrides.remove(subject),
-        }
+    /// Puts the words `next` in force, and gives those that were.
+    pub(super) fn say(&mut self, checks: &Checks, next: Overrides) -> Overrides {
+        let before = std::mem::replace(&mut self.overrides, next);
         self.freeze_or_thaw(checks);
-        (checks.covered_by(subject).collect(), before)
-    }
-
-    /// The words whose time is over, which still are in force.
-    pub(super) fn ended(&self, now: Moment) -> Vec<Override> {
-        self.overrides.iter().filter(|word| word.until.is_some_and(|until| until <= now)).cloned().collect()
+        before
     }
 
     /// Keeps what is measured now where the node has just been frozen, and forgets what was kept where it no longer is.

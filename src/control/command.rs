@@ -9,6 +9,7 @@
 //! | [`Refusal::Unfit`] | that cannot be said about that subject |
 //! | [`Refusal::NoSuchTarget`] | no check of any zone probes it, and it was not said twice |
 //! | [`Refusal::NotSet`] | there is no word to take back |
+//! | [`Refusal::OfFile`] | the word stands in the overrides file, and goes from there |
 //! | [`Refusal::Version`] | the word in force is not the one that the caller has seen |
 //! | [`Refusal::WouldEmpty`] | an answer would lose its last target that may be given, and it was not said twice |
 //! | [`Refusal::NotDurable`] | it cannot be written down, and was not said to be good for this process only |
@@ -93,6 +94,8 @@ pub enum Refusal {
     NoSuchTarget,
     /// There is no word about it.
     NotSet,
+    /// The word about it stands in the overrides file: where.
+    OfFile(Box<str>),
     /// Another word is in force: its version, 0 for none.
     Version(u64),
     /// These programs would be left without a target that may be given.

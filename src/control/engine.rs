@@ -11,8 +11,8 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, TroubleChange,
-    WireChange, WireId,
+    self, Change, CheckView, Checks, Finished, Moment, Overrides, Remembered, RunId, SightChange, TroubleChange, WireChange,
+    WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -23,12 +23,14 @@ use super::backlog::{Backlog, Slice, Users};
 use super::beliefs::{Beliefs, Turn};
 use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, HostNews, Journal};
-use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, ZoneLoad};
+use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, WordFault, ZoneLoad};
 use super::pools::{PoolId, PoolView, Pools};
 use super::troubles::{Trouble, Troubles};
 use orders::Orders;
+use words::Words;
 
 mod orders;
+mod words;
 
 /// Programs whose memory is fetched together: what belongs to them fits into the nearest caches.
 const WARMED: usize = 32;
@@ -150,6 +152,9 @@ pub enum Effect {
         load: LoadId,
         /// How.
         outcome: Outcome,
+        /// Why the words of the overrides file that came with it were refused: that holds up nothing else of it. Of a start:
+        /// what is odd about them.
+        faults: Vec<WordFault>,
         /// What was not adopted, for someone else than the engine to free.
         leftover: Option<Box<Load>>,
     },
@@ -199,6 +204,7 @@ pub struct Engine {
     checks: Checks,
     beliefs: Beliefs,
     orders: Orders,
+    words: Words,
     places: Arc<Places>,
     sets: ChunkTable<Option<Arc<AnswerSet>>>,
     zones: BTreeMap<Name, ZoneEntry>,
@@ -288,6 +294,7 @@ impl Engine {
             checks,
             beliefs: Beliefs::default(),
             orders: Orders::default(),
+            words: Words::default(),
             places: Arc::new(Places::empty()),
             sets: ChunkTable::new(None),
             zones: BTreeMap::new(),
@@ -436,9 +443,10 @@ impl Engine {
         self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
     }
 
-    /// The operators' words that are in force.
-    pub fn overrides(&self) -> impl Iterator<Item = &Override> {
-        self.beliefs.overrides().iter()
+    /// What operators and the overrides file say.
+    #[must_use]
+    pub fn overrides(&self) -> &Overrides {
+        self.beliefs.overrides()
     }
 
     // -------- probe results → statuses → answer sets
@@ -639,7 +647,9 @@ impl Engine {
             // The shell hands in one load at a time; should it not, the newer one is what the operator wants.
             let load = abandoned.abandon(&mut self.checks);
             let outcome = Outcome::Refused(self.publication.generation, Arc::new([]));
-            self.effects.push_back(Effect::Decided { load: load.id, outcome, leftover: Some(Box::new(load)) });
+            let id = load.id;
+            let leftover = Some(Box::new(load));
+            self.effects.push_back(Effect::Decided { load: id, outcome, faults: Vec::new(), leftover });
         }
         self.trial = Some(Trial::begin(load, (&self.programs, &self.pools), &mut self.checks, now));
     }
@@ -651,7 +661,7 @@ impl Engine {
             LoadKind::Start | LoadKind::Reload { accept_regression: true } => Arc::new([]),
             LoadKind::Reload { accept_regression: false } | LoadKind::DryRun => trial.regressions(&self.checks).into(),
         };
-        let mut leftover = None;
+        let (mut leftover, mut faults) = (None, Vec::new());
         let outcome = if !regressions.is_empty() {
             leftover = Some(Box::new(trial.abandon(&mut self.checks)));
             if kind != LoadKind::DryRun {
@@ -659,16 +669,17 @@ impl Engine {
             }
             Outcome::Refused(generation, regressions)
         } else if kind == LoadKind::DryRun {
+            faults = self.judge_words(trial.load.words.as_ref(), now);
             leftover = Some(Box::new(trial.abandon(&mut self.checks)));
             Outcome::Rehearsed(generation)
         } else {
-            self.adopt(trial, now);
+            faults = self.adopt(trial, now);
             Outcome::Adopted(self.publication.generation)
         };
-        self.effects.push_back(Effect::Decided { load: id, outcome, leftover });
+        self.effects.push_back(Effect::Decided { load: id, outcome, faults, leftover });
     }
 
-    fn adopt(&mut self, trial: Trial, now: Moment) {
+    fn adopt(&mut self, trial: Trial, now: Moment) -> Vec<WordFault> {
         let mut checks: Vec<CheckId> = trial.checks().collect();
         checks.sort_unstable();
         checks.dedup(); // many programs ask the same
@@ -701,6 +712,7 @@ impl Engine {
         for pool in self.pools.retire(&mut self.checks, |standing| self.users.contains_key(&standing)) {
             self.forget_ended(pool.faces().map(|(_, face)| &*face.check.spec));
         }
+        let faults = self.take_words(load.words.as_ref(), load.kind, now);
         if Arc::ptr_eq(&self.places, &load.places) {
             let due = self.backlog.take_due();
             self.settle(due);
@@ -718,6 +730,7 @@ impl Engine {
             self.effects.push_back(Effect::Open);
         }
         happened.into_iter().for_each(|what| self.log(what, now));
+        faults
     }
 
     /// Writes down what is measured of a load's checks, whose results so far were nobody's news; and strikes out what an
@@ -878,6 +891,7 @@ mod tests {
             places: Arc::new(crate::geo::Places::empty()),
             options: Arc::clone(options),
             publish_interval,
+            words: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answers::Generation;
-use crate::health::{Blindness, Moment, Override, Subject};
+use crate::health::{Blindness, Moment, Origin, Override, Subject};
 use crate::target::{Basis, CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
@@ -51,6 +51,8 @@ pub enum Happening {
     Released {
         /// The word.
         word: Box<Override>,
+        /// That of the overrides file over which it was said, and which is in force again.
+        beneath: Option<Box<Override>>,
     },
     /// Whoever waited in a pool to come back has been told to.
     FailedBack {
@@ -196,16 +198,22 @@ impl fmt::Display for Happening {
                 }
             }
             Self::Overridden { word } => {
-                let Override { subject, state, expires, by, reason, .. } = &**word;
+                let Override { origin, subject, state, expires, by, reason, .. } = &**word;
                 write!(f, "{subject}: {state}, by {by}, ")?;
-                match expires {
-                    Some(expires) => write!(f, "until {}", humantime::format_rfc3339_seconds(wall(*expires)))?,
-                    None => f.write_str("for ever")?,
+                match (expires, origin) {
+                    (Some(expires), _) => write!(f, "until {}", humantime::format_rfc3339_seconds(wall(*expires)))?,
+                    (None, Origin::Operator) => f.write_str("for ever")?,
+                    (None, Origin::File) => f.write_str("as long as it stands there")?,
                 }
                 if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
             }
             Self::FailedBack { subject } => write!(f, "{subject}: whoever waited is back"),
-            Self::Released { word } => write!(f, "{}: no longer {}; what is measured counts", word.subject, word.state),
+            Self::Released { word, beneath: None } => {
+                write!(f, "{}: no longer {}; what is measured counts", word.subject, word.state)
+            }
+            Self::Released { word, beneath: Some(beneath) } => {
+                write!(f, "{}: no longer {}; {} counts again, by {}", word.subject, word.state, beneath.state, beneath.by)
+            }
             Self::SightLost { blindness: Blindness::Targets { lost, of }, put_back } => {
                 write!(f, "cut off: {lost} of {of} targets fell silent at once; verdicts are held, {put_back} put back")
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::answers::{Generation, Options, Prepared};
 use crate::geo::Places;
-use crate::health::{self, Checks, Moment};
+use crate::health::{self, Checks, FileWord, Moment};
 use crate::target::{CheckId, CheckRequest, CheckSpec, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
@@ -36,6 +36,26 @@ pub struct Load {
     pub options: Arc<Options>,
     /// The least time from one publish to the next, likewise.
     pub publish_interval: Duration,
+    /// What the overrides file says now; `None`: what it said before.
+    pub words: Option<FileWords>,
+}
+
+/// What the overrides file says.
+#[derive(Clone, Debug)]
+pub struct FileWords {
+    /// Its words.
+    pub words: Arc<[FileWord]>,
+    /// The time on the wall clock, in milliseconds since 1970: their ends are told by that.
+    pub wall: u64,
+}
+
+/// Why the words of the overrides file are refused, all of them, while what it said before stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordFault {
+    /// The word that it is about.
+    pub word: FileWord,
+    /// Programs that would be left without a target; none: nothing is there that the word is about.
+    pub bare: Vec<ProgramId>,
 }
 
 /// What a load is for.

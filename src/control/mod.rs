@@ -34,6 +34,6 @@ mod troubles;
 pub use command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
 pub use journal::{Entry, Happening, HostNews};
-pub use load::{Load, LoadId, LoadKind, NewProgram, Outcome, Regression, ZoneLoad};
+pub use load::{FileWords, Load, LoadId, LoadKind, NewProgram, Outcome, Regression, WordFault, ZoneLoad};
 pub use pools::PoolView;
 pub use troubles::Trouble;

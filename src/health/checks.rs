@@ -27,7 +27,7 @@ pub struct WireId(u64);
 /// A **probe** is what runs: one per [`CheckKey`], at the shortest interval that anyone asks. A **check** is what
 /// programs consult: one per (probe, [`Judgement`]), counted by reference. The first run of a new probe is due at once
 /// (measure before you serve); the second falls at a point of the interval that the key decides, so that thousands of
-/// probes that begin together are spread; from then on each wait is shortened by up to `[health] jitter`, never lengthened,
+/// probes that begin together are spread; from then on each wait is shortened by up to the jitter (`[health]`, or the check's own), never lengthened,
 /// so that nodes that began together drift apart and nothing is ever late by design.
 ///
 /// A result that contradicts what any of the probe's checks says, and that does not change it yet, is a **surprise**: the
@@ -39,6 +39,8 @@ pub struct Checks {
     hold: Duration,
     /// [`Config::jitter`].
     jitter: u8,
+    /// [`Config::max_checks`].
+    max: Option<usize>,
     probes: HashMap<CheckKey, Probe>,
     checks: BTreeMap<CheckId, Check>,
     ids: HashMap<(CheckKey, Judgement), CheckId>,
@@ -280,6 +282,7 @@ impl Checks {
         Self {
             hold,
             jitter: Config::default().jitter,
+            max: None,
             probes: HashMap::new(),
             checks: BTreeMap::new(),
             ids: HashMap::new(),
@@ -319,7 +322,7 @@ impl Checks {
 
     /// Takes over the rules that are the same for all checks, each of which follows with its next result, and the controls.
     pub fn configure(&mut self, config: &Config, now: Moment) {
-        (self.hold, self.jitter) = (config.hold, config.jitter);
+        (self.hold, self.jitter, self.max) = (config.hold, config.jitter, config.max_checks);
         let controls = config.controls().map(|request| (self.acquire(&request, None, now), request)).collect();
         for (id, request) in std::mem::replace(&mut self.controls, controls) {
             self.release(id, &request);
@@ -561,10 +564,11 @@ impl Checks {
         let judged = evidence.then_some((&outcome, started, elapsed));
         let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, now)).collect();
         let surprise = evidence.then(|| self.retry_of(&judged_by)).flatten();
+        let jitter = self.jitter_of(&judged_by);
         if let Some(probe) = self.probes.get_mut(&key) {
-            let mut due = started + next_wait(key, interval, probe.runs, self.jitter, random);
+            let mut due = started + next_wait(key, interval, probe.runs, jitter, random);
             if let Some(retry) = surprise {
-                due = due.min(now + shortened(retry, self.jitter, random));
+                due = due.min(now + shortened(retry, jitter, random));
             }
             let due = stepped(due).max(now);
             probe.turn = Turn::Waiting { due };
@@ -580,6 +584,7 @@ impl Checks {
     /// Does to the idle connection what [`Wire`]'s table says of a result; `passed`: `None` where the run tells nothing.
     fn follow_wire(&mut self, key: CheckKey, passed: Option<bool>, now: Moment) {
         let wanted = self.wants_wire(key);
+        let jitter = self.probes.get(&key).map_or(self.jitter, |probe| self.jitter_of(&probe.judged_by));
         let Some(probe) = self.probes.get_mut(&key) else { return };
         match (probe.wire, passed) {
             (Wire::Off, Some(true)) => self.set_wire(key, wanted, now),
@@ -593,7 +598,7 @@ impl Checks {
             (Wire::Sprung { while_running: false }, Some(true)) => {
                 let until = now + probe.rewire;
                 // No longer than it takes at least until the next run, which then ends the doubt.
-                let longest = probe.shortest_interval() * u32::from(100 - self.jitter.min(100)) / 100;
+                let longest = probe.shortest_interval() * u32::from(100 - jitter.min(100)) / 100;
                 probe.rewire = (2 * probe.rewire).min(longest).max(DOUBT);
                 probe.wire = Wire::InDoubt { until };
                 self.bring_due(key, until);
@@ -601,6 +606,12 @@ impl Checks {
             (Wire::InDoubt { until }, Some(true)) if now < until => self.bring_due(key, until),
             (Wire::InDoubt { .. }, Some(true)) => self.set_wire(key, wanted, now),
         }
+    }
+
+    /// By how much the waits of a probe may be shortened that these checks judge: no more than any of them has it.
+    fn jitter_of(&self, judged_by: &[CheckId]) -> u8 {
+        let asked = judged_by.iter().filter_map(|id| self.checks.get(id));
+        asked.map(|check| check.judgement.jitter.unwrap_or(self.jitter)).min().unwrap_or(self.jitter)
     }
 
     /// Whether a check asks for an idle connection, and one can be made.
@@ -806,6 +817,12 @@ impl Checks {
     pub fn covered_by(&self, subject: Subject) -> impl Iterator<Item = CheckId> {
         let covered = self.probes.iter().filter(move |(key, probe)| subject.covers(**key, &probe.spec));
         covered.flat_map(|(_, probe)| probe.judged_by.iter().copied())
+    }
+
+    /// Whether that would be one probe more than there may be.
+    #[must_use]
+    pub fn has_no_room_for(&self, spec: &CheckSpec) -> bool {
+        self.max.is_some_and(|max| self.probes.len() >= max) && !self.is_probed(spec.key())
     }
 
     /// How many checks there are.

@@ -41,6 +41,8 @@ pub struct Config {
     pub control: Vec<SocketAddr>,
     /// By how much of itself a wait from probe to probe may be shortened, in percent. Of every probe.
     pub jitter: u8,
+    /// `[prober] max_checks`: how many different probes there may be. `None`: as many as are asked for.
+    pub max_checks: Option<usize>,
 }
 
 impl Config {
@@ -72,6 +74,7 @@ impl Config {
             retry: Some(self.retry_interval),
             slow: self.slow,
             tripwire: false,
+            jitter: None,
             damping: Some(self.damping),
         }
     }
@@ -96,6 +99,7 @@ impl Default for Config {
             isolation: true,
             control: Vec::new(),
             jitter: 10,
+            max_checks: None,
         }
     }
 }

@@ -12,8 +12,11 @@
 //! A word is about one [`Subject`]. Of several that say up or down about one check the narrowest counts: the check, then the
 //! target with its port, then the address, then the member, then its site. A drain holds whoever says it. Nothing measured is ever changed by a word, so
 //! when it ends the answer is at once what the probes say.
+//!
+//! A word is said by an operator, who calls, or by the overrides file, in which it stands. What an operator says lies over the
+//! file's word about the same subject, and when it ends that one counts again: a call is for the hour, the file for the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -225,9 +228,20 @@ impl FromStr for State {
     }
 }
 
+/// Who keeps a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// We do, until it is taken back: an operator called.
+    Operator,
+    /// The overrides file: it holds as long as it stands there.
+    File,
+}
+
 /// An operator's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
+    /// Who keeps it.
+    pub origin: Origin,
     /// What it is about.
     pub subject: Subject,
     /// What it says.
@@ -238,17 +252,108 @@ pub struct Override {
     pub expires: Option<u64>,
     /// When it was said, likewise.
     pub since: u64,
-    /// Who said it.
+    /// Who said it; of a file's word, the file and the line.
     pub by: Box<str>,
     /// Why.
     pub reason: Box<str>,
-    /// Which word this is, of all that this node was ever told: two are never the same.
+    /// Which word this is, of all that this node was ever told: two are never the same. 0 for a file's, which may change
+    /// there without our being told.
     pub version: u64,
 }
 
-/// The words that are in force.
+impl Override {
+    /// Whether both say the same, wherever they stand and whenever they were said.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let said = |word: &Self| (word.origin, word.subject, word.state, word.expires);
+        said(self) == said(other) && self.reason == other.reason
+    }
+}
+
+/// What a word of the overrides file is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// As an operator would call it.
+    Subject(Subject),
+    /// Every check of that name in the configuration whose target that is. Which those are, the zones decide.
+    Named {
+        /// The name.
+        check: Box<str>,
+        /// An address, or an address and a port.
+        target: Box<str>,
+    },
+}
+
+impl About {
+    /// Whether that may be said about it.
+    #[must_use]
+    pub fn takes(&self, state: State) -> bool {
+        match self {
+            Self::Subject(subject) => subject.takes(state),
+            Self::Named { .. } => state != State::Frozen,
+        }
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subject(subject) => subject.fmt(f),
+            Self::Named { check, target } => write!(f, "check/{check}@{target}"),
+        }
+    }
+}
+
+impl FromStr for About {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.strip_prefix("check/").and_then(|name| name.split_once('@')) {
+            Some((check, target)) if Label::new(check).is_some() && !target.is_empty() => {
+                Ok(Self::Named { check: check.into(), target: target.into() })
+            }
+            Some(_) => Err(()),
+            None => text.parse().map(Self::Subject),
+        }
+    }
+}
+
+/// A word as it stands in the overrides file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWord {
+    /// What it is about.
+    pub about: About,
+    /// What it says.
+    pub state: State,
+    /// When it ends on the wall clock, in milliseconds since 1970; `None`: when it no longer stands there.
+    pub expires: Option<u64>,
+    /// Why.
+    pub reason: Box<str>,
+    /// Where it stands, `file:line:column`.
+    pub place: Box<str>,
+    /// It holds although an answer is left without a target.
+    pub accept_empty: bool,
+    /// It holds although nothing is there yet.
+    pub accept_unknown: bool,
+}
+
+impl FileWord {
+    /// The same as a word about `subject`, in force from `since` on.
+    #[must_use]
+    pub fn about(&self, subject: Subject, until: Option<Moment>, since: u64) -> Override {
+        let Self { state, expires, reason, place, .. } = self;
+        let by = format!("file {place}").into();
+        let (origin, reason) = (Origin::File, reason.clone());
+        Override { origin, subject, state: *state, until, expires: *expires, since, by, reason, version: 0 }
+    }
+}
+
+/// The words of operators and of the overrides file. Of two about the same subject the operator's is in force.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides(BTreeMap<Subject, Override>);
+pub struct Overrides {
+    said: BTreeMap<Subject, Override>,
+    filed: BTreeMap<Subject, Override>,
+}
 
 impl Overrides {
     /// What counts of a check of which `measured` was measured.
@@ -264,7 +369,7 @@ impl Overrides {
     /// One that is forced already keeps its value: that was said of less.
     #[must_use]
     pub fn over(&self, subjects: &[Option<Subject>], status: Status) -> Status {
-        let states = || subjects.iter().flatten().filter_map(|subject| Some(self.0.get(subject)?.state));
+        let states = || subjects.iter().flatten().filter_map(|subject| Some(self.get(*subject)?.state));
         let value = states().find_map(|state| match state {
             State::Down => Some(Value::Down),
             State::Up => Some(Value::Up),
@@ -283,40 +388,82 @@ impl Overrides {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.said.is_empty() && self.filed.is_empty()
     }
 
-    /// The word about `subject`.
+    /// The word about `subject` that is in force.
     #[must_use]
     pub fn get(&self, subject: Subject) -> Option<&Override> {
-        self.0.get(&subject)
+        self.said(subject).or_else(|| self.filed.get(&subject))
     }
 
-    /// All words, by subject.
+    /// What an operator has said about it.
+    #[must_use]
+    pub fn said(&self, subject: Subject) -> Option<&Override> {
+        self.said.get(&subject)
+    }
+
+    /// All words that are in force, by subject.
     pub fn iter(&self) -> impl Iterator<Item = &Override> {
-        self.0.values()
+        let subjects: BTreeSet<Subject> = self.said.keys().chain(self.filed.keys()).copied().collect();
+        subjects.into_iter().filter_map(|subject| self.get(subject))
+    }
+
+    /// The words of the file.
+    pub fn filed(&self) -> impl Iterator<Item = &Override> {
+        self.filed.values()
+    }
+
+    /// The words of the file over which an operator has said something else.
+    pub fn beneath(&self) -> impl Iterator<Item = &Override> {
+        self.filed.values().filter(|word| self.said.contains_key(&word.subject))
     }
 
     /// Whether nothing that is measured may change an answer.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
-        self.0.contains_key(&Subject::Node)
+        self.get(Subject::Node).is_some()
     }
 
-    /// Puts a word in force, in place of another about the same.
+    /// Puts a word in force, in place of another of the same origin about the same.
     pub fn set(&mut self, word: Override) {
-        self.0.insert(word.subject, word);
+        let words = self.of(word.origin);
+        words.insert(word.subject, word);
+    }
+
+    /// The same with an operator's word about `subject` in force, or none.
+    #[must_use]
+    pub fn with(&self, subject: Subject, word: Option<&Override>) -> Self {
+        let mut next = self.clone();
+        match word {
+            Some(word) => next.set(word.clone()),
+            None => _ = next.remove(subject, Origin::Operator),
+        }
+        next
     }
 
     /// Takes a word back.
-    pub fn remove(&mut self, subject: Subject) -> Option<Override> {
-        self.0.remove(&subject)
+    pub fn remove(&mut self, subject: Subject, origin: Origin) -> Option<Override> {
+        self.of(origin).remove(&subject)
+    }
+
+    fn of(&mut self, origin: Origin) -> &mut BTreeMap<Subject, Override> {
+        match origin {
+            Origin::Operator => &mut self.said,
+            Origin::File => &mut self.filed,
+        }
+    }
+
+    /// The words whose time is over by `now`.
+    pub fn ended(&self, now: Moment) -> impl Iterator<Item = &Override> {
+        let all = self.said.values().chain(self.filed.values());
+        all.filter(move |word| word.until.is_some_and(|until| until <= now))
     }
 
     /// When the next one ends.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Moment> {
-        self.0.values().filter_map(|word| word.until).min()
+        self.said.values().chain(self.filed.values()).filter_map(|word| word.until).min()
     }
 }
 
@@ -340,7 +487,17 @@ mod tests {
         for &(subject, state) in of {
             let subject = subject.parse().expect(subject);
             let (by, reason) = ("me".into(), "test".into());
-            words.set(Override { subject, state, until: None, expires: None, since: 0, by, reason, version: 1 });
+            words.set(Override {
+                origin: Origin::Operator,
+                subject,
+                state,
+                until: None,
+                expires: None,
+                since: 0,
+                by,
+                reason,
+                version: 1,
+            });
         }
         words
     }
@@ -407,12 +564,42 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operator_says_lies_over_the_file() {
+        let about: About = "target/192.0.2.1".parse().unwrap();
+        let (reason, place) = ("moved".into(), "overrides.toml:3:1".into());
+        let (accept_empty, accept_unknown) = (false, false);
+        let word = FileWord { about, state: State::Down, expires: None, reason, place, accept_empty, accept_unknown };
+        let subject = "target/192.0.2.1".parse().unwrap();
+        let mut words = words(&[("target/192.0.2.1", State::Up)]);
+        words.set(word.about(subject, None, 5));
+        assert_eq!((words.iter().count(), words.beneath().count(), words.filed().count()), (1, 1, 1));
+        assert_eq!(words.get(subject).map(|word| word.state), Some(State::Up));
+        words.remove(subject, Origin::Operator);
+        let counts = words.get(subject).unwrap();
+        assert_eq!((counts.state, &*counts.by, words.said(subject)), (State::Down, "file overrides.toml:3:1", None));
+        let moved = FileWord { place: "overrides.toml:9:1".into(), ..word.clone() }.about(subject, None, 7);
+        assert!(counts.says_as(&moved) && !counts.says_as(&Override { expires: Some(1), ..moved }));
+        words.remove(subject, Origin::File);
+        assert!(words.is_empty());
+    }
+
+    #[test]
+    fn words_of_a_file_may_name_checks() {
+        let named = |check: &str, target: &str| Ok(About::Named { check: check.into(), target: target.into() });
+        assert_eq!("check/web@192.0.2.1:80".parse(), named("web", "192.0.2.1:80"));
+        assert_eq!("site/eu".parse().map(|about: About| about.to_string()).as_deref(), Ok("site/eu"));
+        for bad in ["check/@192.0.2.1", "check/web@", "check/we b@x", "web@192.0.2.1"] {
+            assert_eq!(bad.parse::<About>(), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
     fn words_end() {
         let mut words = words(&[("node/this", State::Frozen)]);
         let until = Some(Moment::at(Duration::from_secs(10)));
         words.set(Override { until, ..words.get(Subject::Node).unwrap().clone() });
         assert_eq!((words.next_timeout(), words.is_frozen()), (until, true));
-        assert_eq!(words.remove(Subject::Node).map(|word| word.until), Some(until));
+        assert_eq!(words.remove(Subject::Node, Origin::Operator).map(|word| word.until), Some(until));
         assert_eq!((words.next_timeout(), words.is_frozen()), (None, false));
     }
 }

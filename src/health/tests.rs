@@ -221,9 +221,20 @@ fn our_own_troubles_are_no_reason_to_hurry() {
 
 #[test]
 fn jitter_is_as_configured() {
-    for (jitter, shortest) in [(0, 5.0), (50, 2.5)] {
+    // `[health]`, what the checks of the probe say, and the shortest wait.
+    let cases: [(u8, &[Option<u8>], f64); 5] = [
+        (0, &[None], 5.0),
+        (50, &[None], 2.5),
+        (10, &[Some(50)], 2.5),
+        (50, &[Some(0)], 5.0),
+        (50, &[Some(50), None, Some(20)], 4.0),
+    ];
+    for (jitter, own, shortest) in cases {
         let mut world = World::new(&Config { jitter, ..Config::default() }, 1);
-        world.checks.acquire(&request([192, 0, 2, 1], Judgement::AT_ONCE, 5 * SECOND), None, at(0.0));
+        for &jitter in own {
+            let judgement = Judgement { jitter, ..Judgement::AT_ONCE };
+            world.checks.acquire(&request([192, 0, 2, 1], judgement, 5 * SECOND), None, at(0.0));
+        }
         world.run(at(20.0), |_, _, _| Does::Answer);
         let mut starts = Vec::new();
         world.run(at(1000.0), |_, now, _| {

@@ -12,6 +12,8 @@ use crate::target::Select;
 use crate::wire::{NameRef, RecordType, Ttl};
 use crate::zone::{Contents, Diff, Finding, LuaRecord, Position, ProgramId, Severity, Zone};
 
+use super::budget::{Budget, Excess};
+
 /// What the configuration says about programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -156,9 +158,22 @@ fn bad_members(record: &LuaRecord, prepared: &Prepared) -> Vec<Finding> {
 pub struct Slots {
     next: u32,
     free: BTreeSet<ProgramId>,
+    /// What the programs in them hold of the probes that there may be.
+    budget: Budget,
 }
 
 impl Slots {
+    /// None is given out yet; what programs may have probed, the configuration bounds.
+    #[must_use]
+    pub fn within(config: &Config) -> Self {
+        Self { budget: Budget::of(config), ..Self::default() }
+    }
+
+    /// From now on the pools are those of this configuration.
+    pub fn follow(&mut self, config: &Config) {
+        self.budget.follow(config);
+    }
+
     fn take(&mut self) -> ProgramId {
         self.free.pop_first().unwrap_or_else(|| {
             self.next += 1;
@@ -168,7 +183,10 @@ impl Slots {
 
     /// These are free again.
     pub fn give_back(&mut self, slots: impl IntoIterator<Item = ProgramId>) {
-        self.free.extend(slots);
+        for id in slots {
+            self.budget.let_go(id);
+            self.free.insert(id);
+        }
     }
 }
 
@@ -220,13 +238,47 @@ pub fn version(snapshot: &Snapshot, contents: Contents, settings: &Settings, slo
             (Zone::build(contents, &mut bind), diff)
         }
     };
-    let Compiler { added, findings, .. } = compiler;
-    let added: Vec<NewProgram> = added.into_values().collect();
-    let taken = added.iter().map(|program| program.id).collect();
+    let Compiler { mut added, mut findings, order, .. } = compiler;
     let kept: BTreeSet<ProgramId> = zone.programs().collect();
     let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
+    findings.extend(hold(slots, &mut added, &order, &dropped));
+    let added: Vec<NewProgram> = added.into_values().collect();
+    let taken = added.iter().map(|program| program.id).collect();
     let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), keep: false };
     Version { load, findings, taken, diff }
+}
+
+/// Has the new programs hold what they have probed, in the order in which they stand in the file. Those for which there is no
+/// room are errors, and answer SERVFAIL.
+fn hold(
+    slots: &mut Slots,
+    added: &mut BTreeMap<ProgramId, NewProgram>,
+    order: &[(ProgramId, Position)],
+    dropped: &BTreeSet<ProgramId>,
+) -> Vec<Finding> {
+    let mut room = slots.budget.room(dropped);
+    let mut findings = Vec::new();
+    for (id, at) in order {
+        let Some(program) = added.get_mut(id) else { continue };
+        if let Err(excess) = room.take(program.prepared.program()) {
+            findings.push(too_many(at.clone(), excess));
+            let refused = &program.prepared;
+            program.prepared = Arc::new(Prepared::new(refused.rtype(), refused.ttl(), refused.code().into(), None));
+        }
+        slots.budget.hold(*id, program.prepared.program());
+    }
+    findings
+}
+
+/// A program at that place asks for more probes than there may be.
+#[must_use]
+pub fn too_many(at: Position, Excess { max }: Excess) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        at,
+        message: format!("with the targets of this program there are more than {max} checks, which is `[prober] max_checks`"),
+        remedy: "ask for fewer here or before, or raise the limit and restart".into(),
+    }
 }
 
 /// The version of a zone that a snapshot serves, and whether it is the last-good copy.
@@ -249,6 +301,8 @@ struct Compiler<'a> {
     served: Option<(&'a Zone, &'a Snapshot)>,
     by_code: HashMap<(RecordType, Ttl, Box<str>), ProgramId>,
     added: BTreeMap<ProgramId, NewProgram>,
+    /// The new programs in the order of the file, and where each stands first.
+    order: Vec<(ProgramId, Position)>,
     findings: Vec<Finding>,
 }
 
@@ -260,7 +314,7 @@ impl<'a> Compiler<'a> {
             zone.programs().filter_map(set)
         });
         let by_code = kept.map(|(id, prepared)| ((prepared.rtype(), prepared.ttl(), prepared.code().into()), id)).collect();
-        Self { settings, slots, negative: None, served, by_code, added: BTreeMap::new(), findings: Vec::new() }
+        Self { settings, slots, negative: None, served, by_code, added: BTreeMap::new(), order: Vec::new(), findings: Vec::new() }
     }
 
     /// The slot of a record's program.
@@ -271,6 +325,7 @@ impl<'a> Compiler<'a> {
         let code = (prepared.rtype(), prepared.ttl(), prepared.code().into());
         let id = *self.by_code.entry(code).or_insert_with(|| {
             let id = self.slots.take();
+            self.order.push((id, lua.at.clone()));
             self.added.insert(id, NewProgram { id, prepared: Arc::new(prepared), replaces: Vec::new() });
             id
         });
@@ -303,6 +358,36 @@ mod tests {
         fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
             Ok(self.0.clone().into_bytes())
         }
+    }
+
+    #[test]
+    fn the_program_that_asks_for_one_too_many_is_named() {
+        let mut config = Config::without_file(BTreeMap::new());
+        config.health.max_checks = Some(3);
+        let (settings, mut slots) = (Settings::of(&config), Slots::within(&config));
+        let apex: Name = "z".parse().expect("a name");
+        let mut compiled = |snapshot: &Snapshot, codes: &[&str]| {
+            let mut text = "@ 60 SOA n.x. h.x. 1 2 3 4 90\n NS n.x.\n".to_owned();
+            codes.iter().for_each(|hosts| text += &format!("a LUA A \"ifportup(1,{{{hosts}}})\"\n"));
+            let contents = load(&Only(text), Path::new("zone"), apex.as_ref()).contents.expect("it loads");
+            let version = version(snapshot, contents, &settings, &mut slots, Origin::default());
+            let findings: Vec<String> = version.findings.iter().map(ToString::to_string).collect();
+            let ZoneLoad::Data { added, .. } = &version.load else { panic!("a zone") };
+            let broken = added.iter().filter(|program| program.prepared.program().is_none()).count();
+            slots.give_back(version.taken);
+            (findings, broken)
+        };
+        let empty = Snapshot::empty(Arc::new(crate::answers::Options::default()), 1);
+        let two = "'192.0.2.1','192.0.2.2'";
+        assert_eq!(compiled(&empty, &[two, "'192.0.2.2','192.0.2.3'"]), (vec![], 0), "what is shared counts once");
+        let (findings, broken) = compiled(&empty, &[two, "'192.0.2.3','192.0.2.4'", "'192.0.2.3'", "'192.0.2.5'"]);
+        assert_eq!((findings.len(), broken), (2, 2), "those that fit are served");
+        assert!(
+            findings[0].starts_with("zone:4:1: error: with the targets of this program there are more than 3 checks"),
+            "{findings:?}"
+        );
+        assert!(findings[1].starts_with("zone:6:"), "{findings:?}");
+        assert_eq!(compiled(&empty, &[two]), (vec![], 0), "nothing was kept of what was given back");
     }
 
     #[test]

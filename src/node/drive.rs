@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Clock, EventForm, History, Lateness, Meters};
-use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, HostNews, Load, LoadId, Outcome, Reply};
+use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, HostNews, Load, LoadId, Outcome, Reply, WordFault};
 use crate::health::{Due, Moment, WireChange, WireId};
 use crate::prober::Pulse;
 use crate::store::Keeper;
@@ -41,8 +41,8 @@ pub(super) enum Message {
     Ask(Ask),
 }
 
-/// How a load was decided, and what is left of one that was not adopted.
-pub(super) type Decided = (LoadId, Outcome, Option<Box<Load>>);
+/// How a load was decided, what speaks against the words that came with it, and what is left of one that was not adopted.
+pub(super) type Decided = (LoadId, Outcome, Vec<WordFault>, Option<Box<Load>>);
 
 /// Where the engine's effects go.
 pub(super) struct Outlets {
@@ -130,7 +130,7 @@ impl Outlets {
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
             Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
             Message::Ask(Ask::Pools(reply)) => drop(reply.send(engine.pools().collect())),
-            Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().cloned().collect())),
+            Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().clone())),
             Message::Ask(Ask::Order(command, caller)) => {
                 engine.handle(Event::Ordered(self.orders.take(caller), command), clock::now());
             }
@@ -166,7 +166,7 @@ impl Outlets {
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),
             // What was not adopted goes along, and is freed on the loader's thread.
-            Effect::Decided { load, outcome, leftover } => drop(self.decided.send((load, outcome, leftover))),
+            Effect::Decided { load, outcome, faults, leftover } => drop(self.decided.send((load, outcome, faults, leftover))),
             Effect::Log(entry) => self.tell(&entry),
         }
     }

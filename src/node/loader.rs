@@ -14,9 +14,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use crate::answers::{Published, Secret, Snapshot};
-use crate::api::{self, Meters, Outside, ReloadOutcome, ReloadReport, ReloadRequest, ZoneReport};
-use crate::config::{self, Config};
-use crate::control::{Event, Load, LoadId, LoadKind, Outcome, ZoneLoad};
+use crate::api::{self, Meters, Outside, ReloadOutcome, ReloadReport, ReloadRequest, WordReport, ZoneReport};
+use crate::config::{self, Config, OverridesFile, Said};
+use crate::control::{Event, Load, LoadId, LoadKind, Outcome, WordFault, ZoneLoad};
 use crate::server::Certificates;
 use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
@@ -30,6 +30,7 @@ use super::herald::Heralds;
 use super::hosts::Names;
 use super::resolver::Resolver;
 use super::watcher::Watched;
+use super::words::{self, Next};
 
 /// What the loader is asked to do.
 pub(super) enum Job {
@@ -65,6 +66,8 @@ pub(super) struct Loader {
     pub(super) heralds: Heralds,
     /// Which files are watched.
     pub(super) watched: Watched,
+    /// What the overrides file says, as it is in force.
+    pub(super) words: words::Standing,
 }
 
 /// What came of reading a zone's file.
@@ -97,18 +100,22 @@ impl Loader {
     fn start(&mut self) -> bool {
         self.names.learn(self.config.answering.checks.pools.hosts(), self.config.health.startup_wait);
         self.config = self.config.clone().leading_where(self.names.known());
+        let said: Vec<_> = self.config.read_overrides().iter().map(told).collect();
+        self.watched.follow(&self.config);
         let zones = self.config.zones.clone();
         let snapshot = self.published.load();
         let mut findings = Vec::new();
         let versions: Vec<Version> =
             zones.iter().map(|(apex, file)| self.first_version(&snapshot, apex.as_ref(), file, &mut findings)).collect();
         log(&findings);
-        self.tell_errors(findings.iter().filter(|finding| finding.severity == Severity::Error).count());
-        let sound = !has_errors(&findings);
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let refused: Vec<_> = said.into_iter().filter(|finding| finding.error).collect();
+        self.tell_errors(errors + refused.len());
+        let sound = errors + refused.len() == 0;
         if self.strict && !sound {
             return false;
         }
-        self.decide(LoadKind::Start, versions, Vec::new());
+        self.start_words(versions, refused);
         self.meters.started(sound, clock::now_and_wall().1);
         sound
     }
@@ -144,11 +151,32 @@ impl Loader {
         }
     }
 
+    /// The first load, with what the overrides file says: that is in force from the first answer.
+    fn start_words(&mut self, versions: Vec<Version>, refused: Vec<api::Finding>) {
+        if self.config.overrides.as_ref().is_some_and(|file| file.said == Said::Missing) {
+            tracing::warn!("the overrides file is not there, so it says nothing; it is read when it comes");
+        }
+        let words = self.words.next(self.config.overrides.as_ref(), &mut Vec::new());
+        let (_, faults) = self.decide(LoadKind::Start, versions, Vec::new(), words.as_ref());
+        let snapshot = self.published.load();
+        for odd in faults.iter().map(|fault| words::finding(fault, &snapshot)) {
+            tracing::warn!("{}: {}", odd.place, odd.message);
+        }
+        words.into_iter().for_each(|words| self.words.adopt(words));
+        self.meters.overrides_file(self.words.shown(self.config.overrides.as_ref(), refused));
+    }
+
     // -------- reload
 
     fn reload(&mut self, request: &ReloadRequest) -> ReloadReport {
         let snapshot = self.published.load();
-        let report = |outcome, findings| ReloadReport { outcome, generation: snapshot.generation, zones: Vec::new(), findings };
+        let report = |outcome, findings| ReloadReport {
+            outcome,
+            generation: snapshot.generation,
+            zones: Vec::new(),
+            words: Vec::new(),
+            findings,
+        };
         let (config, mut findings) = match self.read_config(request) {
             Ok(read) => read,
             Err(findings) => {
@@ -175,27 +203,47 @@ impl Loader {
             }
         };
         let config = self.resolved(config, request);
+        let words = match request.zone {
+            Some(_) => None,
+            None => self.words.next(config.overrides.as_ref(), &mut findings),
+        };
+        let file_errors = words::errors_of(config.overrides.as_ref(), &findings);
+        let mut bad = findings.iter().any(|finding| finding.error);
         let before = std::mem::replace(&mut self.config, config);
+        self.slots.follow(&self.config);
         let databases_before = std::mem::replace(&mut self.databases, databases);
         let behind = self.behind.clone();
         let anew = Settings::of(&before) != Settings::of(&self.config);
-        let (versions, bad) = self.read_zones(&snapshot, request, anew, &mut findings);
+        let (versions, bad_zone) = self.read_zones(&snapshot, request, anew, &mut findings);
         let removed = before.zones.keys().filter(|zone| !self.config.zones.contains_key(zone)).cloned().collect();
-        let mut report = self.apply(request, &before, &snapshot, versions, removed);
+        let (mut report, mut faults) = self.apply(request, &before, &snapshot, (versions, removed), words.as_ref());
+        let file = self.config.overrides.clone();
         if request.dry_run || !matches!(report.outcome, ReloadOutcome::Applied) {
             (self.config, self.behind, self.databases) = (before, behind, databases_before);
+            self.slots.follow(&self.config);
+            if let (ReloadOutcome::Regression(_), Some(words), false) = (&report.outcome, &words, request.dry_run) {
+                // What is wrong with zones holds up no override.
+                let kind = LoadKind::Reload { accept_regression: false };
+                faults = self.decide(kind, Vec::new(), Vec::new(), Some(words)).1;
+            }
         } else {
             // Also where the setting is the same: /etc/resolv.conf may not be.
             self.resolver.use_server(self.config.resolver);
             self.names.use_server(self.config.resolver);
             self.heralds.follow(&self.config.notify);
-            if request.zone.is_none() {
+            // Of what is watched and bad it has been noted that it was read.
+            if request.zone.is_none() && !(request.outside.is_some() && bad) {
                 self.watched.follow(&self.config);
             }
         }
         if request.outside.is_none() {
             self.names.follow(self.config.answering.checks.pools.hosts());
         }
+        let refused: Vec<_> = faults.iter().map(|fault| words::finding(fault, &self.published.load())).collect();
+        report.words = self.take_words(request, file.as_ref(), words, [file_errors, refused.clone()].concat());
+        refused.iter().for_each(|fault| tracing::error!("{}: {}; {}", fault.place, fault.message, fault.remedy));
+        bad |= bad_zone || !refused.is_empty();
+        findings.extend(refused);
         if bad && matches!(report.outcome, ReloadOutcome::Applied | ReloadOutcome::Rehearsed) {
             report.outcome = ReloadOutcome::Invalid;
         }
@@ -204,6 +252,23 @@ impl Loader {
         }
         report.findings = findings;
         report
+    }
+
+    /// Makes of what the file says what is in force, unless something speaks against it; what changes, or would.
+    fn take_words(
+        &mut self,
+        request: &ReloadRequest,
+        file: Option<&OverridesFile>,
+        words: Option<Next>,
+        errors: Vec<api::Finding>,
+    ) -> Vec<WordReport> {
+        let words = words.filter(|_| errors.is_empty());
+        let changes = words.as_ref().map(|words| self.words.changes(words)).unwrap_or_default();
+        if !request.dry_run && request.zone.is_none() {
+            words.into_iter().for_each(|words| self.words.adopt(words));
+            self.meters.overrides_file(self.words.shown(file, errors));
+        }
+        changes
     }
 
     /// New connections see the certificate of a sound configuration, whatever becomes of its zones and databases: a renewal
@@ -233,10 +298,7 @@ impl Loader {
     /// The configuration to go by: read again, unless one zone was asked for.
     fn read_config(&self, request: &ReloadRequest) -> Result<(Config, Vec<api::Finding>), Vec<api::Finding>> {
         let loaded = match self.config_file.as_ref().filter(|_| request.zone.is_none()) {
-            _ if request.outside == Some(Outside::Files) => {
-                self.watched.take_note();
-                self.config.with_nets_read_again()
-            }
+            _ if request.outside == Some(Outside::Files) => self.read_watched(),
             _ if request.outside == Some(Outside::Hosts) => return Ok((self.config.clone(), Vec::new())),
             Some(file) => config::load(file),
             None => return Ok((self.config.clone(), Vec::new())),
@@ -247,7 +309,7 @@ impl Loader {
                 false => tracing::warn!("{finding}"),
             }
         }
-        let findings: Vec<_> = loaded.findings.iter().map(config_finding).collect();
+        let findings: Vec<_> = loaded.findings.iter().map(told).collect();
         loaded.config.map(|config| (config, findings.clone())).ok_or(findings)
     }
 
@@ -260,6 +322,16 @@ impl Loader {
             self.names.learn(new.union(&old).copied(), config.health.startup_wait);
         }
         config.leading_where(self.names.known())
+    }
+
+    /// The same configuration, with the files that are watched read again: each that is bad stays as it was.
+    fn read_watched(&self) -> config::Loaded {
+        self.watched.take_note();
+        let nets = self.config.with_nets_read_again();
+        let mut config = nets.config.unwrap_or_else(|| self.config.clone());
+        let mut findings = nets.findings;
+        findings.extend(config.read_overrides());
+        config::Loaded { config: Some(config), draft: None, findings }
     }
 
     /// The databases of places as they are now, unless one zone was asked for.
@@ -400,33 +472,41 @@ impl Loader {
         request: &ReloadRequest,
         before: &Config,
         snapshot: &Snapshot,
-        versions: Vec<Version>,
-        removed: Vec<Name>,
-    ) -> ReloadReport {
+        (versions, removed): (Vec<Version>, Vec<Name>),
+        words: Option<&Next>,
+    ) -> (ReloadReport, Vec<WordFault>) {
         let mut zones: Vec<ZoneReport> = versions.iter().map(|version| report(snapshot, version)).collect();
         zones.extend(removed.iter().map(|apex| removal(snapshot, apex)));
         let quiet = zones.is_empty()
+            && words.is_none()
             && Arc::ptr_eq(&snapshot.places, &self.databases.places())
             && before.health == self.config.health
             && before.answering == self.config.answering
             && before.publish_interval == self.config.publish_interval;
         let kind =
             if request.dry_run { LoadKind::DryRun } else { LoadKind::Reload { accept_regression: request.accept_regression } };
-        let outcome = if quiet {
-            if request.dry_run { Outcome::Rehearsed(snapshot.generation) } else { Outcome::Adopted(snapshot.generation) }
+        let (outcome, faults) = if quiet {
+            let seen = snapshot.generation;
+            (if request.dry_run { Outcome::Rehearsed(seen) } else { Outcome::Adopted(seen) }, Vec::new())
         } else {
-            self.decide(kind, versions, removed)
+            self.decide(kind, versions, removed, words)
         };
         let (outcome, generation) = match outcome {
             Outcome::Adopted(generation) => (ReloadOutcome::Applied, generation),
             Outcome::Rehearsed(generation) => (ReloadOutcome::Rehearsed, generation),
             Outcome::Refused(generation, regressions) => (ReloadOutcome::Regression(regressions), generation),
         };
-        ReloadReport { outcome, generation, zones, findings: Vec::new() }
+        (ReloadReport { outcome, generation, zones, words: Vec::new(), findings: Vec::new() }, faults)
     }
 
     /// Hands a load to the engine and waits until it is decided. Slots that are free afterwards are given back.
-    fn decide(&mut self, kind: LoadKind, versions: Vec<Version>, removed: Vec<Name>) -> Outcome {
+    fn decide(
+        &mut self,
+        kind: LoadKind,
+        versions: Vec<Version>,
+        removed: Vec<Name>,
+        words: Option<&Next>,
+    ) -> (Outcome, Vec<WordFault>) {
         self.loads += 1;
         let id = LoadId(self.loads);
         let snapshot = self.published.load();
@@ -443,20 +523,22 @@ impl Loader {
         let (health, options, publish_interval) = (health.clone(), answering, *publish_interval);
         let options = Arc::new(options.clone().with_cookie_secret(&self.cookie_secret));
         let places = self.databases.places();
-        let load = Load { id, kind, zones, removed, health, places, options, publish_interval };
+        let words = words.map(|words| words.load());
+        let load = Load { id, kind, zones, removed, health, places, options, publish_interval, words };
         drop(self.engine.send(Message::Event(Event::Loaded(Box::new(load)))));
-        let outcome = loop {
+        let (outcome, faults) = loop {
             match self.decided.recv() {
-                Ok((decided, outcome, _leftover)) if decided == id => break outcome,
+                Ok((decided, outcome, faults, _leftover)) if decided == id => break (outcome, faults),
                 Ok(_) => {}
-                Err(_) => break Outcome::Refused(snapshot.generation, Arc::new([])), // the engine is gone: we are stopping
+                // the engine is gone: we are stopping
+                Err(_) => break (Outcome::Refused(snapshot.generation, Arc::new([])), Vec::new()),
             }
         };
         match outcome {
             Outcome::Adopted(_) => self.slots.give_back(dropped),
             Outcome::Rehearsed(_) | Outcome::Refused(..) => self.slots.give_back(taken),
         }
-        outcome
+        (outcome, faults)
     }
 }
 
@@ -530,7 +612,8 @@ fn database_finding(bad: &BadDatabase) -> api::Finding {
     }
 }
 
-fn config_finding(finding: &config::Finding) -> api::Finding {
+/// A finding of the configuration.
+fn told(finding: &config::Finding) -> api::Finding {
     api::Finding {
         error: finding.error,
         place: finding.place(),

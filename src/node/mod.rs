@@ -10,7 +10,7 @@
 //! | `loader` | reads and compiles configuration, zones and databases of places | files, the engine's decision |
 //! | `store` | keeps last-good copies | the disk |
 //! | `ledger` | writes down what operators say, what is measured and what happened | the disk |
-//! | `watcher` | notices that a file of networks has changed | files, the loader |
+//! | `watcher` | notices that a file of networks or of overrides has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `prober` | probes, idle connections to targets | the network, files, the commands of checks |
 //! | `control` (a runtime) | `resolve()`, names of pools' members, admin API, signals, webhooks and commands that are told what happens | the network |
@@ -18,6 +18,7 @@
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
 
+pub mod budget;
 pub mod clock;
 pub mod compile;
 mod databases;
@@ -32,6 +33,7 @@ pub mod reaper;
 mod resolver;
 mod scribe;
 mod watcher;
+mod words;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -255,7 +257,7 @@ impl Node {
             engine: engine_tx.clone(),
             decided,
             meters: Arc::clone(&meters),
-            slots: compile::Slots::default(),
+            slots: compile::Slots::within(&config),
             loads: 0,
             databases,
             cookie_secret,
@@ -263,6 +265,7 @@ impl Node {
             certificates: dns.certificates.clone(),
             resolver,
             watched,
+            words: words::Standing::default(),
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -403,8 +406,8 @@ impl Node {
         {
             tracing::error!("reload refused: {RELOADS_WAITING} are waiting already");
             let generation = self.published.load().generation;
-            let (zones, findings) = (Vec::new(), Vec::new());
-            reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, findings });
+            let (zones, words, findings) = (Vec::new(), Vec::new(), Vec::new());
+            reply(ReloadReport { outcome: api::ReloadOutcome::Busy, generation, zones, words, findings });
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Notices that a `nets_file` has changed, and has it read again.
+//! Notices that a `nets_file` or the overrides file has changed, and has those read again.
 //!
-//! Only it: the configuration and the zones may be half written at that moment, and who writes the file of networks is
-//! often a program that knows nothing of them. Otherwise it is a reload like any other: judged by the loader, adopted whole
+//! Only them: the configuration and the zones may be half written at that moment, and who writes these files is often a
+//! program that knows nothing of the rest. Otherwise it is a reload like any other: judged by the loader, adopted whole
 //! or refused, and reported. Where a pool chooses by one of its maps the programs are made with it, so then the zones that use
 //! pools are made anew, of what is served.
 //!
@@ -68,7 +68,7 @@ impl Watched {
 }
 
 fn files(config: &Config) -> Files {
-    config.nets_files().map(|(path, stamp)| (path.to_owned(), stamp)).collect()
+    config.watched_files().map(|(path, stamp)| (path.to_owned(), stamp)).collect()
 }
 
 /// Looks until nobody listens any more.

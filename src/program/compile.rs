@@ -48,6 +48,7 @@ impl Defaults {
             fall: 3,
             rise: 20,
             forget: 1,
+            jitter: None,
             retry: Some(Duration::from_secs(1)),
             slow: None,
             tripwire: false,

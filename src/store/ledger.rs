@@ -16,7 +16,7 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Moment, Override, Overrides, Remembered, State, Subject};
+use crate::health::{Moment, Origin, Override, Overrides, Remembered, State, Subject};
 use crate::target::{CheckKey, Value};
 
 const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides");
@@ -301,7 +301,17 @@ fn word(key: &str, row: &[u8], now: Moment, wall: u64) -> Option<Override> {
     let (subject, state): (Subject, State) = (key.parse().ok()?, state.parse().ok()?);
     let until = expires.map(|expires| now + Duration::from_millis(expires.saturating_sub(wall)));
     let (by, reason) = (by.into(), reason.into());
-    subject.takes(state).then_some(Override { subject, state, until, expires, since, by, reason, version })
+    subject.takes(state).then_some(Override {
+        origin: Origin::Operator,
+        subject,
+        state,
+        until,
+        expires,
+        since,
+        by,
+        reason,
+        version,
+    })
 }
 
 #[cfg(test)]
@@ -313,7 +323,8 @@ mod tests {
     fn drained(subject: &str, expires: Option<u64>, version: u64) -> Override {
         let (by, reason) = ("alice".into(), "a \"test\"".into());
         let until = expires.map(|expires| NOW + Duration::from_millis(expires.saturating_sub(1000)));
-        Override { subject: subject.parse().expect(subject), state: State::Drain, until, expires, since: 7, by, reason, version }
+        let (origin, subject) = (Origin::Operator, subject.parse().expect(subject));
+        Override { origin, subject, state: State::Drain, until, expires, since: 7, by, reason, version }
     }
 
     #[test]

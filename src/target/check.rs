@@ -152,6 +152,12 @@ impl CheckSpec {
         })
     }
 
+    /// Whether it is of that target, as people call it: an address, or [`CheckSpec::target`].
+    #[must_use]
+    pub fn is_at(&self, target: &str) -> bool {
+        self.target() == target || self.named_address().is_some_and(|address| address.to_string() == target)
+    }
+
     /// Whether both are probes of the same target: of one address, or of one name.
     #[must_use]
     pub fn same_target(&self, other: &Self) -> bool {

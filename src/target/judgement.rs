@@ -21,13 +21,16 @@ pub struct Judgement {
     pub slow: Option<Duration>,
     /// Whether an idle connection is held to a target that is up, whose end has it probed at once.
     pub tripwire: bool,
+    /// By how much of itself a wait from probe to probe may be shortened, in percent, at most 50. `None`: as for all others.
+    pub jitter: Option<u8>,
     /// How long a target that keeps going down has to wait before it may come up. `None`: no longer than `rise` takes.
     pub damping: Option<Damping>,
 }
 
 impl Judgement {
     /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
-    pub const AT_ONCE: Self = Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, tripwire: false, damping: None };
+    pub const AT_ONCE: Self =
+        Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, tripwire: false, jitter: None, damping: None };
 }
 
 /// Flap damping: what each flap adds to a penalty that decays, and what is held back by it.

@@ -12,7 +12,7 @@ use super::super::command::{Action, Command, CommandId, Record, Refusal, Reply, 
 use super::super::journal::Happening;
 use super::{Ahead, Effect, Engine};
 use crate::answers::AnswerSet;
-use crate::health::{Moment, Override, Subject};
+use crate::health::{Moment, Origin, Override, Overrides, Subject};
 use crate::target::{CheckId, StatusTable};
 use crate::zone::ProgramId;
 
@@ -172,7 +172,7 @@ impl Engine {
                 Err(refusal) => {
                     // What was just written is not in force.
                     let subject = judged.command.subject;
-                    let word = self.beliefs.overrides().get(subject).cloned();
+                    let word = self.beliefs.overrides().said(subject).cloned();
                     self.record(None, subject, word);
                     self.reply(id, Err(refusal));
                 }
@@ -185,26 +185,31 @@ impl Engine {
     fn judge_again(&self, judged: &Judged, overtaken: &[Subject], now: Moment) -> Result<(), Refusal> {
         // The later word about the same counts, also where it has taken one back or has ended since.
         if overtaken.contains(&judged.command.subject) {
-            let in_force = self.beliefs.overrides().get(judged.command.subject);
+            let in_force = self.beliefs.overrides().said(judged.command.subject);
             return Err(Refusal::Version(in_force.map_or(0, |word| word.version)));
         }
         self.judge(judged.command.clone(), now).map(drop)
     }
 
     fn carry_out(&mut self, id: CommandId, judged: Judged, now: Moment) {
-        self.put_in_force(judged.command.subject, judged.word, now);
+        let next = self.beliefs.overrides().with(judged.command.subject, judged.word.as_ref());
+        self.put_in_force(next, &[judged.command.subject], now);
         self.orders.unserved.push((id, judged.report));
     }
 
     /// Ends the words whose time is over.
     pub(super) fn end_words(&mut self, now: Moment) {
-        for word in self.beliefs.ended(now) {
-            // One that is being written down in its place is not to be struck out again.
+        let ended: Vec<Override> = self.beliefs.overrides().ended(now).cloned().collect();
+        for word in ended {
+            // One that is being written down in its place is not to be struck out again; nor is there anything to strike out of
+            // what the file says.
             let renewed = self.orders.written.as_ref().is_some_and(|written| written.judged.renews(word.subject));
-            if !renewed {
+            if !renewed && word.origin == Origin::Operator {
                 self.record(None, word.subject, None);
             }
-            self.put_in_force(word.subject, None, now);
+            let mut next = self.beliefs.overrides().clone();
+            next.remove(word.subject, word.origin);
+            self.put_in_force(next, &[word.subject], now);
         }
     }
 
@@ -232,18 +237,22 @@ impl Engine {
     fn judge(&self, command: Command, now: Moment) -> Result<Judged, Refusal> {
         let Command { subject, if_version, accept_empty, accept_unknown, dry_run, .. } = command;
         let before = self.beliefs.overrides().get(subject).cloned();
-        let in_force = before.as_ref().map_or(0, |word| word.version);
+        let said = self.beliefs.overrides().said(subject);
+        let in_force = said.map_or(0, |word| word.version);
         if if_version.is_some_and(|seen| seen != in_force) {
             return Err(Refusal::Version(in_force));
         }
         let word = match &command.action {
-            Action::Release if before.is_none() => return Err(Refusal::NotSet),
+            Action::Release if said.is_none() => {
+                return Err(before.map_or(Refusal::NotSet, |word| Refusal::OfFile(word.by)));
+            }
             Action::FailBack if self.pools.waiting(subject).is_none() => return Err(Refusal::NoSuchTarget),
             // What is in force stays so.
-            Action::FailBack => before.clone(),
+            Action::FailBack => said.cloned(),
             Action::Release => None,
             Action::Say { state, .. } if !subject.takes(*state) => return Err(Refusal::Unfit),
             Action::Say { state, lasting, since, by, reason } => Some(Override {
+                origin: Origin::Operator,
                 subject,
                 state: *state,
                 until: lasting.map(|lasting| now + lasting),
@@ -261,33 +270,38 @@ impl Engine {
         {
             return Err(Refusal::NoSuchTarget);
         }
-        let (turns, table) = self.foresee((subject, word.as_ref()), &command.action, now);
+        let next = self.beliefs.overrides().with(subject, word.as_ref());
+        let back = matches!(command.action, Action::FailBack);
+        let (turns, table) = self.foresee(&next, &[subject], back, now);
         let (programs, bare) = self.affected(&turns, &table);
         if !bare.is_empty() && !accept_empty && !dry_run {
             return Err(Refusal::WouldEmpty(bare));
         }
         let generation = self.publication.generation;
-        let report = Report { generation, before, after: word.clone(), checks: turns.len(), programs, bare, durable: false };
+        let after = next.get(subject).cloned();
+        let report = Report { generation, before, after, checks: turns.len(), programs, bare, durable: false };
         Ok(Judged { command, word, report })
     }
 
-    fn is_about_something(&self, subject: Subject) -> bool {
+    pub(super) fn is_about_something(&self, subject: Subject) -> bool {
         self.checks.covered_by(subject).next().is_some() || !self.pools.covered_by(subject).is_empty()
     }
 
-    /// What would change if `word` were in force about `subject`, or none: checks and standings, and the table as it would be.
-    fn foresee(
+    /// What would change under the words `next`, which are others about `subjects`: checks and standings, and the table as it
+    /// would be; `back`: if nobody waited any longer to come back.
+    pub(super) fn foresee(
         &self,
-        (subject, word): (Subject, Option<&Override>),
-        action: &Action,
+        next: &Overrides,
+        subjects: &[Subject],
+        back: bool,
         now: Moment,
     ) -> (Vec<(CheckId, Turn)>, StatusTable) {
-        let (mut turns, mut table, words) = self.beliefs.foresee(&self.checks, subject, word);
+        let (mut turns, mut table) = self.beliefs.foresee(&self.checks, next, subjects);
         let of_checks = turns.iter().flat_map(|&(check, _)| self.pools.using(check));
-        let pools: BTreeSet<_> = of_checks.chain(self.pools.covered_by(subject)).collect();
+        let about = subjects.iter().flat_map(|&subject| self.pools.covered_by(subject));
+        let pools: BTreeSet<_> = of_checks.chain(about).collect();
         for pool in pools {
-            let back = matches!(action, Action::FailBack);
-            for stands in self.pools.foresee(pool, (&table, &words), back, now) {
+            for stands in self.pools.foresee(pool, (&table, next), back, now) {
                 let turn = Turn { from: table.get(stands.standing), to: stands.status };
                 if turn.from != turn.to {
                     table.set(stands.standing, stands.status);
@@ -299,7 +313,7 @@ impl Engine {
     }
 
     /// The programs that settle otherwise under `table`, and those of them that had targets to give and would have none.
-    fn affected(&self, turns: &[(CheckId, Turn)], table: &StatusTable) -> (Vec<ProgramId>, Vec<ProgramId>) {
+    pub(super) fn affected(&self, turns: &[(CheckId, Turn)], table: &StatusTable) -> (Vec<ProgramId>, Vec<ProgramId>) {
         let users = turns.iter().filter_map(|(id, _)| self.users.get(id));
         let users: BTreeSet<ProgramId> = users.flatten().copied().collect();
         let (mut changed, mut bare) = (Vec::new(), Vec::new());
@@ -317,19 +331,35 @@ impl Engine {
         (changed, bare)
     }
 
-    fn put_in_force(&mut self, subject: Subject, word: Option<Override>, now: Moment) {
-        let (checks, before) = self.beliefs.say(&self.checks, subject, word.clone());
-        for id in checks {
-            self.follow(id, None, now);
+    /// Puts the words `next` in force, which are others about `subjects`, and has the answers follow.
+    pub(super) fn put_in_force(&mut self, next: Overrides, subjects: &[Subject], now: Moment) {
+        let before = self.beliefs.say(&self.checks, next);
+        for &subject in subjects {
+            for id in self.checks.covered_by(subject).collect::<Vec<_>>() {
+                self.follow(id, None, now);
+            }
+            for pool in self.pools.covered_by(subject) {
+                self.follow_pool(pool, None, now);
+            }
+            let after = self.beliefs.overrides().get(subject);
+            if let Some(what) = told(before.get(subject), after) {
+                self.log(what, now);
+            }
         }
-        for pool in self.pools.covered_by(subject) {
-            self.follow_pool(pool, None, now);
+    }
+}
+
+/// What there is to tell where another word about a subject is in force.
+fn told(before: Option<&Override>, after: Option<&Override>) -> Option<Happening> {
+    match (before.cloned().map(Box::new), after.cloned().map(Box::new)) {
+        (before, after) if before == after => None,
+        (Some(word), beneath)
+            if beneath.as_ref().is_none_or(|beneath| word.origin != beneath.origin && beneath.origin == Origin::File) =>
+        {
+            Some(Happening::Released { word, beneath })
         }
-        match (word, before) {
-            (Some(word), _) => self.log(Happening::Overridden { word: Box::new(word) }, now),
-            (None, Some(word)) => self.log(Happening::Released { word: Box::new(word) }, now),
-            (None, None) => {}
-        }
+        (_, Some(word)) => Some(Happening::Overridden { word }),
+        (_, None) => None,
     }
 }
 
