@@ -68,8 +68,9 @@
 //! proxy's header, the TLS handshake → whole messages, each through [`answers::respond`] as a datagram is → the replies to
 //! one read in one write. DoH and DoQ differ in how a message is framed, and in nothing else.
 //!
-//! **A probe result.** The schedule of [`health::Checks`] says due → [`control::Effect::Probe`] → [`prober`] runs it under
-//! its time limit → [`control::Event::Probed`], an outcome of pass, fail or inconclusive → is it we who are cut off? →
+//! **A probe result.** The schedule of [`health::Checks`] says due, at a step that many share → [`control::Effect::Probe`] → [`node`]
+//! has [`prober`] run what is due together as one task, each under its time limit → [`control::Event::Probed`], an outcome of pass,
+//! fail or inconclusive, of which a pass alone wakes nobody → is it we who are cut off? →
 //! hysteresis and damping → a surprise is asked about again soon → under what operators say,
 //! does it count as something else? → the programs that consult the check are settled again → the first change publishes at
 //! once, then at most `[publish] max_per_second` → a new snapshot that shares everything unchanged, generation + 1. Where more than a thousand

@@ -198,3 +198,80 @@ impl Drop for Reporter<'_> {
         drop(self.inbox.send(Message::Event(Event::Probed { run: self.run, result })));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::health::Checks;
+    use crate::target::{CheckKind, CheckRequest, Failure, Judgement};
+
+    /// So many runs that are due.
+    fn due(count: u8) -> Vec<RunId> {
+        let mut checks = Checks::new(Duration::from_secs(60));
+        let now = Moment::at(Duration::ZERO);
+        for host in 0..count {
+            let address = Some(Ipv4Addr::new(192, 0, 2, host).into());
+            let spec = CheckSpec { address, port: 80, source: None, kind: CheckKind::Tcp, timeout: Duration::from_secs(1) };
+            let interval = Duration::from_secs(5);
+            checks.acquire(&CheckRequest { spec: spec.into(), judgement: Judgement::AT_ONCE, interval }, None, now);
+        }
+        checks.start_due(now).into_iter().map(|due| due.run).collect()
+    }
+
+    async fn probed(inbox: &Sender<Message>, run: RunId, after: u64, outcome: Outcome) -> Reporter<'_> {
+        let mut reporter = Reporter { inbox, run, result: None };
+        sleep(Duration::from_millis(after)).await;
+        let started = Moment::at(Duration::ZERO);
+        reporter.result = Some(Finished { outcome, started, elapsed: Duration::from_millis(after) });
+        reporter
+    }
+
+    /// What has been reported, in order.
+    fn heard(told: &Receiver<Message>) -> Vec<(RunId, Outcome)> {
+        let result = |message| match message {
+            Message::Event(Event::Probed { run, result }) => Some((run, result.outcome)),
+            Message::Event(_) | Message::Ask(_) => None,
+        };
+        told.try_iter().filter_map(result).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_waits_a_little_and_news_waits_for_nothing() {
+        let (inbox, told) = channel();
+        let runs = due(5);
+        let dead = || Outcome::Fail(Failure::Refused);
+        let found = [(1, Outcome::PASS), (2, Outcome::PASS), (4, dead()), (20, Outcome::PASS), (100, Outcome::PASS)];
+        let probes = runs.iter().zip(&found).map(|(&run, (after, outcome))| probed(&inbox, run, *after, outcome.clone()));
+        let (begin, mut reporting) = (Instant::now(), pin!(report(probes.collect())));
+        let mut seen = Vec::new();
+        for until in [3, 5, 29, 31, 99, 101] {
+            let ended = tokio::time::timeout_at(begin + Duration::from_millis(until), &mut reporting).await;
+            assert_eq!(ended.is_ok(), until == 101);
+            seen.push(heard(&told).len());
+        }
+        assert_eq!(seen, [0, 3, 0, 1, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_to_nothing_is_reported() {
+        let (inbox, told) = channel();
+        let runs = due(2);
+        let panics = |run| {
+            let reporter = Reporter { inbox: &inbox, run, result: None };
+            async move {
+                assert!(reporter.is_pass(), "as a test does");
+                reporter
+            }
+        };
+        let batch: FuturesUnordered<_> = runs.iter().map(|&run| panics(run)).collect();
+        let ended = std::panic::AssertUnwindSafe(report(batch));
+        assert!(futures_util::FutureExt::catch_unwind(ended).await.is_err());
+        let internal = Outcome::Inconclusive(Inconclusive::Internal);
+        let mut told = heard(&told);
+        told.sort_by_key(|(run, _)| *run);
+        assert_eq!(told, runs.into_iter().map(|run| (run, internal.clone())).collect::<Vec<_>>());
+    }
+}
