@@ -328,3 +328,35 @@ fn promtool_passes_the_alerts_and_the_queries_of_the_dashboard() {
     let rules = site.write("queries.yml", &rules.to_string());
     promtool(&["check", "rules", rules.to_str().expect("text")]);
 }
+
+#[test]
+fn the_program_that_asks_for_one_check_too_many_is_named() {
+    let site = Site::new();
+    let zone = |hosts: &str| {
+        format!(
+            "$TTL 5\n@ SOA ns hostmaster 1 3600 600 86400 5\n@ NS ns\nns A 127.0.0.1\n\
+             one LUA A \"ifportup(1, {{'127.0.0.1', '127.0.0.2'}})\"\ntwo LUA A \"ifportup(1, {{{hosts}}})\"\n"
+        )
+    };
+    site.write("gslb.test.zone", &zone("'127.0.0.2'"));
+    let config = site.config(&["gslb.test"], "[prober]\nmax_checks = 2\n");
+    let checked = || {
+        let output = leeward(&["checkconf", "--config", &config.display().to_string()]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(checked().0, Some(0), "what two ask for counts once");
+    let server = Leeward::start(&config);
+    site.write("gslb.test.zone", &zone("'127.0.0.3'"));
+    let (code, text) = checked();
+    let told = "gslb.test.zone:6:1: error: with the targets of this program there are more than 2 checks";
+    assert!(code == Some(1) && text.contains(told), "{text}");
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let output = leeward(&["reload", "--socket", &socket]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && text.contains(told), "{text}");
+    // One in the place of another is none too many.
+    site.write("gslb.test.zone", &zone("'127.0.0.2'").replace("127.0.0.1'", "127.0.0.9'").replace("1 3600", "2 3600"));
+    let output = leeward(&["reload", "--accept", "check_regression", "--socket", &socket]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(server);
+}

@@ -845,3 +845,49 @@ fn the_overrides_file_is_followed_and_a_bad_one_changes_nothing() {
     said(&[]);
     until("the change", || refused_words(&server) == ": ");
 }
+
+#[test]
+fn a_frozen_zone_stays_so_over_a_restart() {
+    let targets = [own_address(), own_address()];
+    let [one, two] = targets;
+    let (site, config) = site(targets);
+    let first = TcpListener::bind((one, 0)).expect("bound");
+    let port = first.local_addr().expect("an address").port();
+    let _second = TcpListener::bind((two, port)).expect("an address of its own");
+    let zone = std::fs::read_to_string(site.path("gslb.test.zone")).expect("written");
+    site.write("gslb.test.zone", &zone.replace("interval=60", "interval=1").replace("ifportup(1,", &format!("ifportup({port},")));
+    let server = Leeward::start(&config);
+    let all = |server: &Leeward| answer(server, "all.gslb.test");
+    until("both to be up", || all(&server) == texts(targets));
+    let socket = config.with_file_name("control.sock").display().to_string();
+    let client = |args: &[&str]| {
+        let output = leeward(&[args, &["--socket", &socket]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = client(&["freeze", "zone/gslb.test", "--for", "1h", "--reason", "a tunnel is moved"]);
+    assert!(code == Some(0) && text.contains("zone/gslb.test frozen until "), "{text}");
+    drop(first);
+    let is_down = |server: &Leeward| {
+        let checks = server.get_json("/api/v1/checks");
+        let mut checks = checks["checks"].as_array().expect("a list").iter();
+        checks.any(|check| check["target"] == format!("{one}:{port}") && check["status"] == "down")
+    };
+    until("it to be down", || is_down(&server));
+    assert_eq!(all(&server), texts(targets), "what is measured changes nothing");
+    let (_, text) = client(&["status"]);
+    assert!(text.contains("serving, FROZEN"), "{text}");
+    let (_, text) = client(&["explain", "all.gslb.test"]);
+    assert!(text.contains("the zone is frozen"), "{text}");
+    let (code, text) = client(&["release", "zone/gslb.test", "--dry-run", "--accept", "would_empty"]);
+    assert!(code == Some(0) && text.contains("all.gslb.test. A"), "{text}");
+
+    // What was believed when it was frozen, nobody knows any more: what was measured last counts, and goes on to.
+    assert!(server.stop());
+    let server = Leeward::start(&config);
+    assert_eq!(all(&server), texts([two]));
+    let _first = wait_for("the port", || TcpListener::bind((one, port)).ok());
+    until("it to be up", || !is_down(&server));
+    assert_eq!(all(&server), texts([two]));
+    assert_eq!(client(&["release", "zone/gslb.test"]).0, Some(0));
+    assert_eq!(all(&server), texts(targets));
+}

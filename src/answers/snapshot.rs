@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub sets: ChunkTable<Option<Arc<AnswerSet>>>,
     /// What is believed about each check.
     pub statuses: StatusTable,
+    /// What counts instead in zones that are frozen, by apex.
+    pub held: Vec<(crate::wire::Name, StatusTable)>,
     /// The checks that programs made up while they ran.
     pub ad_hoc: AdHocChecks,
     /// What other servers say, the same in every snapshot.
@@ -74,6 +76,7 @@ impl Snapshot {
             zones: Arc::new(ZoneTable::new([])),
             sets: ChunkTable::new(None),
             statuses: StatusTable::new(),
+            held: Vec::new(),
             ad_hoc: AdHocChecks::default(),
             resolved: Resolved::default(),
             places: Arc::new(Places::empty()),
@@ -82,6 +85,13 @@ impl Snapshot {
             unserved: Arc::new(QueryCounters::new(workers)),
             notices: Notices::default(),
         }
+    }
+
+    /// What counts of each check in the zone of that apex.
+    #[must_use]
+    pub fn statuses_of(&self, apex: NameRef<'_>) -> &StatusTable {
+        let held = self.held.iter().find(|(zone, _)| zone.as_ref() == apex);
+        held.map_or(&self.statuses, |(_, statuses)| statuses)
     }
 
     /// The answer set of a program.

@@ -31,7 +31,7 @@ impl World for Snapshot {
 
     fn status(&self, check: &CheckRequest, zone: NameRef<'_>) -> Status {
         match self.ad_hoc.consult(check) {
-            Some(id) => self.statuses.get(id),
+            Some(id) => self.statuses_of(zone).get(id),
             None => {
                 self.notices.send(|| Notice::WantsCheck(Box::new((check.clone(), zone.to_name()))));
                 Status::NEVER

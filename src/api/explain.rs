@@ -4,6 +4,7 @@
 //! A pure function, so that the running server and `leeward explain --offline` say the same. Every step is a sentence
 //! and its parts. Nothing is decided here a second time: what was drawn is read from the reply itself.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ use crate::answers::{self, AnswerSet, Asked, Explanation, Found, Prepared, Snaps
 use crate::geo::{NetMap, Rule};
 use crate::health::CheckView;
 use crate::program::{Atlas, Consulted, Draw, Failure, Program, Selector, Step, Stood, Visit};
-use crate::target::{CheckId, CheckKind, Definitions, Face, Outcome, Pool, PoolMember, Select, Status, Value, WhenNoneUp};
+use crate::target::{
+    CheckId, CheckKind, Definitions, Face, Outcome, Pool, PoolMember, Select, Status, StatusTable, Value, WhenNoneUp,
+};
 use crate::wire::{Field, NameRef, layout};
 
 use super::forms::{Clock, ExplainForm, ExtendedErrorForm, MemberForm, QuestionForm, ResultForm, StepForm};
@@ -33,7 +36,8 @@ const DOTS: &str = "…";
 #[must_use]
 pub fn explain_form(snapshot: &Arc<Snapshot>, asked: &Asked, checks: &[CheckView], clock: &Clock) -> ExplainForm {
     let explanation = answers::explain(snapshot, asked);
-    let teller = Teller { snapshot, asked, checks: checks.iter().map(|check| (check.id, check)).collect(), clock };
+    let checks = checks.iter().map(|check| (check.id, check)).collect();
+    let teller = Teller { snapshot, asked, checks, clock, statuses: Cell::new(&snapshot.statuses) };
     let form = ExplainForm {
         generation: explanation.generation.0,
         question: question(asked),
@@ -119,6 +123,8 @@ struct Teller<'a> {
     asked: &'a Asked,
     checks: HashMap<CheckId, &'a CheckView>,
     clock: &'a Clock,
+    /// What counts in the zone that the answer has come to.
+    statuses: Cell<&'a StatusTable>,
 }
 
 fn step(kind: &str, text: String) -> StepForm {
@@ -129,13 +135,20 @@ impl Teller<'_> {
     fn trace(&self, trace: &Trace<'_>) -> Vec<StepForm> {
         match trace {
             Trace::Zone(None) => vec![self.no_zone()],
-            Trace::Zone(Some(entry)) => vec![zone(entry)],
+            Trace::Zone(Some(entry)) => self.zone(entry),
             Trace::Found(found, name) => vec![node(*found, *name)],
             Trace::Follow(target) => {
                 vec![StepForm { name: Some(target.to_string()), ..step("cname", format!("a CNAME leads to {target}")) }]
             }
             Trace::Program { set, trail, failure } => self.program(set, trail, failure.as_ref()),
         }
+    }
+
+    fn zone(&self, entry: &ZoneEntry) -> Vec<StepForm> {
+        self.statuses.set(self.snapshot.statuses_of(entry.apex()));
+        let frozen = !std::ptr::eq(self.statuses.get(), &raw const self.snapshot.statuses);
+        let told = "the zone is frozen: its answers follow what was believed then, under what operators say";
+        std::iter::once(zone(entry)).chain(frozen.then(|| step("frozen", told.to_owned()))).collect()
     }
 
     fn no_zone(&self) -> StepForm {
@@ -181,7 +194,7 @@ impl Teller<'_> {
                 vec![step("test", format!("{}: {}", program.test_text(test), if holds { "yes" } else { "no" }))]
             }
             Visit::Piece(piece) => {
-                let told = set.steps(piece, &self.snapshot.statuses, &self.snapshot.places);
+                let told = set.steps(piece, self.statuses.get(), &self.snapshot.places);
                 told.iter().map(|told| self.program_step(set, program, told)).collect()
             }
         }

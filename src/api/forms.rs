@@ -197,7 +197,7 @@ pub struct OverridesForm {
 /// An operator's word.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OverrideForm {
-    /// What it is about: `check`, `target`, `site`, `member`, `pool` or `node`.
+    /// What it is about: `check`, `target`, `site`, `member`, `pool`, `zone` or `node`.
     pub kind: String,
     /// Which one.
     pub name: String,
@@ -335,6 +335,9 @@ pub struct ZoneForm {
     pub programs: usize,
     /// How many of them could not be compiled and answer SERVFAIL.
     pub broken: usize,
+    /// Whether nothing that is measured changes an answer of it.
+    #[serde(default)]
+    pub frozen: bool,
     /// Replies so far.
     pub queries: u64,
 }
@@ -348,6 +351,7 @@ impl ZonesForm {
             serial: zone.serial.map(|serial| serial.0),
             programs: zone.programs,
             broken: zone.broken,
+            frozen: zone.frozen,
             queries: queries(zone),
         };
         Self { generation: overview.generation.0, zones: overview.zones.iter().map(form).collect() }

@@ -205,7 +205,8 @@ fn not_set(subject: Subject) -> Problem {
 async fn refused(shared: &Shared, subject: Subject, refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Unfit => {
-            let detail = format!("{subject}: the node and a pool can be frozen; everything else can be down, up or drain");
+            let detail =
+                format!("{subject}: the node, a zone and a pool can be frozen; everything else can be down, up or drain");
             Problem::parameter(detail)
         }
         Refusal::NoSuchTarget => {

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::answers::{Asked, Generation, Now};
 use crate::control::Overview;
-use crate::health::{self, CheckView};
+use crate::health::CheckView;
 use crate::wire::{Name, NameRef, RecordType};
 
 use super::access::Access;
@@ -279,7 +279,7 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         zones: ZoneCounts::of(&overview.zones),
         checks: CheckCounts::of(&checks),
         overrides: overrides.iter().count(),
-        frozen: overrides.iter().any(|word| word.state == health::State::Frozen),
+        frozen: overrides.is_frozen(),
         overrides_file: shared.node.meters.read_overrides_file().map(|file| OverridesFileForm {
             path: file.path.display().to_string(),
             words: file.words,

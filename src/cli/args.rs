@@ -39,7 +39,7 @@ pub(super) enum Command {
     Drain(SayArgs),
     /// Say that a target or check is up or down, whatever is measured
     Force(ForceArgs),
-    /// Let nothing that is measured change an answer, of this node or of one pool
+    /// Let nothing that is measured change an answer, of this node, of a zone or of a pool
     Freeze(FreezeArgs),
     /// Have those come back who wait for it in a pool
     Failback(FailbackArgs),
@@ -232,7 +232,7 @@ pub(super) struct TermArgs {
 /// `leeward freeze`
 #[derive(Debug, Args)]
 pub(super) struct FreezeArgs {
-    /// pool/<name>, or the node
+    /// zone/NAME, pool/NAME, or the node
     #[arg(value_name = "SUBJECT", default_value = "node/this")]
     pub(super) subject: String,
     #[command(flatten)]

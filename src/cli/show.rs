@@ -124,7 +124,8 @@ fn zone_table(form: &ZonesForm) -> String {
     let rows = form.zones.iter().map(|zone| {
         let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
         let counts = [zone.programs.to_string(), zone.broken.to_string(), zone.queries.to_string()];
-        [zone.zone.clone(), zone.state.clone(), serial].into_iter().chain(counts).collect()
+        let state = if zone.frozen { format!("{}, FROZEN", zone.state) } else { zone.state.clone() };
+        [zone.zone.clone(), state, serial].into_iter().chain(counts).collect()
     });
     fitted(std::iter::once(head).chain(rows).collect())
 }
@@ -520,7 +521,15 @@ mod tests {
     }
 
     fn zone_form(zone: &str) -> ZonesForm {
-        let zone = ZoneForm { zone: zone.into(), state: "serving".into(), serial: Some(7), programs: 1, broken: 0, queries: 0 };
+        let zone = ZoneForm {
+            zone: zone.into(),
+            state: "serving".into(),
+            serial: Some(7),
+            programs: 1,
+            broken: 0,
+            frozen: false,
+            queries: 0,
+        };
         ZonesForm { generation: 12, zones: vec![zone] }
     }
 

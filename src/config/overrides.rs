@@ -28,7 +28,7 @@ use crate::health::FileWord;
 const REASON_MAX: usize = 500;
 
 const SUBJECT: &str = "write what `leeward drain`, `force` and `freeze` take, such as \"site/eu-1\", \"member/web/eu-1\", \
-    \"check/web@192.0.2.1\", \"target/192.0.2.1:443\", \"pool/web\" or \"node/this\"";
+    \"check/web@192.0.2.1\", \"target/192.0.2.1:443\", \"pool/web\", \"zone/gslb.example.com\" or \"node/this\"";
 const STATE: &str = "write \"down\", \"up\", \"drain\" or \"frozen\"";
 const UNTIL: &str = "write a time with its zone, such as 2026-10-01T06:00:00Z or 2026-10-01T08:00:00+02:00";
 const ACCEPT: &str = "write \"would_empty\" or \"no_such_target\", or both in an array";
@@ -117,7 +117,11 @@ fn word(mut section: Section<'_>, at: &Place) -> Option<FileWord> {
     });
     if let Some(FileWord { about, state, .. }) = word.as_ref().filter(|word| !word.about.takes(word.state)) {
         let message = format!("{about} cannot be {state}");
-        section.findings.error(at, message, "the node and a pool can be frozen; everything else can be down, up or drain");
+        section.findings.error(
+            at,
+            message,
+            "the node, a zone and a pool can be frozen; everything else can be down, up or drain",
+        );
     }
     section.finish(&[]);
     word

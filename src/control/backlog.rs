@@ -75,6 +75,11 @@ impl Backlog {
         self.sweeps.push_back(Sweep { check, left, first_signs });
     }
 
+    /// These programs are due, whatever they consult.
+    pub(super) fn add_all(&mut self, programs: &BTreeSet<ProgramId>) {
+        self.due.extend(programs);
+    }
+
     /// Whether programs are due.
     pub(super) fn is_due(&self) -> bool {
         !self.due.is_empty()

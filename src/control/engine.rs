@@ -20,7 +20,7 @@ use crate::zone::{ProgramId, Zone};
 
 use super::ad_hoc::{AdHoc, Granted};
 use super::backlog::{Backlog, Slice, Users};
-use super::beliefs::{Beliefs, Turn};
+use super::beliefs::{Beliefs, Turn, Turns};
 use super::command::{Command, CommandId, Record, Reply};
 use super::journal::{Entry, Happening, HostNews, Journal};
 use super::load::{Load, LoadId, LoadKind, Outcome, Programs, Trial, WordFault, ZoneLoad};
@@ -190,6 +190,8 @@ pub struct ZoneView {
     pub serial: Option<Serial>,
     /// Whether its last-good copy is served.
     pub stale: bool,
+    /// Whether nothing that is measured changes an answer of it.
+    pub frozen: bool,
     /// How many different record programs it has.
     pub programs: usize,
     /// How many of them could not be compiled and answer SERVFAIL.
@@ -505,14 +507,17 @@ impl Engine {
 
     /// Has the answers follow what counts of a check now; `first_sign`: it has gone down, and that was first seen then.
     fn follow(&mut self, check: CheckId, first_sign: Option<Moment>, now: Moment) {
-        let Some(turn) = self.beliefs.refresh(&self.checks, check) else { return };
+        let turns = self.beliefs.refresh(&self.checks, check);
+        if turns == Turns::default() {
+            return;
+        }
         for pool in self.pools.using(check) {
             self.follow_pool(pool, first_sign, now);
         }
-        if !turn.concerns_answers() {
+        if !turns.concerns_answers() {
             return;
         }
-        let first_sign = first_sign.filter(|_| turn.to.value == Value::Down);
+        let first_sign = first_sign.filter(|_| turns.here.is_some_and(|turn| turn.to.value == Value::Down));
         let ad_hoc = self.ad_hoc.holds(check);
         match self.users.get(&check) {
             Some(users) => self.backlog.add(check, users, first_sign),
@@ -529,6 +534,11 @@ impl Engine {
             if let (Some(turn), Some(users)) = (turn, self.users.get(&stands.standing)) {
                 let fell = turn.from.value == Value::Up && turn.to.value == Value::Down;
                 self.backlog.add(stands.standing, users, first_sign.filter(|_| fell));
+            }
+        }
+        for standing in self.beliefs.follow_held(&self.pools, pool, now) {
+            if let Some(users) = self.users.get(&standing) {
+                self.backlog.add(standing, users, None);
             }
         }
     }
@@ -597,7 +607,7 @@ impl Engine {
                 let set = self
                     .programs
                     .get(id)
-                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, self.beliefs.table(), &self.places));
+                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, self.beliefs.table_of(id), &self.places));
                 self.sets.set(id.0, set.map(Arc::new));
             }
         }
@@ -628,6 +638,7 @@ impl Engine {
             zones: Arc::clone(&self.table),
             sets: self.sets.clone(),
             statuses: self.beliefs.table().clone(),
+            held: self.beliefs.zones().map(|(apex, held)| (apex.clone(), held.counts.clone())).collect(),
             ad_hoc: self.ad_hoc.published().clone(),
             resolved: self.resolved.clone(),
             places: Arc::clone(&self.places),
@@ -680,6 +691,11 @@ impl Engine {
     }
 
     fn adopt(&mut self, trial: Trial, now: Moment) -> Vec<WordFault> {
+        for heir in &trial.heirs {
+            if !self.is_in_service(heir.new) {
+                self.beliefs.succeed(heir.old, heir.new);
+            }
+        }
         let mut checks: Vec<CheckId> = trial.checks().collect();
         checks.sort_unstable();
         checks.dedup(); // many programs ask the same
@@ -785,6 +801,22 @@ impl Engine {
             None => Arc::new(QueryCounters::new(self.config.workers)),
         };
         self.zones.insert(apex.clone(), ZoneEntry { state, counters });
+        self.hold_programs(apex);
+    }
+
+    /// Tells a zone that is frozen which programs it has.
+    fn hold_programs(&mut self, apex: &Name) {
+        let programs = self.programs_of(apex);
+        if let Some(held) = self.beliefs.zone(apex) {
+            held.programs = programs;
+        }
+    }
+
+    fn programs_of(&self, apex: &Name) -> BTreeSet<ProgramId> {
+        match self.zones.get(apex).map(|entry| &entry.state) {
+            Some(ZoneState::Serving { zone, .. }) => zone.programs().collect(),
+            Some(ZoneState::Failed(_)) | None => BTreeSet::new(),
+        }
     }
 
     fn remove_zone(&mut self, apex: Name) -> Option<Happening> {
@@ -795,6 +827,7 @@ impl Engine {
                 self.drop_program(id);
             }
         }
+        self.hold_programs(&apex);
         Some(Happening::ZoneRemoved { zone: apex })
     }
 
@@ -825,12 +858,13 @@ impl Engine {
 
     fn zone_view(&self, apex: &Name, entry: &ZoneEntry) -> ZoneView {
         let ZoneState::Serving { zone, stale } = &entry.state else {
-            return ZoneView { apex: apex.clone(), serial: None, stale: false, programs: 0, broken: 0 };
+            return ZoneView { apex: apex.clone(), serial: None, stale: false, frozen: false, programs: 0, broken: 0 };
         };
         let programs: BTreeSet<ProgramId> = zone.programs().collect();
         let is_broken = |id: &&ProgramId| self.programs.get(**id).is_some_and(|bound| bound.prepared.program().is_none());
         let broken = programs.iter().filter(is_broken).count();
-        ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, programs: programs.len(), broken }
+        let frozen = self.beliefs.zones().any(|(held, _)| held == apex);
+        ZoneView { apex: apex.clone(), serial: Some(zone.serial()), stale: *stale, frozen, programs: programs.len(), broken }
     }
 
     fn log(&mut self, what: Happening, now: Moment) {

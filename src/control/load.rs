@@ -186,16 +186,16 @@ pub(super) struct Trial {
     /// The load's new programs, their checks held.
     pub(super) bound: BTreeMap<ProgramId, Bound>,
     /// Checks of the load that took over from another on the same target, each once however many programs use it.
-    heirs: BTreeSet<Heir>,
+    pub(super) heirs: BTreeSet<Heir>,
     /// Checks without a finished probe.
     waiting: BTreeSet<CheckId>,
     pub(super) deadline: Moment,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Heir {
-    old: CheckId,
-    new: CheckId,
+pub(super) struct Heir {
+    pub(super) old: CheckId,
+    pub(super) new: CheckId,
 }
 
 impl Trial {

@@ -26,6 +26,7 @@ mod backlog;
 mod beliefs;
 mod command;
 mod engine;
+mod held;
 mod journal;
 mod load;
 mod pools;

@@ -142,8 +142,18 @@ impl Edition {
 
     /// What each standing counts as under `words`.
     fn judge(&self, state: &mut PoolState, table: &StatusTable, words: &Overrides, now: Moment) -> Vec<Stands> {
-        let believed = self.believed(table, words);
         let frozen = Subject::pool(&self.pool.name).is_some_and(|subject| words.get(subject).is_some());
+        self.judge_as(state, (table, words), frozen, now)
+    }
+
+    fn judge_as(
+        &self,
+        state: &mut PoolState,
+        (table, words): (&StatusTable, &Overrides),
+        frozen: bool,
+        now: Moment,
+    ) -> Vec<Stands> {
+        let believed = self.believed(table, words);
         let judged = state.judge(&self.pool, &believed, frozen, now);
         self.standings.iter().zip(judged).map(|(&standing, status)| Stands { standing, status }).collect()
     }
@@ -237,6 +247,27 @@ impl Pools {
         self.due.extend(due.map(|due| (due, id)));
         (edition.state, edition.due) = (state, due);
         judged
+    }
+
+    /// What they count as in a zone that is frozen, by what is remembered there.
+    pub(super) fn judge_held(
+        &self,
+        id: PoolId,
+        state: &mut PoolState,
+        believed: (&StatusTable, &Overrides),
+        now: Moment,
+    ) -> Vec<Stands> {
+        self.editions.get(&id).map(|edition| edition.judge_as(state, believed, true, now)).unwrap_or_default()
+    }
+
+    /// Every edition, and what is remembered of it.
+    pub(super) fn states(&self) -> impl Iterator<Item = (PoolId, &Arc<Pool>, &PoolState)> {
+        self.editions.iter().map(|(&id, edition)| (id, &edition.pool, &edition.state))
+    }
+
+    /// The pool of an edition.
+    pub(super) fn pool(&self, id: PoolId) -> Option<&Arc<Pool>> {
+        self.editions.get(&id).map(|edition| &edition.pool)
     }
 
     /// What they would count as; `back`: if nobody waited any longer.

@@ -32,7 +32,7 @@ pub use crate::target::Damping;
 pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, SightChange, WireChange, WireId};
 pub use config::Config;
 pub use moment::Moment;
-pub use overrides::{About, FileWord, Label, Origin, Override, Overrides, SUBJECTS, State, Subject};
+pub use overrides::{About, Apex, FileWord, Label, Origin, Override, Overrides, SUBJECTS, State, Subject};
 pub use pool::PoolState;
 pub use sight::Blindness;
 pub use troubles::TroubleChange;

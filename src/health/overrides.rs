@@ -7,7 +7,8 @@
 //! | [`State::Drain`] | what was measured, and its target gets no new clients | the same |
 //! | [`State::Frozen`] | what was believed of it when that was said | the same |
 //!
-//! Of a site and a pool's member the same is said of what its addresses count as in pools; a pool can be frozen, like the node.
+//! Of a site and a pool's member the same is said of what its addresses count as in pools; a pool and a zone
+//! can be frozen, like the node.
 //!
 //! A word is about one [`Subject`]. Of several that say up or down about one check the narrowest counts: the check, then the
 //! target with its port, then the address, then the member, then its site. A drain holds whoever says it. Nothing measured is ever changed by a word, so
@@ -38,43 +39,60 @@ pub enum Subject {
     Site(Label),
     /// What a pool's members count as.
     Pool(Label),
+    /// The answers of a zone.
+    Zone(Apex),
     /// All that this node measures.
     Node,
 }
 
-/// A name that the configuration gives, of at most [`Label::MAX`] octets. A copy costs less than a counted reference would
-/// where it is compared, and leaves subjects small values.
+/// A name that the configuration gives.
+pub type Label = Text<63>;
+/// The name of a zone, in lower case and without the last dot. Longer ones, which nobody has, cannot be spoken of: with them every
+/// subject would be as long.
+pub type Apex = Text<127>;
+
+/// A short text. A copy costs less than a counted reference would where it is compared, and leaves subjects plain values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Label {
+pub struct Text<const MAX: usize> {
     /// Zeros behind the end.
-    octets: [u8; Self::MAX],
+    octets: [u8; MAX],
     len: u8,
 }
 
-impl Label {
-    /// Longest name.
-    pub const MAX: usize = 63;
-
-    /// That name; `None`: none that the configuration can give.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let may = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
-        if text.is_empty() || text.len() > Self::MAX || !text.bytes().all(may) {
-            return None;
-        }
-        let mut octets = [0; Self::MAX];
-        octets[..text.len()].copy_from_slice(text.as_bytes());
-        Some(Self { octets, len: text.len() as u8 })
+impl<const MAX: usize> Text<MAX> {
+    /// That text, of at least one and at most `MAX` octets, of which each may be in it.
+    fn of(text: &str, may: impl Fn(u8) -> bool) -> Option<Self> {
+        let len = u8::try_from(text.len()).ok()?;
+        let mut octets = [0; MAX];
+        octets.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        (len > 0 && text.bytes().all(may)).then_some(Self { octets, len })
     }
 
-    /// The name.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.octets[..usize::from(self.len)]).unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Label {
+impl Apex {
+    /// That name; `None`: none that a zone can be called by here.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(text);
+        Self::of(&text.to_ascii_lowercase(), |octet| octet.is_ascii_graphic())
+    }
+}
+
+impl Label {
+    /// That name; `None`: none that the configuration can give.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        Self::of(text, |octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet))
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(f)
     }
@@ -85,7 +103,7 @@ const THIS: &str = "this";
 
 /// How subjects are written, for messages.
 pub const SUBJECTS: &str = "check/<key>, target/<address>, target/<address>:<port>, site/<name>, member/<pool>/<name>, \
-    pool/<name> or node/this";
+    pool/<name>, zone/<name> or node/this";
 
 impl Subject {
     /// What it is one of: the first part of how it is written.
@@ -97,6 +115,7 @@ impl Subject {
             Self::Member(..) => "member",
             Self::Site(_) => "site",
             Self::Pool(_) => "pool",
+            Self::Zone(_) => "zone",
             Self::Node => "node",
         }
     }
@@ -110,6 +129,7 @@ impl Subject {
             Self::Target(address, Some(port)) => SocketAddr::new(address, port).to_string(),
             Self::Member(pool, member) => format!("{}/{}", pool.as_str(), member.as_str()),
             Self::Site(name) | Self::Pool(name) => name.as_str().to_owned(),
+            Self::Zone(apex) => apex.as_str().to_owned(),
             Self::Node => THIS.to_owned(),
         }
     }
@@ -129,6 +149,7 @@ impl Subject {
             "member" => name.split_once('/').and_then(|(pool, member)| Self::member(pool, member)),
             "site" => Self::site(name),
             "pool" => Self::pool(name),
+            "zone" => Apex::new(name).map(Self::Zone),
             "node" => (name == THIS).then_some(Self::Node),
             _ => None,
         }
@@ -158,7 +179,7 @@ impl Subject {
         match self {
             Self::Check(about) => about == key,
             Self::Target(address, port) => spec.named_address() == Some(address) && port.is_none_or(|port| port == spec.port),
-            Self::Member(..) | Self::Site(_) | Self::Pool(_) => false,
+            Self::Member(..) | Self::Site(_) | Self::Pool(_) | Self::Zone(_) => false,
             Self::Node => true,
         }
     }
@@ -166,7 +187,7 @@ impl Subject {
     /// Whether that may be said about it.
     #[must_use]
     pub fn takes(self, state: State) -> bool {
-        matches!(self, Self::Node | Self::Pool(_)) == (state == State::Frozen)
+        matches!(self, Self::Node | Self::Pool(_) | Self::Zone(_)) == (state == State::Frozen)
     }
 }
 
@@ -506,10 +527,19 @@ mod tests {
     fn subjects_are_written_as_they_are_read() {
         let key = spec(80).key().to_string();
         let targets = ["target/192.0.2.1", "target/192.0.2.1:443", "target/2001:db8::1", "target/[2001:db8::1]:443"];
-        for text in targets.into_iter().chain(["site/eu-1", "member/web/eu-1", "pool/web", "node/this"]) {
+        for text in targets.into_iter().chain([
+            "site/eu-1",
+            "member/web/eu-1",
+            "pool/web",
+            "zone/gslb.example.com",
+            "zone/0/25.2.0.192.in-addr.arpa",
+            "zone/.",
+            "node/this",
+        ]) {
             assert_eq!(text.parse::<Subject>().map(|subject| subject.to_string()).as_deref(), Ok(text));
         }
         assert_eq!(format!("check/{key}").parse(), Ok(Subject::Check(spec(80).key())));
+        assert_eq!("zone/GSLB.example.com.".parse::<Subject>(), "zone/gslb.example.com".parse());
         assert_eq!("target/[2001:db8::1]".parse::<Subject>(), "target/2001:db8::1".parse());
         for bad in [
             "target",
@@ -523,6 +553,8 @@ mod tests {
             "member/web/",
             "member/a/b/c",
             "site/",
+            "zone/",
+            "zone/a b",
             "",
             "check/+0000000000000000000000000000000",
         ] {

@@ -7,13 +7,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::super::beliefs::Turn;
+use super::super::beliefs::{Foreseen, Turn, zone_of};
 use super::super::command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 use super::super::journal::Happening;
 use super::{Ahead, Effect, Engine};
 use crate::answers::AnswerSet;
 use crate::health::{Moment, Origin, Override, Overrides, Subject};
-use crate::target::{CheckId, StatusTable};
 use crate::zone::ProgramId;
 
 /// Orders that may wait for the one before them: so many that are to be durable, and so many others.
@@ -272,55 +271,56 @@ impl Engine {
         }
         let next = self.beliefs.overrides().with(subject, word.as_ref());
         let back = matches!(command.action, Action::FailBack);
-        let (turns, table) = self.foresee(&next, &[subject], back, now);
-        let (programs, bare) = self.affected(&turns, &table);
+        let foreseen = self.foresee(&next, &[subject], back, now);
+        let (programs, bare) = self.affected(&foreseen);
         if !bare.is_empty() && !accept_empty && !dry_run {
             return Err(Refusal::WouldEmpty(bare));
         }
         let generation = self.publication.generation;
         let after = next.get(subject).cloned();
-        let report = Report { generation, before, after, checks: turns.len(), programs, bare, durable: false };
+        let report = Report { generation, before, after, checks: foreseen.turns.len(), programs, bare, durable: false };
         Ok(Judged { command, word, report })
     }
 
     pub(super) fn is_about_something(&self, subject: Subject) -> bool {
-        self.checks.covered_by(subject).next().is_some() || !self.pools.covered_by(subject).is_empty()
+        let is_zone = zone_of(subject).is_some_and(|apex| self.zones.contains_key(&apex));
+        is_zone || self.checks.covered_by(subject).next().is_some() || !self.pools.covered_by(subject).is_empty()
     }
 
-    /// What would change under the words `next`, which are others about `subjects`: checks and standings, and the table as it
-    /// would be; `back`: if nobody waited any longer to come back.
-    pub(super) fn foresee(
-        &self,
-        next: &Overrides,
-        subjects: &[Subject],
-        back: bool,
-        now: Moment,
-    ) -> (Vec<(CheckId, Turn)>, StatusTable) {
-        let (mut turns, mut table) = self.beliefs.foresee(&self.checks, next, subjects);
-        let of_checks = turns.iter().flat_map(|&(check, _)| self.pools.using(check));
+    /// What would change under the words `next`, which are others about `subjects`; `back`: if nobody waited any longer to come
+    /// back.
+    pub(super) fn foresee(&self, next: &Overrides, subjects: &[Subject], back: bool, now: Moment) -> Foreseen {
+        let mut foreseen = self.beliefs.foresee(&self.checks, next, subjects);
+        let of_checks = foreseen.turns.iter().flat_map(|&(check, _)| self.pools.using(check));
         let about = subjects.iter().flat_map(|&subject| self.pools.covered_by(subject));
         let pools: BTreeSet<_> = of_checks.chain(about).collect();
         for pool in pools {
-            for stands in self.pools.foresee(pool, (&table, next), back, now) {
-                let turn = Turn { from: table.get(stands.standing), to: stands.status };
+            for stands in self.pools.foresee(pool, (&foreseen.table, next), back, now) {
+                let turn = Turn { from: foreseen.table.get(stands.standing), to: stands.status };
                 if turn.from != turn.to {
-                    table.set(stands.standing, stands.status);
-                    turns.push((stands.standing, turn));
+                    foreseen.table.set(stands.standing, stands.status);
+                    foreseen.turns.push((stands.standing, turn));
                 }
             }
+            let held = foreseen.zones.values_mut().flat_map(|zone| zone.follow(&self.pools, pool, next, now));
+            for standing in held.collect::<Vec<_>>() {
+                let same = foreseen.table.get(standing);
+                foreseen.turns.push((standing, Turn { from: same, to: same }));
+            }
         }
-        (turns, table)
+        foreseen
     }
 
-    /// The programs that settle otherwise under `table`, and those of them that had targets to give and would have none.
-    pub(super) fn affected(&self, turns: &[(CheckId, Turn)], table: &StatusTable) -> (Vec<ProgramId>, Vec<ProgramId>) {
-        let users = turns.iter().filter_map(|(id, _)| self.users.get(id));
-        let users: BTreeSet<ProgramId> = users.flatten().copied().collect();
+    /// The programs that would settle otherwise, and those of them that had targets to give and would have none.
+    pub(super) fn affected(&self, foreseen: &Foreseen) -> (Vec<ProgramId>, Vec<ProgramId>) {
+        let users = foreseen.turns.iter().filter_map(|(id, _)| self.users.get(id));
+        let thawed = foreseen.thawed.iter().flat_map(|apex| self.programs_of(apex));
+        let users: BTreeSet<ProgramId> = users.flatten().copied().chain(thawed).collect();
         let (mut changed, mut bare) = (Vec::new(), Vec::new());
         for id in users {
             let Some(bound) = self.programs.get(id) else { continue };
             let settle = |table| AnswerSet::settle(&bound.prepared, &bound.checks, table, &self.places);
-            let (before, after) = (settle(self.beliefs.table()), settle(table));
+            let (before, after) = (settle(self.beliefs.table_of(id)), settle(foreseen.table_of(id)));
             if before.settled() != after.settled() {
                 changed.push(id);
             }
@@ -333,8 +333,12 @@ impl Engine {
 
     /// Puts the words `next` in force, which are others about `subjects`, and has the answers follow.
     pub(super) fn put_in_force(&mut self, next: Overrides, subjects: &[Subject], now: Moment) {
-        let before = self.beliefs.say(&self.checks, next);
+        let before = self.beliefs.say(&self.checks, &self.pools, next);
         for &subject in subjects {
+            if let Some(apex) = zone_of(subject) {
+                self.hold_programs(&apex);
+                self.backlog.add_all(&self.programs_of(&apex));
+            }
             for id in self.checks.covered_by(subject).collect::<Vec<_>>() {
                 self.follow(id, None, now);
             }

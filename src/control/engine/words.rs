@@ -121,8 +121,7 @@ impl Engine {
     /// The programs that would be left without a target if the file said this, and are not so now.
     fn left_bare(&self, words: &BTreeMap<Subject, Override>, now: Moment) -> BTreeSet<ProgramId> {
         let (next, subjects) = self.next_words(words.clone());
-        let (turns, table) = self.foresee(&next, &subjects, false, now);
-        self.affected(&turns, &table).1.into_iter().collect()
+        self.affected(&self.foresee(&next, &subjects, false, now)).1.into_iter().collect()
     }
 
     /// What each subject is said of by the words of a file.
