@@ -47,6 +47,14 @@ pub struct ReloadRequest {
     pub outside: Option<Outside>,
 }
 
+impl ReloadRequest {
+    /// Whether the overrides file is judged again: neither when one zone is asked for, nor for what has nothing to do with it.
+    #[must_use]
+    pub fn reads_overrides(&self) -> bool {
+        self.zone.is_none() && self.outside != Some(Outside::Hosts)
+    }
+}
+
 /// What others say and configurations refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {

@@ -323,6 +323,7 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence, Opti
     const DENY: &str = "write prefixes such as [\"169.254.0.0/16\", \"fe80::/10\"]";
     let max_in_flight = section.number("max_in_flight", (host.descriptors / 4).clamp(1, 1024), 1..=65536);
     let max_proc = section.number("max_proc", prober::Config::default().max_proc, 1..=1024);
+    let max_per_target = section.number("max_per_target", prober::Config::default().max_per_target, 1..=65536);
     let threads = section.number("threads", prober::Config::default().threads, 1..=256);
     let deny = section.list("deny", DENY, str::parse::<Net>);
     let metadata = std::net::IpAddr::from([169, 254, 169, 254]);
@@ -336,7 +337,7 @@ fn prober(mut section: Section<'_>, host: &Host) -> (prober::Config, Fence, Opti
     let max_checks = at.zip(section.given_number("max_checks", 1..=10_000_000));
     section.finish(&[]);
     let link_local = || ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|net| net.parse().ok()).collect();
-    let config = prober::Config { max_in_flight, max_proc, threads };
+    let config = prober::Config { max_in_flight, max_proc, max_per_target, threads };
     (config, Fence { deny: deny.unwrap_or_else(link_local), allow }, max_checks)
 }
 

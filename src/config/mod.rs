@@ -207,7 +207,7 @@ impl Config {
             files: _,
         } = new;
         let Node { name, state_dir } = node;
-        let prober::Config { max_in_flight, max_proc, threads: probe_threads } = prober;
+        let prober::Config { max_in_flight, max_proc, max_per_target, threads: probe_threads } = prober;
         let crate::server::Config {
             listen,
             listen_is_default: _,
@@ -244,6 +244,7 @@ impl Config {
             ("[server.tls] doh_path", tls.is_some() && self.server.tls.is_some() && doh_path(self) != doh_path(new)),
             ("[prober] max_in_flight", *max_in_flight != self.prober.max_in_flight),
             ("[prober] max_proc", *max_proc != self.prober.max_proc),
+            ("[prober] max_per_target", *max_per_target != self.prober.max_per_target),
             ("[prober] threads", *probe_threads != self.prober.threads),
             ("[prober] max_checks", health.max_checks != self.health.max_checks),
             ("[prober] deny", fence.deny != self.fence.deny),

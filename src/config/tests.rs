@@ -84,7 +84,7 @@ fn defaults() {
     assert_eq!(config.publish_interval, Duration::from_millis(10));
     assert!(!config.insert_whitespace);
     assert_eq!(config.resolver, None);
-    assert_eq!(config.prober, prober::Config { max_in_flight: 256, max_proc: 16, threads: 1 });
+    assert_eq!(config.prober, prober::Config { max_in_flight: 256, max_proc: 16, max_per_target: 32, threads: 1 });
     assert_eq!(config.fence.allow, None);
     assert_eq!(config.fence.deny, ["169.254.0.0/16", "fe80::/10"].map(|net| net.parse().unwrap()));
     assert_eq!(config.admin.socket, Some("/run/leeward/control.sock".into()));
@@ -145,6 +145,7 @@ fn every_key() {
         [prober]
         max_in_flight = 7
         max_proc = 3
+        max_per_target = 4
         threads = 2
         max_checks = 9
         deny = ["169.0.0.0/8", "2001:db8::1"]
@@ -221,7 +222,7 @@ fn every_key() {
     assert_eq!(config.resolver, Some("192.0.2.53:5353".parse().unwrap()));
     assert_eq!(config.databases, [dir.join("City.mmdb"), "/srv/ASN.mmdb".into()]);
     assert_eq!(config.health, health);
-    assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3, threads: 2 });
+    assert_eq!(config.prober, prober::Config { max_in_flight: 7, max_proc: 3, max_per_target: 4, threads: 2 });
     assert_eq!(config.fence.allow, Some(["192.0.2.0/24", "2001:db8::/32"].map(|net| net.parse().unwrap()).into()));
     assert_eq!(config.fence.deny, ["169.0.0.0/8", "2001:db8::1/128"].map(|net| net.parse().unwrap()));
     assert_eq!(config.publish_interval, Duration::from_millis(250));
@@ -671,7 +672,7 @@ fn what_needs_a_restart() {
             "prober = { max_in_flight = 1, max_checks = 5, deny = [] }",
             "[prober] max_in_flight, [prober] max_checks, [prober] deny",
         ),
-        ("prober.threads = 4", "[prober] threads"),
+        ("prober = { max_per_target = 1, threads = 4 }", "[prober] max_per_target, [prober] threads"),
         ("[admin]\nsocket = \"\"\nlisten = \"\"", "[admin] socket, [admin] listen"),
         ("[notify.x]\nurl = \"http://192.0.2.1/\"", ""),
     ] {

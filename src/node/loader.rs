@@ -115,8 +115,9 @@ impl Loader {
         if self.strict && !sound {
             return false;
         }
-        self.start_words(versions, refused);
+        // Before anybody can see that it serves.
         self.meters.started(sound, clock::now_and_wall().1);
+        self.start_words(versions, refused);
         sound
     }
 
@@ -157,13 +158,13 @@ impl Loader {
             tracing::warn!("the overrides file is not there, so it says nothing; it is read when it comes");
         }
         let words = self.words.next(self.config.overrides.as_ref(), &mut Vec::new());
+        words.iter().for_each(|words| self.words.adopt(words.clone()));
+        self.meters.overrides_file(self.words.shown(self.config.overrides.as_ref(), refused));
         let (_, faults) = self.decide(LoadKind::Start, versions, Vec::new(), words.as_ref());
         let snapshot = self.published.load();
         for odd in faults.iter().map(|fault| words::finding(fault, &snapshot)) {
             tracing::warn!("{}: {}", odd.place, odd.message);
         }
-        words.into_iter().for_each(|words| self.words.adopt(words));
-        self.meters.overrides_file(self.words.shown(self.config.overrides.as_ref(), refused));
     }
 
     // -------- reload
@@ -203,9 +204,9 @@ impl Loader {
             }
         };
         let config = self.resolved(config, request);
-        let words = match request.zone {
-            Some(_) => None,
-            None => self.words.next(config.overrides.as_ref(), &mut findings),
+        let words = match request.reads_overrides() {
+            true => self.words.next(config.overrides.as_ref(), &mut findings),
+            false => None,
         };
         let file_errors = words::errors_of(config.overrides.as_ref(), &findings);
         let mut bad = findings.iter().any(|finding| finding.error);
@@ -264,7 +265,7 @@ impl Loader {
     ) -> Vec<WordReport> {
         let words = words.filter(|_| errors.is_empty());
         let changes = words.as_ref().map(|words| self.words.changes(words)).unwrap_or_default();
-        if !request.dry_run && request.zone.is_none() {
+        if !request.dry_run && request.reads_overrides() {
             words.into_iter().for_each(|words| self.words.adopt(words));
             self.meters.overrides_file(self.words.shown(file, errors));
         }
@@ -314,8 +315,11 @@ impl Loader {
     }
 
     /// The configuration with the addresses that its names lead to. Names that it brings are looked up first; until it is
-    /// adopted those of the one that serves are too.
+    /// adopted those of the one that serves are too. A reload of one zone takes nothing over that all zones must follow.
     fn resolved(&self, config: Config, request: &ReloadRequest) -> Config {
+        if request.zone.is_some() {
+            return config;
+        }
         let new: BTreeSet<&str> = config.answering.checks.pools.hosts().collect();
         let old: BTreeSet<&str> = self.config.answering.checks.pools.hosts().collect();
         if request.outside.is_none() && !new.is_subset(&old) {
@@ -359,6 +363,7 @@ impl Loader {
             if request.zone.as_ref().is_some_and(|wanted| *wanted != apex) {
                 continue;
             }
+            let anew = anew || self.behind.contains(&apex);
             if request.outside.is_some() {
                 if anew {
                     versions.extend(self.served_anew(snapshot, apex.as_ref()));
@@ -366,7 +371,6 @@ impl Loader {
                 continue;
             }
             let mut found = Vec::new();
-            let anew = anew || self.behind.contains(&apex);
             match self.next_version(snapshot, apex.as_ref(), &file, anew, &mut found) {
                 Read::Changed(version) => {
                     self.behind.remove(&apex);

@@ -14,6 +14,7 @@
 mod body;
 mod certificate;
 mod dns;
+mod doors;
 mod errors;
 mod exec;
 mod file;
@@ -37,6 +38,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::target::{CheckKind, CheckSpec, Failure, Heard, Inconclusive, Outcome, Reports};
+use doors::Doors;
 use errors::Unmet;
 pub use pulse::Pulse;
 
@@ -48,13 +50,15 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Commands of checks that run at the same time, at least 1.
     pub max_proc: usize,
+    /// Probes of one address that run at the same time, at least 1.
+    pub max_per_target: usize,
     /// Threads that run probes, at least 1.
     pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_in_flight: 1024, max_proc: 16, threads: 1 }
+        Self { max_in_flight: 1024, max_proc: 16, max_per_target: 32, threads: 1 }
     }
 }
 
@@ -89,6 +93,7 @@ const LATE: Duration = Duration::from_millis(50);
 const NO_ROOM: Duration = Duration::from_secs(60);
 
 struct Shared {
+    doors: Doors,
     turns: Semaphore,
     /// For idle connections, which hold a descriptor each.
     wires: Semaphore,
@@ -104,10 +109,10 @@ impl Prober {
     pub fn new(config: Config, pulse: Arc<Pulse>) -> Self {
         let semaphore = |permits: usize| Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS));
         let (turns, commands) = (semaphore(config.max_in_flight), semaphore(config.max_proc));
-        let wires = semaphore(config.max_in_flight);
+        let (wires, doors) = (semaphore(config.max_in_flight), Doors::new(config.max_per_target));
         let (client, files, apis) = (http::Client::new(), Arc::default(), Arc::default());
         Self {
-            shared: Arc::new(Shared { turns, wires, commands, client, files, apis }),
+            shared: Arc::new(Shared { doors, turns, wires, commands, client, files, apis }),
             allows: Arc::new(|_| true),
             reports: Arc::default(),
             pulse,
@@ -137,8 +142,12 @@ impl Prober {
     /// Waits for its turn, then runs the check once. Dropping the future ends the probe and its connection. Needs a
     /// tokio runtime with I/O and time.
     pub async fn probe(&self, spec: &CheckSpec) -> Report {
-        // The semaphores are never closed, so the error does not come. A command waits for its own turn first, so that
-        // slow commands hold up nothing else.
+        // Whoever waits holds nothing that others wait for: the address first, then the command's turn, then the probe's. The
+        // semaphores are never closed, so the error does not come.
+        let _entry = match spec.named_address() {
+            Some(address) => Some(self.shared.doors.enter(address).await),
+            None => None,
+        };
         let _command = match spec.kind {
             CheckKind::Exec(_) => self.shared.commands.acquire().await.ok(),
             _ => None,
