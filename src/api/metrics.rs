@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::{Overview, PoolView};
-use crate::health::{CheckView, Override, Overrides};
+use crate::health::{CheckView, Origin, Override, Overrides};
 use crate::target::{Basis, CheckKey, CheckKind, Failure, Inconclusive, Outcome, Status, Value};
 use crate::wire::Rcode;
 
@@ -435,10 +435,13 @@ impl Scrape<'_> {
         if let Some(file) = self.meters.read_overrides_file() {
             gauge!("leeward_overrides_file_refused").set(f64::from(u8::from(!file.errors.is_empty())));
         }
-        for Override { subject, state, expires, .. } in self.overrides.iter() {
+        for Override { origin, subject, state, expires, .. } in self.overrides.iter() {
             let (kind, name) = (("kind", subject.kind().to_owned()), ("name", subject.name()));
-            let expiry = expires.map_or(f64::INFINITY, |expires| expires as f64 / 1e3);
-            gauge!("leeward_override_expiry_timestamp_seconds", &[kind.clone(), name.clone()]).set(expiry);
+            // A word without an end that stands in a file is not forgotten: whoever reads the file sees it.
+            if let (Some(_), _) | (None, Origin::Operator) = (expires, origin) {
+                let expiry = expires.map_or(f64::INFINITY, |expires| expires as f64 / 1e3);
+                gauge!("leeward_override_expiry_timestamp_seconds", &[kind.clone(), name.clone()]).set(expiry);
+            }
             gauge!("leeward_override", &[kind, name, ("state", state.to_string())]).set(1.0);
         }
     }
@@ -585,7 +588,8 @@ fn describe_state() {
     describe_gauge!("leeward_override", "1 for each word of an operator that is in force, by what it says.");
     describe_gauge!(
         "leeward_override_expiry_timestamp_seconds",
-        "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back."
+        "When an operator's word ends, in seconds since 1970; +Inf: when it is taken back. None for a word without an end in the \
+         overrides file."
     );
     describe_gauge!(
         "leeward_check_basis",
