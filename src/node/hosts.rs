@@ -8,7 +8,8 @@
 //! load, and a name that flaps is followed three times a minute ([`Hosts`]).
 //!
 //! Whom is asked: the servers of `resolve()`, `[lua] resolver` or those of /etc/resolv.conf. Names are absolute, so that no
-//! search list decides where clients are sent. A name is asked for when its TTL has passed, within bounds.
+//! search list decides where clients are sent. A name is asked for when its TTL has passed, within bounds. /etc/resolv.conf is
+//! read again where it could not be, and where nobody of those in it answers.
 //!
 //! The last good set outlives every failure, and the process: it is in the ledger. A start waits for the first look-ups, up
 //! to `startup_wait`, so that what was kept is served only where nothing is heard.
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{DnsError, NetError};
@@ -27,7 +29,7 @@ use tokio::task::JoinSet;
 
 use super::clock;
 use super::drive::Message;
-use super::resolver::{client, is_negative};
+use super::resolver::{build, client, is_negative};
 use super::scribe::Note;
 use crate::control::{Event, HostNews};
 use crate::geo::Fence;
@@ -42,6 +44,8 @@ const TTL_MAX: Duration = Duration::from_secs(300);
 const TTL_NEGATIVE: Duration = Duration::from_secs(30);
 /// Most look-ups under way.
 const ASKING_MAX: usize = 32;
+/// Whatever a look-up waits for, it ends by then.
+const ASKING_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often is looked what is due.
 const TICK: Duration = Duration::from_millis(250);
 /// From one load to the next at least.
@@ -91,7 +95,7 @@ impl Names {
         let hosts = Arc::clone(&known);
         runtime.spawn(async move {
             let desk = Desk {
-                client: client(server),
+                asked: Asked::new(server),
                 fence,
                 known: hosts,
                 outlets,
@@ -154,8 +158,19 @@ enum Load {
 /// A look-up that has ended, and how long what it gave holds.
 type Found = (Box<str>, Lookup, Duration);
 
-struct Desk {
+/// Who is asked.
+struct Asked {
+    server: Option<SocketAddr>,
     client: Option<TokioResolver>,
+    /// Whether it is to be made anew, and when that was last tried.
+    stale: bool,
+    tried: Option<Moment>,
+    /// Look-ups that nobody answered, since one was.
+    silent: usize,
+}
+
+struct Desk {
+    asked: Asked,
     fence: Fence,
     known: Arc<Hosts>,
     outlets: Outlets,
@@ -166,6 +181,40 @@ struct Desk {
     load: Load,
 }
 
+impl Asked {
+    fn new(server: Option<SocketAddr>) -> Self {
+        let client = client(server);
+        Self { server, stale: client.is_none(), client, tried: None, silent: 0 }
+    }
+
+    /// Asks `server` from now on; who was asked before, as long as that cannot be.
+    fn turn_to(&mut self, server: Option<SocketAddr>) {
+        let new = Self::new(server);
+        *self = Self { client: new.client.or_else(|| self.client.take()), ..new };
+    }
+
+    /// Who is to be asked now, made anew where it is time for that.
+    fn client(&mut self, now: Moment) -> Option<TokioResolver> {
+        if self.stale && self.tried.is_none_or(|tried| now.since(tried) >= TTL_MIN) {
+            self.tried = Some(now);
+            match build(self.server) {
+                Ok(new) => (self.client, self.stale) = (Some(new), false),
+                Err(error) => tracing::debug!(%error, "still no resolver"),
+            }
+        }
+        self.client.clone()
+    }
+
+    /// Takes note of a look-up; a round of `names` without a word may mean that others are to be asked.
+    fn heard(&mut self, lookup: &Lookup, names: usize) {
+        let is_silent = [&lookup.v4, &lookup.v6].into_iter().all(|family| matches!(family, Err(Unresolved::Silent)));
+        self.silent = if is_silent { self.silent + 1 } else { 0 };
+        if self.silent >= names.min(ASKING_MAX) && is_silent {
+            (self.stale, self.silent) = (true, 0);
+        }
+    }
+}
+
 impl Desk {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let mut tick = tokio::time::interval(TICK);
@@ -174,10 +223,13 @@ impl Desk {
             tokio::select! {
                 order = inbox.recv() => match order {
                     Some(Order::Follow(names, done)) => self.follow(names, done),
-                    Some(Order::Use(server)) => self.client = client(server),
+                    Some(Order::Use(server)) => self.asked.turn_to(server),
                     None => return,
                 },
-                Some(Ok(found)) = self.asking.join_next() => self.take_in(found, clock::now()),
+                Some(Ok(found)) = self.asking.join_next() => {
+                    self.take_in(found, clock::now());
+                    self.ask_due(clock::now());
+                }
                 _ = tick.tick() => {
                     self.ask_due(clock::now());
                     self.have_loaded(clock::now());
@@ -207,16 +259,19 @@ impl Desk {
         }
     }
 
+    /// Asks for what is due, the longest first.
     fn ask_due(&mut self, now: Moment) {
-        for (name, followed) in &mut self.followed {
-            if self.asking.len() < ASKING_MAX && followed.due.is_some_and(|due| due <= now) {
-                followed.due = None;
-                self.asking.spawn(look_up(self.client.clone(), name.clone()));
-            }
+        while self.asking.len() < ASKING_MAX {
+            let due = self.followed.iter_mut().filter(|(_, followed)| followed.due.is_some_and(|due| due <= now));
+            let Some((name, followed)) = due.min_by_key(|(_, followed)| followed.due) else { return };
+            followed.due = None;
+            let name = name.clone();
+            self.asking.spawn(ended(name.clone(), look_up(self.asked.client(now), name)));
         }
     }
 
     fn take_in(&mut self, (name, lookup, holds): Found, now: Moment) {
+        self.asked.heard(&lookup, self.followed.len());
         let Some(followed) = self.followed.get_mut(&name) else { return };
         (followed.due, followed.asked) = (Some(now + holds.clamp(TTL_MIN, TTL_MAX)), true);
         let forbidden = |address: IpAddr| self.fence.forbids(address).map(|why| why.to_string());
@@ -282,10 +337,22 @@ impl Followed {
     }
 }
 
+/// What a look-up of `host` gave; nobody has answered one that ends in a panic, or not at all.
+async fn ended(host: Box<str>, look_up: impl Future<Output = Found>) -> Found {
+    let caught = std::panic::AssertUnwindSafe(look_up).catch_unwind();
+    match tokio::time::timeout(ASKING_TIME_MAX, caught).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) | Err(_) => silence(host),
+    }
+}
+
+fn silence(host: Box<str>) -> Found {
+    (host, Lookup { v4: Err(Unresolved::Silent), v6: Err(Unresolved::Silent) }, TTL_MIN)
+}
+
 /// Both families of a name.
 async fn look_up(client: Option<TokioResolver>, host: Box<str>) -> Found {
-    let silent = || Lookup { v4: Err(Unresolved::Silent), v6: Err(Unresolved::Silent) };
-    let (Some(client), Ok(name)) = (client, Name::from_ascii(&host)) else { return (host, silent(), TTL_MIN) };
+    let (Some(client), Ok(name)) = (client, Name::from_ascii(&host)) else { return silence(host) };
     let (v4, v6) =
         tokio::join!(of_family(&client, name.clone(), RecordType::A), of_family(&client, name.clone(), RecordType::AAAA));
     let holds = [v4.as_ref(), v6.as_ref()].map(|family| family.map_or(TTL_MIN, |(_, holds)| *holds));
@@ -324,6 +391,66 @@ fn mnemonic(code: hickory_proto::op::ResponseCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::at(Duration::from_secs(seconds))
+    }
+
+    /// Nobody there is asked: whether one is made is all that counts.
+    const SERVER: Option<SocketAddr> = Some(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9));
+
+    #[test]
+    fn who_is_asked_is_made_anew_where_there_is_nobody() {
+        let mut asked = Asked { server: SERVER, client: None, stale: true, tried: Some(at(0)), silent: 0 };
+        assert!(asked.client(at(4)).is_none(), "so soon");
+        assert!(asked.client(at(5)).is_some());
+        assert_eq!((asked.stale, asked.tried), (false, Some(at(5))));
+    }
+
+    #[test]
+    fn a_round_of_silence_makes_it_anew() {
+        let mut asked = Asked::new(SERVER);
+        let (silent, word) = (silence("x.".into()).1, Lookup { v4: Ok(vec![]), v6: Err(Unresolved::Silent) });
+        for (lookup, names, stale) in
+            [(&silent, 2, false), (&word, 2, false), (&word, 1, false), (&silent, 2, false), (&silent, 2, true)]
+        {
+            asked.heard(lookup, names);
+            assert_eq!(asked.stale, stale);
+        }
+        assert!(asked.client(at(0)).is_some() && !asked.stale);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lookup_that_does_not_end_well_ends() {
+        let panics = async { panic!("for a test") };
+        for (_, lookup, _) in [ended("x.".into(), panics).await, ended("x.".into(), std::future::pending()).await] {
+            assert_eq!((lookup.v4, lookup.v6), (Err(Unresolved::Silent), Err(Unresolved::Silent)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_due_longest_is_asked_for_first() {
+        let (engine, _engine) = std::sync::mpsc::channel();
+        let (ledger, _ledger) = std::sync::mpsc::channel();
+        let (change, _change) = mpsc::unbounded_channel();
+        let due = |due| Followed { due: Some(at(due)), asked: false, told: None, told_at: None };
+        let mut followed: BTreeMap<Box<str>, _> = (0..40u64).map(|n| (format!("a{n:02}.").into(), due(5))).collect();
+        followed.insert("z.".into(), due(1));
+        let mut desk = Desk {
+            asked: Asked::new(SERVER),
+            fence: Fence::default(),
+            known: Arc::default(),
+            outlets: Outlets { engine, ledger, change },
+            followed,
+            asking: JoinSet::new(),
+            waiting: Vec::new(),
+            load: Load::Idle { changed: false, until: at(0) },
+        };
+        let waits = |desk: &Desk, name: &str| desk.followed[name].due.is_some();
+        desk.ask_due(at(5));
+        assert_eq!((desk.asking.len(), waits(&desk, "z."), waits(&desk, "a39.")), (ASKING_MAX, false, true));
+        assert_eq!(desk.followed.values().filter(|followed| followed.due.is_some()).count(), 41 - ASKING_MAX);
+    }
 
     #[test]
     fn what_comes_and_goes_is_told_once_a_minute() {

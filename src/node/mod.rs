@@ -240,7 +240,8 @@ impl Node {
         meters.watch_notified(move || told.read());
         let (change, moved) = mpsc::unbounded_channel();
         let hosts = Arc::new(Hosts::default());
-        kept.hosts.iter().for_each(|(name, addresses)| hosts.remember(name, addresses));
+        let may = |address| config.fence.forbids(address).is_none();
+        kept.hosts.iter().for_each(|(name, addresses)| hosts.remember(name, addresses, may));
         let told = hosts::Outlets { engine: engine_tx.clone(), ledger: records.clone(), change };
         let names = Names::start(runtime.handle(), config.resolver, config.fence.clone(), Arc::clone(&hosts), told);
         let (watched, (changed_tx, changed)) = (Watched::of(&config), mpsc::unbounded_channel());

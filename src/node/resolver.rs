@@ -262,8 +262,14 @@ impl Book {
     }
 }
 
-/// Who asks `server`, or those of the system.
+/// Who asks `server`, or those of the system; logs where there is none.
 pub(super) fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
+    let built = build(server);
+    built.inspect_err(|error| tracing::warn!(%error, "no resolver: resolve() in record programs and the names of pools will have no answers")).ok()
+}
+
+/// Who asks `server`, or those of the system.
+pub(super) fn build(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
     let provider = TokioRuntimeProvider::default();
     let builder = match server {
         None => TokioResolver::builder(provider),
@@ -274,15 +280,14 @@ pub(super) fn client(server: Option<SocketAddr>) -> Option<TokioResolver> {
             Ok(TokioResolver::builder_with_config(ResolverConfig::from_parts(None, Vec::new(), vec![server]), provider))
         }
     };
-    let built = builder.and_then(|mut builder| {
+    builder.and_then(|mut builder| {
         let options = builder.options_mut();
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         options.edns0 = true;
         (options.timeout, options.attempts) = (PATIENCE, ATTEMPTS);
         builder.build()
-    });
-    built.inspect_err(|error| tracing::warn!(%error, "no resolver: resolve() in record programs and the names of pools will have no answers")).ok()
+    })
 }
 
 /// One question, however many packets it takes.

@@ -44,7 +44,7 @@ const MAX_BUFFER: usize = 64 << 10;
 
 /// Names that are resolved at the same time. A look-up cannot be called off, so a dead resolver holds one thread for
 /// each: few.
-const MAX_LOOKUPS: usize = 16;
+pub(super) const MAX_LOOKUPS: usize = 16;
 
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;

@@ -16,25 +16,33 @@
 //! That the API cannot be asked is our loss of sight, and no word about the target: whatever goes wrong on the way is
 //! inconclusive. So is an answer that is no such list: a proxy that says something else with status 200 takes nothing down.
 //!
-//! Token and authority are files that are replaced while we run: they are looked at for each probe. Answers are bounded, and
-//! pages too.
+//! Token and authority are files that are replaced while we run: they are looked at for each probe, the system's store every
+//! minute. Answers are bounded, and pages too. A page that is too long is asked for with fewer things on it. It is read on
+//! another thread than probes run on, which several MiB would hold up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, Response, StatusCode, header};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::errors::Unmet;
 use super::file::Stamp;
+use super::http::MAX_LOOKUPS;
+use super::pulse;
+use super::tls::TRUST_AGE;
 use crate::target::{Failure, Inconclusive, KubernetesCheck, Workload};
 
-/// Things on a page.
-const PAGE: &str = "50";
+/// Things on a page, and by how many times fewer are asked for where they are too long.
+const PAGE: u32 = 50;
+const PAGE_SMALLER: u32 = 5;
 /// Most pages.
 const PAGES_MAX: usize = 200;
 /// Most octets of a page.
@@ -51,8 +59,41 @@ pub(super) struct Apis(Mutex<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    clients: HashMap<Option<PathBuf>, (Option<Stamp>, Client)>,
+    clients: HashMap<Option<PathBuf>, Made>,
+    names: Arc<Names>,
     told: HashMap<String, String>,
+}
+
+/// A client, and what its authorities were when it was made.
+struct Made {
+    stamp: Option<Stamp>,
+    at: Duration,
+    client: Client,
+}
+
+/// Names as the system resolves them, few at a time: a look-up cannot be called off, and those that hang must not take all the
+/// threads on which others read files.
+struct Names(Arc<Semaphore>);
+
+impl Default for Names {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LOOKUPS)))
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let lookups = Arc::clone(&self.0);
+        Box::pin(async move {
+            let turn = lookups.acquire_owned().await?;
+            let look_up = move || {
+                let _turn = turn;
+                (name.as_str(), 0).to_socket_addrs()
+            };
+            let found = tokio::task::spawn_blocking(look_up).await??;
+            Ok(Box::new(found) as Addrs)
+        })
+    }
 }
 
 /// What is wrong with the API.
@@ -66,6 +107,8 @@ enum Trouble {
     Unreachable(String),
     #[error("it answers {0}")]
     Status(StatusCode),
+    #[error("its answer is longer than {PAGE_OCTETS_MAX} octets")]
+    Long,
     #[error("{0}")]
     Garbled(String),
 }
@@ -79,7 +122,7 @@ impl Trouble {
             Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Inconclusive::KubeDenied,
             Self::Status(StatusCode::TOO_MANY_REQUESTS) => Inconclusive::KubeBusy,
             Self::Status(_) => Inconclusive::KubeFailing,
-            Self::Garbled(_) => Inconclusive::KubeGarbled,
+            Self::Long | Self::Garbled(_) => Inconclusive::KubeGarbled,
         }
     }
 }
@@ -104,15 +147,16 @@ impl Apis {
         let (apis, token, ca) = (Arc::clone(self), check.token_file.clone(), check.ca_file.clone());
         let files = tokio::task::spawn_blocking(move || Ok((apis.client(ca)?, read_token(token)?))).await;
         let (client, token) = files.unwrap_or_else(|error| Err(Trouble::Garbled(error.to_string())))?;
-        let (mut ready, mut next) = (Ready::default(), None);
+        let (mut ready, mut next, mut most) = (Ready::default(), None, PAGE);
         for _ in 0..PAGES_MAX {
-            let request = client.get(url(check, next.as_deref())?).header(header::ACCEPT, "application/json");
-            let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
-            let answer = request.send().await.map_err(|error| unreachable(&error))?;
-            if answer.status() != StatusCode::OK {
-                return Err(Trouble::Status(answer.status()));
-            }
-            next = ready.take_in(&check.workload, &page(answer).await?)?;
+            let page = match ask_page(&client, token.as_deref(), url(check, most, next.as_deref())?).await {
+                Err(Trouble::Long) if most >= PAGE_SMALLER => {
+                    most /= PAGE_SMALLER;
+                    continue;
+                }
+                page => page?,
+            };
+            (ready, next) = ready.with(check.workload.clone(), page).await?;
             if next.is_none() || ready.count() >= check.at_least as usize {
                 return Ok(ready.count());
             }
@@ -123,21 +167,24 @@ impl Apis {
     /// The client that trusts the authorities in this file as it is now, or those of the system.
     fn client(&self, ca: Option<PathBuf>) -> Result<Client, Trouble> {
         let stamp = ca.as_ref().and_then(|path| Stamp::of(path).ok());
-        if let Some((seen, client)) = self.shared().clients.get(&ca)
-            && *seen == stamp
+        let (now, names) = (pulse::now(), Arc::clone(&self.shared().names));
+        if let Some(made) = self.shared().clients.get(&ca)
+            && made.stamp == stamp
+            && (ca.is_some() || now.saturating_sub(made.at) < TRUST_AGE)
         {
-            return Ok(client.clone());
+            return Ok(made.client.clone());
         }
         // Refused only where a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).pool_idle_timeout(IDLE);
         let builder = builder.user_agent(concat!("leeward/", env!("CARGO_PKG_VERSION")));
+        let builder = builder.dns_resolver(names);
         let builder = match &ca {
             Some(path) => builder.tls_certs_only(authorities(path)?),
             None => builder,
         };
         let client = builder.build().map_err(Trouble::Client)?;
-        self.shared().clients.insert(ca, (stamp, client.clone()));
+        self.shared().clients.insert(ca, Made { stamp, at: now, client: client.clone() });
         Ok(client)
     }
 
@@ -193,7 +240,7 @@ fn read(path: &Path, most: u64) -> Result<String, Trouble> {
     .map_err(|source| Trouble::File { path: path.to_owned(), source })
 }
 
-fn url(check: &KubernetesCheck, next: Option<&str>) -> Result<Url, Trouble> {
+fn url(check: &KubernetesCheck, most: u32, next: Option<&str>) -> Result<Url, Trouble> {
     let KubernetesCheck { url, namespace, workload, .. } = check;
     let (path, selector) = match workload {
         Workload::Service(name) => (
@@ -203,18 +250,25 @@ fn url(check: &KubernetesCheck, next: Option<&str>) -> Result<Url, Trouble> {
         Workload::Pods(selector) => (format!("/api/v1/namespaces/{namespace}/pods"), selector.to_string()),
     };
     let mut url = Url::parse(&format!("{url}{path}")).map_err(|error| Trouble::Garbled(error.to_string()))?;
-    url.query_pairs_mut().append_pair("labelSelector", &selector).append_pair("limit", PAGE);
+    url.query_pairs_mut().append_pair("labelSelector", &selector).append_pair("limit", &most.to_string());
     if let Some(next) = next {
         url.query_pairs_mut().append_pair("continue", next);
     }
     Ok(url)
 }
 
+async fn ask_page(client: &Client, token: Option<&str>, url: Url) -> Result<Vec<u8>, Trouble> {
+    let request = client.get(url).header(header::ACCEPT, "application/json");
+    let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+    let answer = request.send().await.map_err(|error| unreachable(&error))?;
+    if answer.status() == StatusCode::OK { page(answer).await } else { Err(Trouble::Status(answer.status())) }
+}
+
 async fn page(mut answer: Response) -> Result<Vec<u8>, Trouble> {
     let mut octets = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| unreachable(&error))? {
         if octets.len() + chunk.len() > PAGE_OCTETS_MAX {
-            return Err(Trouble::Garbled(format!("its answer is longer than {PAGE_OCTETS_MAX} octets")));
+            return Err(Trouble::Long);
         }
         octets.extend_from_slice(&chunk);
     }
@@ -313,6 +367,15 @@ struct PodCondition {
 impl Ready {
     fn count(&self) -> usize {
         self.0.values().map(BTreeSet::len).max().unwrap_or(0)
+    }
+
+    /// With a page, which another thread takes in; and where the next one is.
+    async fn with(mut self, workload: Workload, page: Vec<u8>) -> Result<(Self, Option<String>), Trouble> {
+        let taken = tokio::task::spawn_blocking(move || {
+            let next = self.take_in(&workload, &page)?;
+            Ok((self, next))
+        });
+        taken.await.unwrap_or_else(|error| Err(Trouble::Garbled(error.to_string())))
     }
 
     /// Takes in a page; where the next one is.
@@ -433,6 +496,17 @@ mod tests {
             assert_eq!(counted(&service, text), None, "{text}");
         }
         assert_eq!(counted(&service, r#"{"kind":"EndpointSliceList","items":null}"#), Some(0));
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up_few_at_a_time() {
+        let names = Names::default();
+        let all = Arc::clone(&names.0).acquire_many_owned(MAX_LOOKUPS as u32).await.unwrap();
+        let found = names.resolve("127.0.0.1".parse().unwrap());
+        tokio::pin!(found);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut found).await.is_err(), "it waits for its turn");
+        drop(all);
+        assert_eq!(found.await.unwrap().next(), Some("127.0.0.1:0".parse().unwrap()));
     }
 
     proptest! {

@@ -181,6 +181,8 @@ impl Prober {
             Err(_) if resolving.load(Ordering::Relaxed) => Outcome::Inconclusive(Inconclusive::Unresolved),
             // Nor is it where somebody else is asked about it.
             Err(_) if matches!(spec.kind, CheckKind::Kubernetes(_)) => Outcome::Inconclusive(Inconclusive::KubeSilent),
+            // Nor where our own disk is silent.
+            Err(_) if matches!(spec.kind, CheckKind::File(_)) => Outcome::Inconclusive(Inconclusive::BadFile),
             Err(_) => Outcome::Fail(Failure::Timeout),
         }
     }
@@ -235,7 +237,7 @@ impl fmt::Debug for Prober {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{HttpCheck, Scheme};
+    use crate::target::{FileCheck, HttpCheck, Scheme};
     use std::net::SocketAddr;
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -261,6 +263,19 @@ mod tests {
         let report = prober(1, Pulse::steady()).probe(&spec).await;
         assert_eq!(report.outcome, Outcome::Fail(Failure::Timeout));
         assert!(report.elapsed >= spec.timeout, "{:?}", report.elapsed);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_open_is_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        let kind = CheckKind::File(FileCheck { path: path.clone() }.into());
+        let spec = spec("192.0.2.1:80".parse().unwrap(), kind, Duration::from_millis(50));
+        let outcome = prober(1, Pulse::steady()).probe(&spec).await.outcome;
+        let writer = std::fs::File::options().write(true).open(&path); // lets the reader go, and the runtime end
+        assert_eq!((outcome, writer.is_ok()), (Outcome::Inconclusive(Inconclusive::BadFile), true));
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ use crate::target::{Failure, Inconclusive, TlsCheck};
 const DAY: i64 = 86_400;
 
 /// How long the trust store is believed to be what it was.
-const TRUST_AGE: Duration = Duration::from_secs(60);
+pub(super) const TRUST_AGE: Duration = Duration::from_secs(60);
 
 /// What is to be spoken over TLS, and is offered in the handshake (ALPN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -90,9 +90,10 @@ impl Hosts {
         self.desk().get(name).cloned().unwrap_or_default()
     }
 
-    /// What another process knew of `name`.
-    pub fn remember(&self, name: &str, addresses: &[IpAddr]) {
-        let host = Host { addresses: addresses.into(), ..Host::default() };
+    /// What another process knew of `name`, less what this one may not probe.
+    pub fn remember(&self, name: &str, addresses: &[IpAddr], may: impl Fn(IpAddr) -> bool) {
+        let addresses = addresses.iter().copied().filter(|address| may(*address)).collect();
+        let host = Host { addresses, ..Host::default() };
         self.desk().insert(name.into(), host);
     }
 
@@ -123,6 +124,8 @@ impl Host {
     /// | found | not known | what is not known stays; so does a family that is gone, as it might be the last |
     /// | not known | found | likewise |
     /// | not known | not known | both stay |
+    ///
+    /// What is forbidden by now does not stay.
     fn learn(&mut self, found: Lookup, forbidden: impl Fn(IpAddr) -> Option<String>, now: Duration) -> Learned {
         let mut trouble = found.v4.as_ref().err().or(found.v6.as_ref().err()).map(ToString::to_string);
         let mut trouble_if_none = |why: String| _ = trouble.get_or_insert(why);
@@ -147,6 +150,7 @@ impl Host {
         };
         let (keep_v4, keep_v6) = (stays(&v4, &v6), stays(&v6, &v4));
         let kept = self.addresses.iter().copied().filter(|address| if address.is_ipv4() { keep_v4 } else { keep_v6 });
+        let kept = kept.filter(|address| forbidden(*address).is_none());
         let new = |family: Option<Vec<IpAddr>>, keep: bool| family.filter(|_| !keep).unwrap_or_default();
         let mut next: Vec<IpAddr> = kept.chain(new(v4, keep_v4)).chain(new(v6, keep_v6)).collect();
         next.sort_unstable();
@@ -239,6 +243,18 @@ mod tests {
         assert!(learned.is_empty() && hosts.get("x.").addresses[..] == addresses("192.0.2.1"), "the last good set stays");
         hosts.learn("x.", lookup("0.0.0.0 224.0.0.1 192.0.2.2", ""), denied, Duration::ZERO);
         assert_eq!(hosts.get("x.").addresses[..], addresses("192.0.2.2"));
+    }
+
+    #[test]
+    fn what_was_kept_and_may_no_longer_be_probed_does_not_count() {
+        let (hosts, kept) = (Hosts::default(), addresses("127.0.0.1 192.0.2.1"));
+        hosts.remember("x.", &kept, |address| !address.is_loopback());
+        assert_eq!(hosts.get("x.").addresses[..], addresses("192.0.2.1"));
+        hosts.remember("x.", &kept, |_| true);
+        let denied = |address: IpAddr| address.is_loopback().then(|| "denied".to_owned());
+        let learned = hosts.learn("x.", lookup("-", "-"), denied, Duration::ZERO);
+        assert_eq!(learned, Learned { came: vec![], went: addresses("127.0.0.1") });
+        assert_eq!(hosts.get("x.").addresses[..], addresses("192.0.2.1"));
     }
 
     #[test]

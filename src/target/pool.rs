@@ -414,13 +414,13 @@ mod tests {
         let (pools, known): (Pools, _) = ([one].into_iter().collect(), Hosts::default());
         assert_eq!(pools.hosts().collect::<Vec<_>>(), ["x."]);
         assert!(pools.leading_where(&known) == pools && pools.get("p").is_some_and(|pool| pool.members[1].is_unresolved()));
-        known.remember("x.", &["192.0.2.2", "2001:db8::2"].map(|address| address.parse().expect(address)));
+        known.remember("x.", &["192.0.2.2", "2001:db8::2"].map(|address| address.parse().expect(address)), |_| true);
         let pools = pools.leading_where(&known);
         let pool = pools.get("p").expect("it is there");
         let faces: Vec<_> = pool.faces().map(|(at, face)| (at, face.check.spec.target())).collect();
         let expected = [(0, "192.0.2.1:80"), (1, "192.0.2.2:81"), (1, "[2001:db8::2]:81")];
         assert_eq!(faces, expected.map(|(at, target)| (at, target.to_owned())));
-        known.remember("x.", &[]);
+        known.remember("x.", &[], |_| true);
         assert!(pools.leading_where(&known).get("p").is_some_and(|pool| pool.members[1].is_unresolved()));
     }
 

@@ -53,6 +53,8 @@ fn said(kind: &str, workload: &str, from: &str) -> Said {
         ("paged", "") => list("2", &slice("IPv4", &endpoint(1, ready))),
         ("paged", "2") => list("3", &slice("IPv4", &endpoint(2, ready))),
         ("paged", _) => list("", &slice("IPv4", &endpoint(3, ready))),
+        ("large", "") => list("2", &slice("IPv4", &endpoint(1, ready))),
+        ("large", _) => list("", &slice("IPv4", &endpoint(2, ready))),
         ("forever", _) => list("again", ""),
         ("app=web,tier in (front)", _) => {
             let pod = |name: &str, more: &str, ready: &str| {
@@ -131,10 +133,13 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, token: &Mutex<Str
             ("/api/v1/namespaces/shop/pods", None) => ("PodList", &*selector),
             _ => panic!("it was asked for {url}"),
         };
-        assert!(asked("limit").is_some(), "{url}");
+        let limit = asked("limit").expect("a limit");
         let is_known = shown == Some(&*token.lock().expect("not poisoned"));
-        let answer =
-            if is_known { said(kind, workload, &asked("continue").unwrap_or_default()) } else { Said::Whole(401, "{}".into()) };
+        let answer = match (workload, &*limit) {
+            _ if !is_known => Said::Whole(401, "{}".into()),
+            ("large", "50") => Said::Endless,
+            _ => said(kind, workload, &asked("continue").unwrap_or_default()),
+        };
         let head =
             |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
         match answer {
@@ -182,6 +187,7 @@ fn what_is_ready_and_what_is_not_known() {
         of("none", "", "down not_ready"),
         of("both-families", "at_least = 2", "down not_ready"),
         of("paged", "at_least = 3", "up"),
+        of("large", "at_least = 2; timeout = \"20s\"; interval = \"30s\"", "up"),
         of("forever", "timeout = \"20s\"; interval = \"30s\"", "unknown kubernetes_garbled"),
         claim("pods", &definition(&api, "selector = \"app=web,tier in (front)\"; at_least = 2"), cluster, "up"),
         claim("pods-few", &definition(&api, "selector = \"app=web,tier in (front)\"; at_least = 3"), cluster, "down not_ready"),

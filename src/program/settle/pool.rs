@@ -379,7 +379,7 @@ mod tests {
             };
             (pool.members[0].host, pool.members[0].hosted) = (Some("x.".into()), Some(Hosted { check, port: None }));
             let hosts = Hosts::default();
-            hosts.remember("x.", &known.iter().map(|address| address.parse().expect(address)).collect::<Vec<_>>());
+            hosts.remember("x.", &known.iter().map(|address| address.parse().expect(address)).collect::<Vec<_>>(), |_| true);
             let pools: Pools = [pool].into_iter().collect();
             let program = program(Pool::clone(pools.leading_where(&hosts).get("p").expect("it is there")), RecordType::A);
             let settled = settled(&program, &|_| if up { UP } else { DOWN });
