@@ -557,9 +557,13 @@ impl Engine {
     }
 
     fn want(&mut self, request: CheckRequest, zone: Name, now: Moment) {
+        let is_named = self.is_named(&request);
         match self.ad_hoc.want(request, zone, &mut self.checks, now) {
             Granted::New(id) => {
                 self.beliefs.refresh(&self.checks, id);
+                if is_named {
+                    self.look_up_again(now);
+                }
                 self.publication.ad_hoc = true;
             }
             Granted::Refused { first: true } => self.log(Happening::CheckRefused { kept: self.ad_hoc.published().len() }, now),
@@ -662,7 +666,20 @@ impl Engine {
             let leftover = Some(Box::new(load));
             self.effects.push_back(Effect::Decided { load: id, outcome, faults: Vec::new(), leftover });
         }
-        self.trial = Some(Trial::begin(load, (&self.programs, &self.pools), &mut self.checks, now));
+        let trial = Trial::begin(load, (&self.programs, &self.pools), &mut self.checks, now);
+        if trial.load.kind == LoadKind::Start {
+            self.hold_restored(&trial, now);
+        }
+        self.trial = Some(trial);
+    }
+
+    /// Has what is frozen from the start on keep what an earlier process measured last: the trial's first result is not firmer
+    /// than any other, and would put it out.
+    fn hold_restored(&mut self, trial: &Trial, now: Moment) {
+        for check in trial.checks().filter(|&check| self.checks.status(check).basis == Basis::Restored) {
+            self.beliefs.refresh(&self.checks, check);
+        }
+        self.freeze_with(trial.load.words.as_ref(), now);
     }
 
     fn decide(&mut self, trial: Trial, now: Moment) {

@@ -815,8 +815,17 @@ impl Checks {
 
     /// The checks that a word about `subject` is about.
     pub fn covered_by(&self, subject: Subject) -> impl Iterator<Item = CheckId> {
-        let covered = self.probes.iter().filter(move |(key, probe)| subject.covers(**key, &probe.spec));
+        let probes = subject.is_of_probes().then_some(&self.probes).into_iter().flatten();
+        let covered = probes.filter(move |(key, probe)| subject.covers(**key, &probe.spec));
         covered.flat_map(|(_, probe)| probe.judged_by.iter().copied())
+    }
+
+    /// Every check: its probe, what that is, and how results are judged.
+    pub fn judged(&self) -> impl Iterator<Item = (CheckKey, &CheckSpec, Judgement)> {
+        let judgement = |id| self.checks.get(id).map(|check| check.judgement);
+        self.probes.iter().flat_map(move |(&key, probe)| {
+            probe.judged_by.iter().filter_map(judgement).map(move |judgement| (key, &*probe.spec, judgement))
+        })
     }
 
     /// Whether that would be one probe more than there may be.

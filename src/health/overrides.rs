@@ -184,6 +184,15 @@ impl Subject {
         }
     }
 
+    /// Whether it can be about checks by themselves: nothing else is looked for among them.
+    #[must_use]
+    pub const fn is_of_probes(self) -> bool {
+        match self {
+            Self::Check(_) | Self::Target(..) | Self::Node => true,
+            Self::Member(..) | Self::Site(_) | Self::Pool(_) | Self::Zone(_) => false,
+        }
+    }
+
     /// Whether that may be said about it.
     #[must_use]
     pub fn takes(self, state: State) -> bool {

@@ -123,6 +123,34 @@ pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> CheckKey 
     CheckKey(u128::from_be_bytes(*head))
 }
 
+/// How [`CheckSpec::target`] is written.
+struct Target<'s>(&'s CheckSpec);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CheckSpec { address, kind, port, .. } = self.0;
+        match (address, kind) {
+            (Some(address), kind) if !kind.has_port() => address.fmt(f),
+            (Some(address), _) => SocketAddr::new(*address, *port).fmt(f),
+            (None, CheckKind::Http(http)) => write!(f, "{}:{port}", http.host),
+            (None, _) => write!(f, "port {port}"),
+        }
+    }
+}
+
+/// Whether something is written like that. There are many checks to compare, so none is written out.
+fn reads_as(written: impl fmt::Display, text: &str) -> bool {
+    struct Left<'t>(&'t str);
+    impl fmt::Write for Left<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut left = Left(text);
+    fmt::Write::write_fmt(&mut left, format_args!("{written}")).is_ok() && left.0.is_empty()
+}
+
 impl CheckSpec {
     /// Where the probe connects to; `None` where that is looked up.
     #[must_use]
@@ -134,12 +162,7 @@ impl CheckSpec {
     /// alone where there is no port.
     #[must_use]
     pub fn target(&self) -> String {
-        match (self.address, &self.kind) {
-            (Some(address), kind) if !kind.has_port() => address.to_string(),
-            (Some(address), _) => SocketAddr::new(address, self.port).to_string(),
-            (None, CheckKind::Http(http)) => format!("{}:{}", http.host, self.port),
-            (None, _) => format!("port {}", self.port),
-        }
+        Target(self).to_string()
     }
 
     /// The address that the definition names: the check's, or the URL's host where that is an address itself. `None`
@@ -155,7 +178,7 @@ impl CheckSpec {
     /// Whether it is of that target, as people call it: an address, or [`CheckSpec::target`].
     #[must_use]
     pub fn is_at(&self, target: &str) -> bool {
-        self.target() == target || self.named_address().is_some_and(|address| address.to_string() == target)
+        reads_as(Target(self), target) || self.named_address().is_some_and(|address| reads_as(address, target))
     }
 
     /// Whether both are probes of the same target: of one address, or of one name.

@@ -369,6 +369,7 @@ fn told(before: Option<&Override>, after: Option<&Override>) -> Option<Happening
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -376,7 +377,8 @@ mod tests {
     use super::super::{Config, Event};
     use super::*;
     use crate::answers::{Options, Snapshot};
-    use crate::health::{self, Finished, State};
+    use crate::control::FileWords;
+    use crate::health::{self, About, FileWord, Finished, Remembered, State};
     use crate::target::{Failure, Outcome, Status, Value};
 
     /// A node of three targets: two in one program, and one, 192.0.2.3, alone in another.
@@ -667,5 +669,69 @@ mod tests {
         assert!(first.statuses.get(view.id).is_excluded() && view.status.value == Value::Up);
         let report = next.ordered(1, say("target/192.0.2.2", State::Up)).expect("done");
         assert_eq!(report.after.map(|word| word.version), Some(10), "no version is given twice");
+    }
+
+    /// An engine that is to begin with these words, and remembers that 192.0.2.1 and 192.0.2.2 were up; of 192.0.2.3 nothing
+    /// is known, so the trial lasts until that has a result.
+    fn restarted(overrides: Overrides, words: Option<FileWords>) -> Node {
+        let mut node = Node::start();
+        let known = node.engine.checks.views().filter(|view| view.spec.target() != "192.0.2.3:80");
+        let remembered = known.map(|view| (view.key, Remembered { value: Value::Up, reported: 0 })).collect();
+        let options = Arc::new(Options::default());
+        let config = Config {
+            health: health::Config::default(),
+            options: Arc::clone(&options),
+            publish_interval: Duration::ZERO,
+            workers: 1,
+        };
+        let engine = Engine::new(config, fastrand::Rng::with_seed(1), node.now);
+        node.engine = engine.remembering(remembered, node.now).under(overrides, 9);
+        let codes = ["ifportup(80, {'192.0.2.1', '192.0.2.2'}, {selector='all'})", "ifportup(80, {'192.0.2.3'})"];
+        let mut load = load(&codes.map(str::to_owned), &options, Duration::ZERO);
+        load.words = words;
+        node.engine.handle(Event::Loaded(Box::new(load)), node.now);
+        node.published.clear();
+        node
+    }
+
+    /// What of the first program is answered from, where a probe of 192.0.2.1 fails while the start is on trial.
+    fn counts_after_a_failure_on_trial(mut node: Node) -> Value {
+        let effects = std::iter::from_fn(|| node.engine.poll_effect());
+        let runs = effects.filter_map(|effect| match effect {
+            Effect::Probe { run, spec } => Some((spec.target(), run)),
+            _ => None,
+        });
+        let runs: BTreeMap<String, _> = runs.collect();
+        assert!(runs.len() == 3 && node.engine.trial.is_some());
+        for (target, run) in runs {
+            let outcome = if target == "192.0.2.1:80" { Outcome::Fail(Failure::Refused) } else { Outcome::PASS };
+            let result = Finished { outcome, started: node.now, elapsed: Duration::ZERO };
+            node.engine.handle(Event::Probed { run, result }, node.now);
+        }
+        assert!(node.engine.trial.is_none(), "adopted");
+        let check = node.engine.checks.views().find(|view| view.spec.target() == "192.0.2.1:80").expect("a check");
+        assert_eq!(check.status.value, Value::Down);
+        node.engine.beliefs.table_of(ProgramId(0)).get(check.id).value
+    }
+
+    #[test]
+    fn what_is_frozen_at_a_start_keeps_what_was_measured_last() {
+        assert_eq!(counts_after_a_failure_on_trial(restarted(Overrides::default(), None)), Value::Down, "not frozen");
+        for subject in ["node/this", "zone/z"] {
+            let mut node = Node::start();
+            let word = node.ordered(1, say(subject, State::Frozen)).expect("done").after.expect("a word");
+            let mut overrides = Overrides::default();
+            overrides.set(word);
+            assert_eq!(counts_after_a_failure_on_trial(restarted(overrides, None)), Value::Up, "{subject}, of an operator");
+            let word = file_word(About::Subject(subject.parse().expect(subject)), State::Frozen);
+            let words = FileWords { words: [word].into(), wall: 0 };
+            let node = restarted(Overrides::default(), Some(words));
+            assert_eq!(counts_after_a_failure_on_trial(node), Value::Up, "{subject}, of the file");
+        }
+    }
+
+    fn file_word(about: About, state: State) -> FileWord {
+        let (reason, place) = ("".into(), "file:1:1".into());
+        FileWord { about, state, expires: None, reason, place, accept_empty: false, accept_unknown: false }
     }
 }

@@ -3,18 +3,20 @@
 //! | the file changes | then |
 //! | --- | --- |
 //! | while we serve | all its words are taken in, or none: a word about nothing, and one that would leave an answer without a target, refuse the whole, unless that word accepts it by name |
-//! | with a start | its words are in force from the first answer, whatever follows from them: there is nothing before with which to compare |
+//! | with a start | its words are in force from the first answer, whatever follows from them: there is nothing before with which to compare. What it freezes is so before anything is measured |
 //!
 //! What is gone from the file is never refused: what is measured then counts is the truth. Operators' words lie over those of
 //! the file ([`Overrides`]). A word that names a check by its name in the configuration is looked up again with each load, for
-//! the zones decide which checks those are.
+//! the zones decide which checks those are;
+//! and where a script wants one that is named.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::load::{FileWords, LoadKind, WordFault};
 use super::Engine;
-use crate::health::{About, CheckView, FileWord, Moment, Origin, Override, Overrides, Subject};
+use crate::health::{About, FileWord, Moment, Origin, Override, Overrides, Subject};
+use crate::target::{CheckRequest, CheckSpec, Judgement};
 use crate::zone::ProgramId;
 
 /// The words of the file that is in force.
@@ -34,20 +36,48 @@ struct Standing {
 impl Engine {
     /// Takes in what the file says now, and gives what speaks against it; what it said before is only looked up again.
     pub(super) fn take_words(&mut self, file: Option<&FileWords>, kind: LoadKind, now: Moment) -> Vec<WordFault> {
-        let Some(file) = file else {
-            if self.words.0.iter().any(|standing| matches!(standing.word.about, About::Named { .. })) {
-                self.enact_words(self.subjects_of(&self.words.0), now);
+        let faults = self.judge_words(file, now);
+        match file {
+            Some(file) if faults.is_empty() || kind == LoadKind::Start => {
+                let standing = self.standing(file, now);
+                let words = self.subjects_of(&standing);
+                self.words = Words(standing);
+                self.enact_words(words, now);
             }
-            return Vec::new();
-        };
-        let faults = self.judge_words(Some(file), now);
-        if faults.is_empty() || kind == LoadKind::Start {
-            let standing = self.standing(file, now);
-            let words = self.subjects_of(&standing);
-            self.words = Words(standing);
-            self.enact_words(words, now);
+            Some(_) | None if self.named().next().is_some() => self.look_up_again(now),
+            Some(_) | None => {}
         }
         faults
+    }
+
+    /// Freezes the node and zones where the file of a start does, before anything is measured.
+    pub(super) fn freeze_with(&mut self, file: Option<&FileWords>, now: Moment) {
+        let Some(file) = file else { return };
+        let mut words = self.subjects_of(&self.standing(file, now));
+        words.retain(|subject, _| matches!(subject, Subject::Node | Subject::Zone(_)));
+        self.enact_words(words, now);
+    }
+
+    /// Looks up again what the words in force are about.
+    pub(super) fn look_up_again(&mut self, now: Moment) {
+        self.enact_words(self.subjects_of(&self.words.0), now);
+    }
+
+    /// Whether a word names that check by its name in the configuration.
+    pub(super) fn is_named(&self, request: &CheckRequest) -> bool {
+        self.named().any(|(check, target)| self.is_meant(check, target, &request.spec, request.judgement))
+    }
+
+    /// The checks that words in force name, and their targets.
+    fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.words.0.iter().filter_map(|standing| match &standing.word.about {
+            About::Named { check, target } => Some((&**check, &**target)),
+            About::Subject(_) => None,
+        })
+    }
+
+    fn is_meant(&self, check: &str, target: &str, spec: &CheckSpec, judgement: Judgement) -> bool {
+        spec.is_at(target) && self.config.options.checks.named.names_of(spec, judgement).any(|known| known == check)
     }
 
     /// What speaks against the words of a file.
@@ -55,7 +85,7 @@ impl Engine {
         let Some(file) = file else { return Vec::new() };
         let standing = self.standing(file, now);
         let mut faults: Vec<WordFault> =
-            self.about_nothing(&standing).cloned().map(|word| WordFault { word, bare: Vec::new() }).collect();
+            self.about_nothing(&standing, now).cloned().map(|word| WordFault { word, bare: Vec::new() }).collect();
         faults.extend(self.emptying(&standing, now));
         faults
     }
@@ -63,8 +93,7 @@ impl Engine {
     /// The words as they stand in a file. One that stood there before goes on.
     fn standing(&self, file: &FileWords, now: Moment) -> Vec<Standing> {
         let place = |word: &FileWord| {
-            let old = self.words.0.iter().find(|old| old.word.about == word.about && old.word.state == word.state);
-            let since = old.map_or(file.wall, |old| old.since);
+            let since = self.before(word, now).map_or(file.wall, |old| old.since);
             let left = |expires: u64| now + Duration::from_millis(expires.saturating_sub(file.wall));
             Standing { word: word.clone(), until: word.expires.map(left), since }
         };
@@ -72,8 +101,9 @@ impl Engine {
     }
 
     /// The words that came with this file and are about nothing that there is.
-    fn about_nothing<'s>(&self, standing: &'s [Standing]) -> impl Iterator<Item = &'s FileWord> {
-        let fresh = standing.iter().map(|standing| &standing.word).filter(|word| !word.accept_unknown && !self.stood(word));
+    fn about_nothing<'s>(&self, standing: &'s [Standing], now: Moment) -> impl Iterator<Item = &'s FileWord> {
+        let is_fresh = move |word: &&FileWord| !word.accept_unknown && self.before(word, now).is_none();
+        let fresh = standing.iter().map(|standing| &standing.word).filter(is_fresh);
         fresh.filter(|word| !self.subjects(&word.about).iter().any(|&subject| self.is_something(subject)))
     }
 
@@ -81,9 +111,10 @@ impl Engine {
         subject == Subject::Node || self.is_about_something(subject)
     }
 
-    /// Whether the file in force has the same word.
-    fn stood(&self, word: &FileWord) -> bool {
-        self.words.0.iter().any(|old| old.word.about == word.about && old.word.state == word.state)
+    /// The same word of the file in force, unless its time is over: then it says something again, and is asked again.
+    fn before(&self, word: &FileWord, now: Moment) -> Option<&Standing> {
+        let is_same = |old: &&Standing| old.word.about == word.about && old.word.state == word.state;
+        self.words.0.iter().filter(|old| old.until.is_none_or(|until| until > now)).find(is_same)
     }
 
     /// The words that leave an answer without a target, and do not accept that.
@@ -93,7 +124,7 @@ impl Engine {
         if bare.is_empty() {
             return Vec::new();
         }
-        let objects = |standing: &&Standing| !standing.word.accept_empty && !self.stood(&standing.word);
+        let objects = |standing: &&Standing| !standing.word.accept_empty && self.before(&standing.word, now).is_none();
         let (objecting, accepted): (Vec<_>, Vec<_>) = standing.iter().partition(objects);
         // Whatever an objecting word is about, its being as it is now is what it is measured by.
         let filed = self.beliefs.overrides().filed().map(|word| (word.subject, word.clone()));
@@ -137,11 +168,8 @@ impl Engine {
         match about {
             About::Subject(subject) => vec![*subject],
             About::Named { check, target } => {
-                let named = &self.config.options.checks.named;
-                let is_meant = |view: &CheckView| {
-                    view.spec.is_at(target) && named.names_of(&view.spec, view.judgement).any(|known| known == &**check)
-                };
-                let keys: BTreeSet<_> = self.checks.views().filter(is_meant).map(|view| view.key).collect();
+                let meant = self.checks.judged().filter(|(_, spec, judgement)| self.is_meant(check, target, spec, *judgement));
+                let keys: BTreeSet<_> = meant.map(|(key, ..)| key).collect();
                 keys.into_iter().map(Subject::Check).collect()
             }
         }
