@@ -11,8 +11,8 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, Remembered, RunId, SightChange, TroubleChange,
-    WireChange, WireId,
+    self, Change, CheckView, Checks, Finished, Moment, Override, Overrides, PoolMemory, Remembered, RunId, SightChange,
+    TroubleChange, WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -136,6 +136,13 @@ pub enum Effect {
         key: CheckKey,
         /// What.
         verdict: Option<Remembered>,
+    },
+    /// Remember, for the next process, what the rules of a pool know; `None`: there is none of that name any more.
+    RememberPool {
+        /// Its name.
+        pool: Box<str>,
+        /// What.
+        memory: Option<Box<PoolMemory>>,
     },
     /// An order has come to its end.
     Reply {
@@ -321,6 +328,13 @@ impl Engine {
     #[must_use]
     pub fn remembering(mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) -> Self {
         self.checks.remember(remembered, at);
+        self
+    }
+
+    /// The same engine, whose pools begin with what an earlier process knew of them; `old`: too long ago to be believed.
+    #[must_use]
+    pub fn recalling(mut self, pools: BTreeMap<Box<str>, PoolMemory>, old: bool) -> Self {
+        self.pools.remember(pools, old);
         self
     }
 
@@ -523,6 +537,9 @@ impl Engine {
                 self.backlog.add(stands.standing, users, first_sign.filter(|_| fell));
             }
         }
+        if let Some((pool, memory)) = self.pools.take_memory(pool) {
+            self.effects.push_back(Effect::RememberPool { pool, memory: Some(Box::new(memory)) });
+        }
     }
 
     /// Whether a program or a pool looks at a check.
@@ -678,7 +695,9 @@ impl Engine {
         let unknown = trial.unknown(&self.checks);
         self.remember(&checks);
         let Trial { load, bound, pools, .. } = trial;
-        self.pools.adopt(pools);
+        for pool in self.pools.adopt(pools) {
+            self.effects.push_back(Effect::RememberPool { pool, memory: None });
+        }
         for pool in self.pools.ids().collect::<Vec<_>>() {
             self.follow_pool(pool, None, now);
         }
@@ -906,6 +925,7 @@ mod tests {
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. } => {}
@@ -1014,6 +1034,7 @@ mod tests {
                     | Effect::Keep(_)
                     | Effect::Record { .. }
                     | Effect::Remember { .. }
+                    | Effect::RememberPool { .. }
                     | Effect::Wire(_)
                     | Effect::Reply { .. }
                     | Effect::Decided { .. }
