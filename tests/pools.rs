@@ -3,11 +3,16 @@
 mod harness;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use harness::{Leeward, Program, Site, command, free_port, has, leeward, own_address, wait_for};
+use harness::{Leeward, PATIENCE, Program, Site, command, free_port, has, leeward, own_address, wait_for};
+use leeward::health::{FaceMemory, Moment};
+use leeward::store::Ledger;
+use leeward::target::Value::Down;
 use leeward::wire::RecordType;
 use serde_json::Value;
 
@@ -138,6 +143,96 @@ fn a_pool_from_death_to_failback() {
     assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"], "acknowledged is served");
     let again = client(&server, &["failback", "web"]);
     assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("nobody waits"), "{again:?}");
+}
+
+/// Has a server come to know something and kills it; again, and a little later, until `is_written` of what the next one will
+/// know of the pool `web`: killed at once, it may not have come to that yet.
+fn killed_when_written(site: &Site, config: &Path, mut knows: impl FnMut(&Leeward), is_written: impl Fn(&[FaceMemory]) -> bool) {
+    let mut patience = Duration::from_millis(300);
+    loop {
+        let mut server = Leeward::start(config);
+        knows(&server);
+        std::thread::sleep(patience);
+        server.child.kill().expect("killed");
+        server.child.wait().expect("gone");
+        let kept = Ledger::under(&site.path("state")).read(Moment::at(Duration::ZERO), 0).expect("it opens");
+        let faces: Vec<FaceMemory> = kept.pools.get("web").into_iter().flat_map(|web| &web.faces).map(|face| face.2).collect();
+        if is_written(&faces) {
+            return;
+        }
+        patience *= 2;
+        assert!(patience < PATIENCE, "it is not written down: {faces:?}");
+    }
+}
+
+/// Of a site that has come back nobody but the operator takes traffic there, however often the server starts.
+#[test]
+fn a_restart_is_no_failback() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    let configured = |targets: &Targets, health: &str| {
+        let toml = targets.toml("failback_after = \"manual\"\n").replacen("[health]\n", &format!("[health]\n{health}"), 1);
+        site.config(&["gslb.example"], &toml)
+    };
+    let config = configured(&targets, "");
+    let waits = |server: &Leeward| {
+        assert_eq!(addresses(server, "www.gslb.example."), ["127.0.0.2"], "the first answer");
+        becomes(server, "all.gslb.example.", &["127.0.0.1", "127.0.0.2"]);
+        let waiting = |shown: &Value| shown["addresses"][0]["waiting"].as_bool();
+        wait_for("it to wait", || waiting(&member(server, "web")).filter(|waits| *waits));
+        assert_eq!(addresses(server, "www.gslb.example."), ["127.0.0.2"]);
+    };
+    // It comes up while nobody looks.
+    let is_down = |faces: &[FaceMemory]| faces.iter().any(|face| face.value == Some(Down));
+    let falls = |server: &Leeward| {
+        targets.kill(0);
+        becomes(server, "www.gslb.example.", &["127.0.0.2"]);
+    };
+    killed_when_written(&site, &config, falls, is_down);
+    targets.revive(0);
+    killed_when_written(&site, &config, waits, |faces| faces.iter().any(|face| face.waits));
+    let server = Leeward::start(&config);
+    waits(&server);
+    assert!(server.stop(), "in good order");
+    // What is too old to be believed is not too old for that.
+    let server = Leeward::start(&configured(&targets, "restore_max_age = \"0s\"\n"));
+    waits(&server);
+    let report = json(&server, &["failback", "web"]);
+    assert_eq!(report["outcome"].as_str(), Some("applied"), "{report}");
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"]);
+    assert!(server.stop());
+    let server = Leeward::start(&config);
+    assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.1"], "it has come back, and stays");
+}
+
+#[test]
+fn the_last_that_served_are_known_to_the_next_process() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", ZONE);
+    let rules = "failback_after = \"0s\"\nwhen_none_up = \"last\"\n";
+    let config = site.config(&["gslb.example"], &targets.toml(rules));
+    let dies = |server: &Leeward| {
+        (0..2).filter(|&at| targets.0[at].is_none()).collect::<Vec<_>>().into_iter().for_each(|at| targets.revive(at));
+        becomes(server, "www.gslb.example.", &["127.0.0.1"]);
+        targets.kill(0);
+        becomes(server, "www.gslb.example.", &["127.0.0.2"]);
+        targets.kill(1);
+        becomes(server, "all.gslb.example.", &["127.0.0.1", "127.0.0.2"]); // all, there being none
+        assert_eq!(addresses(server, "www.gslb.example."), ["127.0.0.2"]);
+    };
+    let both_down =
+        |faces: &[FaceMemory]| faces.iter().map(|face| (face.value, face.last)).eq([(Some(Down), false), (Some(Down), true)]);
+    killed_when_written(&site, &config, dies, both_down);
+    for health in ["", "restore_max_age = \"0s\"\n"] {
+        let toml = targets.toml(rules).replacen("[health]\n", &format!("[health]\n{health}"), 1);
+        let server = Leeward::start(&site.config(&["gslb.example"], &toml));
+        for _ in 0..20 {
+            assert_eq!(addresses(&server, "www.gslb.example."), ["127.0.0.2"]);
+        }
+        assert!(server.stop());
+    }
+    targets.revive(0);
+    becomes(&Leeward::start(&config), "www.gslb.example.", &["127.0.0.1"]);
 }
 
 #[test]

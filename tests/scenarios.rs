@@ -467,6 +467,7 @@ impl Story {
                 Effect::Keep(_)
                 | Effect::Record { command: None, .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Log(_) => {}
             }

@@ -1,6 +1,6 @@
-//! Losing sight is not death, with a real server whose own troubles are made: no descriptors, no ports, no route, a firewall of
-//! its own, a stop, a resolver that is gone, a clock that is set, a full disk. Each time every answer is the same before, during
-//! and after, no check changes its status, and the events say what the trouble was.
+//! Losing sight is not death, with a real server whose own troubles are made: no descriptors, no ports, no buffers, no route, a
+//! firewall of its own, a full table of connections, a stop, a resolver that is gone, a clock that is set, a full disk. Each time
+//! every answer is the same before, during and after, no check changes its status, and the events say what the trouble was.
 //!
 //! Server and targets have network namespaces of their own, between which there is one wire.
 
@@ -304,6 +304,28 @@ fn no_ports() {
     drop(taken);
 }
 
+/// Nothing but a kernel without memory says so by itself: the calls are made to fail from outside.
+#[test]
+fn no_buffers() {
+    if !has("strace") {
+        return;
+    }
+    let Some(scene) = Scene::start(&[]) else { return };
+    let tracer = std::cell::Cell::new(None);
+    let make = || {
+        let inject = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=connect", "-e", "inject=connect:error=ENOBUFS", "-p"];
+        tracer.set(Some(Command::new("strace").args(inject).arg(scene.pid()).spawn().expect("it runs")));
+    };
+    let lift = || {
+        // Asked to end, it lets go of the server; killed, it need not.
+        let mut tracer = tracer.take().expect("it runs");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&tracer), Signal::INT).expect("told");
+        tracer.wait().expect("gone");
+    };
+    scene.endures(&[NO_RESOURCES], make, lift);
+    scene.told(&["trouble resources", "trouble_over resources"]);
+}
+
 #[test]
 fn no_route() {
     let Some(scene) = Scene::start(&[]) else { return };
@@ -332,6 +354,49 @@ fn firewall(verdict: &str, words: &[&str]) {
     };
     scene.endures(words, make, || nft("delete table inet t".to_owned()));
     scene.told(&["isolated", "isolation_over"]);
+}
+
+/// The table is that of the server's namespace, and as large as the host's; what it has no room for is dropped as if by a rule.
+#[test]
+fn a_full_table_of_connections() {
+    let (table, most) = ("/proc/sys/net/netfilter/nf_conntrack_count", "/proc/sys/net/netfilter/nf_conntrack_max");
+    let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let Some(most) = number(most).filter(|most| has("conntrack") && (1..=1 << 19).contains(most)) else {
+        eprintln!("SKIPPED: no conntrack, or a table that is too large to be filled");
+        return;
+    };
+    let Some(scene) = Scene::start(&[]) else { return };
+    let folder = Site::new();
+    // Such as have been answered: others would make room.
+    let flow = |at: u32| {
+        let (there, port) = (Ipv4Addr::from_bits(0xC612_0000 + (at >> 15)), 1024 + (at & 0x7FFF)); // 198.18.0.0/15
+        format!("-A -p udp -s 198.18.0.1 -d {there} --sport 9 --dport {port} --timeout 600 -u ASSURED,SEEN_REPLY\n")
+    };
+    let flows = folder.write("flows", &(0..most).map(flow).collect::<String>());
+    said("conntrack", &["-R", &flows.display().to_string()]);
+    let nft = |rules: &str| drop(said("nft", &[rules]));
+    let make = || {
+        // Only what is for the wire: the server's own clients and its resolver are on the loopback.
+        nft("add table inet t; add chain inet t raw { type filter hook output priority raw; }");
+        nft("add chain inet t in { type filter hook prerouting priority raw; }");
+        nft("add rule inet t raw oif lo notrack; add rule inet t in iif lo notrack");
+        nft("add chain inet t out { type filter hook output priority 0; }; add rule inet t out ct state new accept");
+    };
+    let lift = || {
+        assert_eq!(number(table), Some(most), "it was full all the time");
+        assert!(dropped() > 0, "and that was noticed");
+        let emptied = harness::command("conntrack").arg("-F").output().expect("it runs"); // it says so where errors are said
+        assert!(emptied.status.success(), "{emptied:?}");
+        nft("delete table inet t");
+    };
+    scene.endures(&["probes tell nothing: this host's own rules forbid", "cut off: "], make, lift);
+    scene.told(&["trouble forbidden", "trouble_over forbidden", "isolated", "isolation_over"]);
+}
+
+/// Packets that the table had no room for.
+fn dropped() -> u32 {
+    let counted = said("conntrack", &["-S"]);
+    counted.split_whitespace().filter_map(|word| word.strip_prefix("drop=")?.parse::<u32>().ok()).sum()
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Node {
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }

@@ -130,6 +130,7 @@ mod tests {
                 Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. } => {}

@@ -118,6 +118,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }

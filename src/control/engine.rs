@@ -11,8 +11,8 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Overrides, Remembered, RunId, SightChange, TroubleChange, WireChange,
-    WireId,
+    self, Change, CheckView, Checks, Finished, Moment, Overrides, PoolMemory, Remembered, RunId, SightChange, TroubleChange,
+    WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -138,6 +138,13 @@ pub enum Effect {
         key: CheckKey,
         /// What.
         verdict: Option<Remembered>,
+    },
+    /// Remember, for the next process, what the rules of a pool know; `None`: there is none of that name any more.
+    RememberPool {
+        /// Its name.
+        pool: Box<str>,
+        /// What.
+        memory: Option<Box<PoolMemory>>,
     },
     /// An order has come to its end.
     Reply {
@@ -330,6 +337,13 @@ impl Engine {
     #[must_use]
     pub fn remembering(mut self, remembered: HashMap<CheckKey, Remembered>, at: Moment) -> Self {
         self.checks.remember(remembered, at);
+        self
+    }
+
+    /// The same engine, whose pools begin with what an earlier process knew of them; `old`: too long ago to be believed.
+    #[must_use]
+    pub fn recalling(mut self, pools: BTreeMap<Box<str>, PoolMemory>, old: bool) -> Self {
+        self.pools.remember(pools, old);
         self
     }
 
@@ -541,6 +555,9 @@ impl Engine {
                 self.backlog.add(standing, users, None);
             }
         }
+        if let Some((pool, memory)) = self.pools.take_memory(pool) {
+            self.effects.push_back(Effect::RememberPool { pool, memory: Some(Box::new(memory)) });
+        }
     }
 
     /// Whether a program or a pool looks at a check.
@@ -722,7 +739,9 @@ impl Engine {
         let unknown = trial.unknown(&self.checks);
         self.remember(&checks);
         let Trial { load, bound, pools, .. } = trial;
-        self.pools.adopt(pools);
+        for pool in self.pools.adopt(pools) {
+            self.effects.push_back(Effect::RememberPool { pool, memory: None });
+        }
         for pool in self.pools.ids().collect::<Vec<_>>() {
             self.follow_pool(pool, None, now);
         }
@@ -971,6 +990,7 @@ mod tests {
                 | Effect::Keep(_)
                 | Effect::Record { .. }
                 | Effect::Remember { .. }
+                | Effect::RememberPool { .. }
                 | Effect::Wire(_)
                 | Effect::Reply { .. }
                 | Effect::Decided { .. } => {}
@@ -1079,6 +1099,7 @@ mod tests {
                     | Effect::Keep(_)
                     | Effect::Record { .. }
                     | Effect::Remember { .. }
+                    | Effect::RememberPool { .. }
                     | Effect::Wire(_)
                     | Effect::Reply { .. }
                     | Effect::Decided { .. }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::health::{Checks, Moment, Overrides, PoolState, Subject};
+use crate::health::{Checks, Moment, Overrides, PoolMemory, PoolState, Subject};
 use crate::target::{self, CheckId, Pool, Standing, Status, StatusTable};
 
 /// An edition of a pool; never given twice.
@@ -41,6 +41,9 @@ pub(super) struct Pools {
     users: HashMap<CheckId, BTreeSet<PoolId>>,
     due: BTreeSet<(Moment, PoolId)>,
     next: u32,
+    /// What an earlier process knew of pools that there are none of yet; whether that is too old to be believed.
+    remembered: BTreeMap<Box<str>, PoolMemory>,
+    is_old: bool,
 }
 
 /// The pools of a load that is on trial.
@@ -165,20 +168,41 @@ fn subjects(pool: &Pool, member: &target::PoolMember) -> [Option<Subject>; 2] {
 }
 
 impl Pools {
-    /// Puts what was on trial in service. Nothing is judged yet.
-    pub(super) fn adopt(&mut self, trial: TrialPools) {
+    /// Has the pools of the first load begin with what an earlier process knew; `is_old`: too long ago to be believed.
+    pub(super) fn remember(&mut self, remembered: BTreeMap<Box<str>, PoolMemory>, is_old: bool) {
+        (self.remembered, self.is_old) = (remembered, is_old);
+    }
+
+    /// Puts what was on trial in service. Nothing is judged yet. Gives the names of which there is no pool any more.
+    pub(super) fn adopt(&mut self, trial: TrialPools) -> Vec<Box<str>> {
         let TrialPools { current, added, next } = trial;
+        let remembered = std::mem::take(&mut self.remembered);
         for (id, mut edition) in added {
             let before = self.current.get(&edition.pool.name).and_then(|id| self.editions.get(id));
             if let Some(before) = before {
                 edition.state = PoolState::inherited(&edition.pool, &before.pool, &before.state);
+            } else if let Some(memory) = remembered.get(&edition.pool.name) {
+                edition.state = PoolState::restored(&edition.pool, memory, self.is_old);
             }
             for &check in &edition.checks {
                 self.users.entry(check).or_default().insert(id);
             }
             self.editions.insert(id, edition);
         }
+        let before = self.current.keys().chain(remembered.keys());
+        let gone = before.filter(|&name| !current.contains_key(name)).cloned().collect();
         (self.current, self.next) = (current, next);
+        gone
+    }
+
+    /// What the next process is to remember of a pool that new programs mean, and its name, if it is another than before.
+    pub(super) fn take_memory(&mut self, id: PoolId) -> Option<(Box<str>, PoolMemory)> {
+        let edition = self.editions.get_mut(&id)?;
+        let name = edition.pool.name.clone();
+        if self.current.get(&name) != Some(&id) {
+            return None;
+        }
+        Some((name, edition.state.take_memory(&edition.pool)?))
     }
 
     /// Lets go of the editions that no new program means and, as `is_used` says of their standings, no old one either. Gives

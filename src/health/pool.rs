@@ -11,8 +11,9 @@
 //! | [`Pool::slow_start`] | came up again a short time ago | up, with a part of its weight, an eighth more with each eighth of the time |
 //! | [`WhenNoneUp::Last`] | was among the last that could serve, and no level can | up, held |
 //!
-//! One comes **again** from down to up by its own results: not from unknown, as at a start, and not by an operator's word, nor
-//! because we were cut off when it seemed to go down. What operators say goes before all of this: a drain and a forced death
+//! One comes **again** from down to up by its own results: not from unknown, as at a first start, and not by an operator's word,
+//! nor because we were cut off when it seemed to go down. What an earlier process knew counts as if this one had been there
+//! (`memory`), so a restart brings nobody back. What operators say goes before all of this: a drain and a forced death
 //! count at once, and cost nothing of what may be withdrawn.
 //!
 //! In reserve means: serves where nobody else can. Whoever waits does so only while members serve that are all less preferred:
@@ -28,6 +29,10 @@ use crate::target::{Basis, Failback, Pool, Status, Value, WhenNoneUp};
 
 use super::moment::Moment;
 
+mod memory;
+
+pub use memory::{FaceMemory, PoolMemory, Since, Stood};
+
 /// Steps in which a weight grows.
 const RAMP: u32 = 8;
 
@@ -36,12 +41,14 @@ const RAMP: u32 = 8;
 pub struct PoolState {
     faces: Vec<FaceState>,
     /// When measurements took addresses out, of IPv4 and IPv6.
-    withdrawals: [VecDeque<Moment>; 2],
+    withdrawals: [VecDeque<Since>; 2],
     /// What came out last.
     judged: Vec<Status>,
     /// What had come out when the pool was frozen.
     frozen: Option<Vec<Status>>,
     next: Option<Moment>,
+    /// What the next process was told to remember of each face.
+    written: Vec<FaceMemory>,
 }
 
 /// What is remembered of an address.
@@ -52,13 +59,43 @@ struct FaceState {
     /// Whether an operator said so.
     forced: bool,
     /// When it came up again, as long as that matters.
-    came_up: Option<Moment>,
+    came_up: Option<Since>,
     /// Whether it is in reserve since.
     waits: bool,
     /// Whether it is down and may not be withdrawn yet.
     withheld: bool,
     /// Whether it was available when a level of its family could last serve.
     last: bool,
+    /// Whether all this is from an earlier process, and nothing has been known of it since.
+    restored: bool,
+    /// Whether `value` is too old to be believed; until something is known.
+    old: bool,
+}
+
+impl FaceState {
+    /// Whether what is known of it is what an earlier process knew.
+    fn is_awaited(&self, status: &Status) -> bool {
+        self.restored && status.value == Value::Unknown
+    }
+
+    /// Takes in what it counts as.
+    fn enter(&mut self, status: &Status) {
+        if !self.is_awaited(status) {
+            (self.value, self.forced) = (Some(status.value), status.basis == Basis::Forced);
+            (self.restored, self.old) = (false, false);
+        }
+    }
+
+    /// Whether it was up, and that is recent.
+    fn was_up(&self) -> bool {
+        self.value == Some(Value::Up) && !self.old
+    }
+
+    /// Whether it comes up again.
+    fn comes_back(&self, status: &Status, failback: Failback) -> bool {
+        let was_down = self.value == Some(Value::Down) && !self.forced && (!self.old || failback == Failback::Manual);
+        was_down && status.value == Value::Up && status.basis == Basis::Measured
+    }
 }
 
 /// Who says something about an address, by its place among the faces.
@@ -128,7 +165,7 @@ impl PoolState {
             .map(|frozen| faces.iter().map(|at| at.and_then(|at| frozen.get(at).copied()).unwrap_or(Status::NEVER)).collect());
         let judged = faces.iter().map(|at| at.and_then(|at| before.judged.get(at).copied()).unwrap_or(Status::NEVER)).collect();
         let withdrawals = before.withdrawals.clone();
-        Self { faces: faces.iter().map(known).collect(), withdrawals, judged, frozen, next: None }
+        Self { faces: faces.iter().map(known).collect(), withdrawals, judged, frozen, ..Self::default() }
     }
 
     /// Takes in what is believed of each face, under what operators say, and gives what each counts as.
@@ -187,7 +224,7 @@ impl PoolState {
     fn withdraw(&mut self, faces: &Faces<'_>, statuses: &mut [Status], now: Moment) {
         for family in [0, 1] {
             let window = &mut self.withdrawals[family];
-            while window.front().is_some_and(|&at| at + Pool::WITHDRAWAL_WINDOW <= now) {
+            while window.front().is_some_and(|at| at.age(now) >= Pool::WITHDRAWAL_WINDOW) {
                 window.pop_front();
             }
             let allowed = faces.pool.max_withdraw.at_most(faces.count(family)).max(1);
@@ -196,37 +233,34 @@ impl PoolState {
             for at in places {
                 let (face, status) = (&mut self.faces[at], &mut statuses[at]);
                 let is_up = status.value == Value::Up;
-                let was_up = face.value == Some(Value::Up);
-                let free = is_up || !was_up || status.is_excluded();
+                let free = is_up || !face.was_up() || status.is_excluded() || face.is_awaited(status);
                 face.withheld = false;
                 if !free && window.len() < allowed {
-                    window.push_back(now);
+                    window.push_back(Since::now(now));
                 } else if !free {
                     *status = Status { value: Value::Up, basis: Basis::Held, doubt: true, ..*status };
                     (face.withheld, held) = (true, true);
                 }
             }
             if let Some(&oldest) = window.front().filter(|_| held) {
-                self.at_the_latest(oldest + Pool::WITHDRAWAL_WINDOW);
+                self.at_the_latest(oldest.when(Pool::WITHDRAWAL_WINDOW));
             }
         }
     }
 
     /// Lets what comes up again wait, or grow.
     fn come_back(&mut self, faces: &Faces<'_>, statuses: &mut [Status], now: Moment) {
-        let again = |face: &FaceState, status: &Status| {
-            face.value == Some(Value::Down) && !face.forced && status.value == Value::Up && status.basis == Basis::Measured
-        };
-        let back: Vec<bool> = self.faces.iter().zip(&*statuses).map(|(face, status)| again(face, status)).collect();
+        let again = |(face, status): (&FaceState, &Status)| face.comes_back(status, faces.pool.failback);
+        let back: Vec<bool> = self.faces.iter().zip(&*statuses).map(again).collect();
         // Who served until now: whoever comes up at the same time has not.
         let served: Vec<bool> = self.faces.iter().map(|face| face.value == Some(Value::Up)).collect();
         for (face, status) in self.faces.iter_mut().zip(&*statuses) {
-            if status.value != Value::Up || status.basis == Basis::Forced {
+            if !face.is_awaited(status) && (status.value != Value::Up || status.basis == Basis::Forced) {
                 (face.came_up, face.waits) = (None, false);
             }
         }
         for at in (0..statuses.len()).filter(|&at| back[at]) {
-            self.faces[at].came_up = Some(now);
+            self.faces[at].came_up = Some(Since::now(now));
             self.faces[at].waits = faces.pool.failback != Failback::After(Duration::ZERO)
                 && faces.pool.has_preference()
                 && self.is_preferred(faces, at, |other| served[other] && self.serves(statuses, other));
@@ -238,15 +272,18 @@ impl PoolState {
             }
         }
         for (at, status) in statuses.iter_mut().enumerate() {
-            (self.faces[at].value, self.faces[at].forced) = (Some(status.value), status.basis == Basis::Forced);
-            self.wait_or_grow(faces.pool, at, status, now);
+            self.faces[at].enter(status);
+            if !self.faces[at].is_awaited(status) {
+                self.wait_or_grow(faces.pool, at, status, now);
+            }
         }
     }
 
-    /// Whether clients may be sent to it now.
+    /// Whether clients may be sent to it now, or are expected to be as soon as something is known of it.
     fn serves(&self, statuses: &[Status], at: usize) -> bool {
-        let FaceState { waits, withheld, .. } = self.faces[at];
-        statuses[at].is_available() && !waits && !withheld
+        let (face, status) = (&self.faces[at], &statuses[at]);
+        let is_expected = face.is_awaited(status) && face.value == Some(Value::Up) && !status.drain;
+        (status.is_available() || is_expected) && !face.waits && !face.withheld
     }
 
     /// Whether other members serve, through these of their addresses, and all that do are less preferred.
@@ -261,8 +298,8 @@ impl PoolState {
         let Some(came_up) = self.faces[at].came_up else { return };
         if self.faces[at].waits {
             match pool.failback {
-                Failback::After(wait) if came_up + wait <= now => self.faces[at].waits = false,
-                Failback::After(wait) => self.at_the_latest(came_up + wait),
+                Failback::After(wait) if came_up.age(now) >= wait => self.faces[at].waits = false,
+                Failback::After(wait) => self.at_the_latest(came_up.when(wait)),
                 Failback::Manual => {}
             }
         }
@@ -270,7 +307,7 @@ impl PoolState {
             status.weight = 0;
             return;
         }
-        let (up, step) = (now.since(came_up), pool.slow_start / RAMP);
+        let (up, step) = (came_up.age(now), pool.slow_start / RAMP);
         if up >= pool.slow_start || step.is_zero() {
             self.faces[at].came_up = None;
             return;
@@ -278,7 +315,7 @@ impl PoolState {
         let steps = u32::try_from(up.as_nanos() / step.as_nanos()).unwrap_or(RAMP) + 1;
         let weight = u32::from(status.weight) * steps.min(RAMP) / RAMP;
         status.weight = u16::try_from(weight).unwrap_or(u16::MAX).max(1);
-        self.at_the_latest(came_up + step * steps);
+        self.at_the_latest(came_up.when(step * steps));
     }
 
     /// Remembers who could serve, and holds them up where nobody can.
@@ -305,20 +342,21 @@ mod tests {
     use crate::target::pool::testing::pool;
     use crate::target::{Select, Share};
 
-    const UP: Status = Status { value: Value::Up, basis: Basis::Measured, ..Status::NEVER };
-    const DOWN: Status = Status { value: Value::Down, basis: Basis::Measured, ..Status::NEVER };
-    const KILLED: Status = Status { value: Value::Down, basis: Basis::Forced, ..Status::NEVER };
+    pub(super) const UP: Status = Status { value: Value::Up, basis: Basis::Measured, ..Status::NEVER };
+    pub(super) const DOWN: Status = Status { value: Value::Down, basis: Basis::Measured, ..Status::NEVER };
+    pub(super) const KILLED: Status = Status { value: Value::Down, basis: Basis::Forced, ..Status::NEVER };
     const DRAINED: Status = Status { drain: true, ..UP };
 
-    const FOUR: [(u16, &[&str]); 4] = [(0, &["192.0.2.1"]), (0, &["192.0.2.2"]), (0, &["192.0.2.3"]), (0, &["192.0.2.4"])];
-    const THREE_LEVELS: [(u16, &[&str]); 3] = [(0, &["192.0.2.1"]), (1, &["192.0.2.2"]), (2, &["192.0.2.3"])];
+    pub(super) const FOUR: [(u16, &[&str]); 4] =
+        [(0, &["192.0.2.1"]), (0, &["192.0.2.2"]), (0, &["192.0.2.3"]), (0, &["192.0.2.4"])];
+    pub(super) const THREE_LEVELS: [(u16, &[&str]); 3] = [(0, &["192.0.2.1"]), (1, &["192.0.2.2"]), (2, &["192.0.2.3"])];
 
-    fn at(seconds: u64) -> Moment {
+    pub(super) fn at(seconds: u64) -> Moment {
         Moment::at(Duration::from_secs(seconds))
     }
 
     /// `U` up, `D` down, `h` up but held, `-` up in reserve, `1` to `7` that many eighths of its weight.
-    fn shown(statuses: &[Status]) -> String {
+    pub(super) fn shown(statuses: &[Status]) -> String {
         let letter = |status: &Status| match (status.value, status.basis, status.weight) {
             (Value::Up, Basis::Held, _) => 'h',
             (Value::Up, _, 256) => 'U',
@@ -331,7 +369,7 @@ mod tests {
     }
 
     /// A story: at so many seconds, what is believed, what that counts as.
-    fn story(pool: &Pool, story: &[(u64, &[Status], &str)]) -> PoolState {
+    pub(super) fn story(pool: &Pool, story: &[(u64, &[Status], &str)]) -> PoolState {
         let mut state = PoolState::default();
         for (seconds, believed, expected) in story {
             let statuses = state.judge(pool, believed, false, at(*seconds));

@@ -162,6 +162,7 @@ impl Outlets {
                 drop(self.ledger.send(Note::Word(awaited, record))); // a note that is not taken tells so itself
             }
             Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
+            Effect::RememberPool { pool, memory } => drop(self.ledger.send(Note::Pool(pool, memory))),
             Effect::Reply { command, reply } => self.orders.tell(command, *reply),
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),

@@ -203,6 +203,7 @@ impl Node {
         let history = Arc::new(History::new(scribe::events(&kept.events)));
         let bell = Bell::default();
         let chronicle = Chronicle::new(Arc::clone(&history), bell.clone(), Arc::clone(&meters), kept.last_event);
+        let engine = engine.recalling(kept.pools, kept.verdicts_age.is_none_or(|age| age > config.health.restore_max_age));
         let engine = match kept.verdicts_age {
             Some(age) if age <= config.health.restore_max_age => engine.remembering(kept.verdicts, clock::now() - age),
             _ => {

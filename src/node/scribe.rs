@@ -1,7 +1,7 @@
 //! The thread that writes the ledger: what operators say, at once; what is measured and what happened, soon.
 //!
-//! An order waits for its record, so each is a write of its own. Verdicts are for the next process, which forgives the loss of
-//! the last moment: they are gathered for [`GATHER`], and where nothing changes the ledger is told every [`STILL`] that what
+//! An order waits for its record, so each is a write of its own. Verdicts, and what pools make of them, are for the next process,
+//! which forgives the loss of the last moment: they are gathered for [`GATHER`], and where nothing changes the ledger is told every [`STILL`] that what
 //! it holds still holds. Events are taken from the [`History`] in batches: while the disk is full or slow they wait there, the
 //! oldest drop out of it, and that is counted. A disk that hangs stops this thread and nobody else.
 
@@ -18,8 +18,8 @@ use super::clock;
 use super::drive::Message;
 use crate::api::{EVENTS_KEPT, EventForm, History, Meters};
 use crate::control::{CommandId, Event, Record, Trouble};
-use crate::health::{Moment, Remembered, Subject};
-use crate::store::{Kept, Ledger, LedgerError};
+use crate::health::{Moment, PoolMemory, Remembered, Subject};
+use crate::store::{Beliefs, Clocks, Kept, Ledger, LedgerError};
 use crate::target::CheckKey;
 
 /// How long verdicts are gathered before they are written.
@@ -33,6 +33,8 @@ pub(super) enum Note {
     Word(Option<Awaited>, Box<Record>),
     /// What is measured of a probe's target.
     Verdict(CheckKey, Option<Remembered>),
+    /// What the rules of the pool of this name know.
+    Pool(Box<str>, Option<Box<PoolMemory>>),
     /// Where a name leads; `None`: nobody asks for it any more.
     Host(Box<str>, Option<Arc<[IpAddr]>>),
     /// There are new events in the history.
@@ -93,13 +95,17 @@ pub(super) fn kept(ledger: &mut Ledger) -> Kept {
 }
 
 fn read(ledger: &mut Ledger, mut pause: impl FnMut()) -> Kept {
-    let mut result = ledger.read(clock::now(), wall());
+    let mut read = || {
+        let Clocks { now, wall } = clocks();
+        ledger.read(now, wall)
+    };
+    let mut result = read();
     for _ in 1..TRIES {
         if !result.as_ref().is_err_and(LedgerError::is_locked) {
             break;
         }
         pause();
-        result = ledger.read(clock::now(), wall());
+        result = read();
     }
     let kept = result.unwrap_or_else(|error| {
         tracing::error!("what operators have said and what was measured cannot be read, and counts as never said: {error}");
@@ -118,25 +124,26 @@ pub(super) fn events(rows: &[Vec<u8>]) -> impl Iterator<Item = EventForm> {
 
 /// Strikes out what is too old to be believed, lest it be taken for fresh when something else is written.
 pub(super) fn strike_out(ledger: &mut Ledger, keys: impl Iterator<Item = CheckKey>) {
-    let gone: BTreeMap<CheckKey, Option<Remembered>> = keys.map(|key| (key, None)).collect();
-    if !gone.is_empty()
-        && let Err(error) = ledger.write_verdicts(&gone, wall())
+    let gone = Beliefs { verdicts: keys.map(|key| (key, None)).collect(), ..Beliefs::default() };
+    if !gone.verdicts.is_empty()
+        && let Err(error) = ledger.write_beliefs(&gone, clocks())
     {
         tracing::warn!("what was measured long ago cannot be struck out: {error}");
     }
 }
 
-/// Milliseconds since 1970.
-fn wall() -> u64 {
-    let (_, wall) = clock::now_and_wall();
-    u64::try_from(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+/// Now, and milliseconds since 1970.
+fn clocks() -> Clocks {
+    let (now, wall) = clock::now_and_wall();
+    let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    Clocks { now, wall: u64::try_from(wall).unwrap_or(u64::MAX) }
 }
 
 /// Writes for the life of the process, and tells the engine of each order how that went.
 pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, engine: &Sender<Message>) {
     let mut scribe = Scribe {
         ledger,
-        verdicts: BTreeMap::new(),
+        beliefs: Beliefs::default(),
         due: None,
         failing: false,
         owed: BTreeMap::new(),
@@ -149,9 +156,13 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, 
         match notes.recv_timeout(wait) {
             Ok(Note::Word(awaited, record)) => scribe.word(awaited, record),
             Ok(Note::Verdict(key, verdict)) => {
-                scribe.verdicts.insert(key, verdict);
-                let soon = clock::now() + GATHER;
-                scribe.due = Some(scribe.due.map_or(soon, |due| due.min(soon)));
+                scribe.beliefs.verdicts.insert(key, verdict);
+                scribe.beliefs.hold = true;
+                scribe.gather();
+            }
+            Ok(Note::Pool(name, memory)) => {
+                scribe.beliefs.pools.insert(name, memory);
+                scribe.gather();
             }
             Ok(Note::Host(name, addresses)) => {
                 scribe.hosts.insert(name, addresses);
@@ -172,7 +183,7 @@ pub(super) fn run(ledger: Ledger, notes: &Receiver<Note>, chronicle: Chronicle, 
         }
         let now = clock::now();
         if scribe.due.is_some_and(|due| due <= now) {
-            let kept = scribe.write_verdicts();
+            let kept = scribe.write_beliefs();
             drop(engine.send(Message::Event(Event::Troubled { trouble: Trouble::State, ongoing: !kept })));
         }
         if scribe.chronicle.due.is_some_and(|due| due <= now) {
@@ -231,9 +242,10 @@ impl Chronicle {
 
 struct Scribe {
     ledger: Ledger,
-    /// Those that are not written yet.
-    verdicts: BTreeMap<CheckKey, Option<Remembered>>,
-    /// When they are to be written. `None`: this process has measured nothing yet, and cannot say that anything still holds.
+    /// What is measured, as far as it is not written yet. Before this process has measured something it cannot say that anything
+    /// still holds.
+    beliefs: Beliefs,
+    /// When that is to be written.
     due: Option<Moment>,
     /// Whether the last write of verdicts failed: each failure is told once.
     failing: bool,
@@ -249,7 +261,7 @@ impl Scribe {
     /// Writes what there is. No number is given any more: none is reserved.
     fn finish(&mut self) {
         if self.due.is_some() {
-            self.write_verdicts();
+            self.write_beliefs();
         }
         self.write_owed();
         while self.chronicle.write(&mut self.ledger, 0) {}
@@ -295,12 +307,18 @@ impl Scribe {
         }
     }
 
-    /// Whether they are written.
-    fn write_verdicts(&mut self) -> bool {
-        let result = self.ledger.write_verdicts(&self.verdicts, wall());
+    /// Has what is measured written soon.
+    fn gather(&mut self) {
+        let soon = clock::now() + GATHER;
+        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+    }
+
+    /// Whether it is written.
+    fn write_beliefs(&mut self) -> bool {
+        let result = self.ledger.write_beliefs(&self.beliefs, clocks());
         self.due = Some(clock::now() + STILL);
         if result.is_ok() {
-            self.verdicts.clear();
+            self.beliefs = Beliefs { hold: self.beliefs.hold, ..Beliefs::default() };
         }
         if let (Err(error), false) = (&result, self.failing) {
             tracing::warn!("what is measured cannot be kept for the next start: {error}; it is tried again");
@@ -353,7 +371,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("tempdir");
         let mut other = Some(Ledger::under(folder.path()));
         let ledger = other.as_mut().expect("there");
-        ledger.read(clock::now(), wall()).expect("it opens");
+        ledger.read(clock::now(), clocks().wall).expect("it opens");
         ledger.write("target/192.0.2.1".parse().expect("a subject"), None, 7).expect("written");
         let mut pauses = 0;
         let kept = read(&mut Ledger::under(folder.path()), || {
@@ -369,7 +387,7 @@ mod tests {
     fn but_not_for_ever() {
         let folder = tempfile::tempdir().expect("tempdir");
         let mut other = Ledger::under(folder.path());
-        other.read(clock::now(), wall()).expect("it opens");
+        other.read(clock::now(), clocks().wall).expect("it opens");
         let mut pauses = 0;
         assert_eq!(read(&mut Ledger::under(folder.path()), || pauses += 1).version, 0);
         assert_eq!(pauses, TRIES - 1);

@@ -1,5 +1,6 @@
-//! What operators have said, on disk, one row for each word that is in force; what was measured, one row for each probe; where
-//! names led last, one row for each; and what happened, a bounded number of rows.
+//! What operators have said, on disk, one row for each word that is in force; what was measured, one row for each probe; what
+//! the rules of pools know, one row for each pool; where names led last, one row for each; and what happened, a bounded number
+//! of rows.
 //!
 //! The file is `state_dir/leeward.redb`; a write is a transaction, and is on disk when it returns, so a crash at any moment
 //! leaves every word either as it was or as it was acknowledged. After a failure the file is opened anew for the next write:
@@ -16,7 +17,7 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Moment, Origin, Override, Overrides, Remembered, State, Subject};
+use crate::health::{FaceMemory, Moment, Origin, Override, Overrides, PoolMemory, Remembered, Since, State, Stood, Subject};
 use crate::target::{CheckKey, Value};
 
 const WORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("overrides");
@@ -27,6 +28,8 @@ const CACHE: usize = 1 << 20;
 
 /// What is believed of each probe's target: 0 for down, 1 and its reported weight for up.
 const VERDICTS: TableDefinition<'_, u128, u64> = TableDefinition::new("verdicts");
+/// What the rules of each pool know, as JSON.
+const POOLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("pools");
 /// What happened, by number; the rows are whatever the caller writes.
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 /// Where names led last, as JSON.
@@ -74,6 +77,8 @@ pub struct Kept {
     pub verdicts: HashMap<CheckKey, Remembered>,
     /// How long ago that was last so; `None`: never.
     pub verdicts_age: Option<Duration>,
+    /// What the rules of each pool know; as old as what was believed.
+    pub pools: BTreeMap<Box<str>, PoolMemory>,
     /// Where names led last.
     pub hosts: BTreeMap<Box<str>, Vec<IpAddr>>,
     /// What happened, oldest first.
@@ -92,6 +97,68 @@ struct Row {
     by: String,
     reason: String,
     version: u64,
+}
+
+/// A pool. Times are in milliseconds since 1970.
+#[derive(Debug, Deserialize, Serialize)]
+struct PoolRow {
+    faces: Vec<FaceRow>,
+    withdrawals: [Vec<u64>; 2],
+}
+
+/// An address of a pool's member. What is up or down is true or false, or nothing is known.
+#[derive(Debug, Deserialize, Serialize)]
+struct FaceRow {
+    member: Box<str>,
+    address: IpAddr,
+    up: Option<bool>,
+    forced: bool,
+    old: bool,
+    came_up: Option<u64>,
+    waits: bool,
+    last: bool,
+    frozen: Option<StoodRow>,
+}
+
+/// What an address of a frozen pool counts as.
+#[derive(Debug, Deserialize, Serialize)]
+struct StoodRow {
+    up: Option<bool>,
+    forced: bool,
+    weight: u16,
+    reported: u32,
+}
+
+/// A moment, and what the wall clock calls it, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// The moment.
+    pub now: Moment,
+    /// What the wall clock calls it.
+    pub wall: u64,
+}
+
+impl Clocks {
+    /// When it was.
+    fn wall_of(self, since: Since) -> u64 {
+        self.wall.saturating_sub(u64::try_from(since.age(self.now).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// What happened then; not later than now.
+    fn since(self, wall: u64) -> Since {
+        Since::ago(Duration::from_millis(self.wall.saturating_sub(wall)), self.now)
+    }
+}
+
+/// What is measured, and what follows of it, as far as it is to be written; `None`: there is no such thing any more.
+#[derive(Debug, Default)]
+pub struct Beliefs {
+    /// What is believed of probes' targets.
+    pub verdicts: BTreeMap<CheckKey, Option<Remembered>>,
+    /// What the rules of pools know.
+    pub pools: BTreeMap<Box<str>, Option<Box<PoolMemory>>>,
+    /// Whether all that was written before is so now, too.
+    pub hold: bool,
 }
 
 impl Ledger {
@@ -138,6 +205,19 @@ impl Ledger {
                     for entry in verdicts.iter()? {
                         let (key, row) = entry?;
                         kept.verdicts.insert(CheckKey(key.value()), remembered(row.value()));
+                    }
+                }
+                Err(TableError::TableDoesNotExist(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match reading.open_table(POOLS) {
+                Ok(pools) => {
+                    for entry in pools.iter()? {
+                        let (name, row) = entry?;
+                        // What cannot be read is not known.
+                        if let Ok(row) = serde_json::from_slice(row.value()) {
+                            kept.pools.insert(name.value().into(), pool(row, Clocks { now, wall }));
+                        }
                     }
                 }
                 Err(TableError::TableDoesNotExist(_)) => {}
@@ -195,23 +275,31 @@ impl Ledger {
         })
     }
 
-    /// Writes what is believed of these probes' targets, or that nothing is, and that all of it is so at `wall`, in milliseconds
-    /// since 1970.
+    /// Writes what is measured and what follows of it, all of it or nothing.
     ///
     /// # Errors
     /// [`LedgerError`]: nothing was written.
-    pub fn write_verdicts(&mut self, verdicts: &BTreeMap<CheckKey, Option<Remembered>>, wall: u64) -> Result<(), LedgerError> {
+    pub fn write_beliefs(&mut self, beliefs: &Beliefs, clocks: Clocks) -> Result<(), LedgerError> {
         self.attempt(|database| {
             let writing = database.begin_write()?;
             {
                 let mut table = writing.open_table(VERDICTS)?;
-                for (key, verdict) in verdicts {
+                for (key, verdict) in &beliefs.verdicts {
                     match verdict {
                         Some(verdict) => drop(table.insert(key.0, number(*verdict))?),
                         None => drop(table.remove(key.0)?),
                     }
                 }
-                writing.open_table(NUMBERS)?.insert(VERDICTS_AT, wall)?;
+                let mut table = writing.open_table(POOLS)?;
+                for (name, memory) in &beliefs.pools {
+                    match memory {
+                        Some(memory) => drop(table.insert(&**name, &*pool_row(memory, clocks))?),
+                        None => drop(table.remove(&**name)?),
+                    }
+                }
+                if beliefs.hold {
+                    writing.open_table(NUMBERS)?.insert(VERDICTS_AT, clocks.wall)?;
+                }
             }
             writing.commit()?;
             Ok(())
@@ -289,6 +377,33 @@ fn remembered(number: u64) -> Remembered {
     }
 }
 
+fn pool_row(memory: &PoolMemory, clocks: Clocks) -> Vec<u8> {
+    let is_up = |value: Value| (value != Value::Unknown).then_some(value == Value::Up);
+    let stood = |Stood { value, forced, weight, reported }| StoodRow { up: is_up(value), forced, weight, reported };
+    let face = |(member, address, face): &(Box<str>, IpAddr, FaceMemory)| {
+        let FaceMemory { value, forced, old, came_up, waits, last, frozen } = *face;
+        let (up, came_up) = (value.and_then(is_up), came_up.map(|since| clocks.wall_of(since)));
+        FaceRow { member: member.clone(), address: *address, up, forced, old, came_up, waits, last, frozen: frozen.map(stood) }
+    };
+    let times = |times: &Vec<Since>| times.iter().map(|&since| clocks.wall_of(since)).collect();
+    let withdrawals = memory.withdrawals.each_ref().map(times);
+    // Numbers and strings: nothing that JSON could not hold.
+    serde_json::to_vec(&PoolRow { faces: memory.faces.iter().map(face).collect(), withdrawals }).unwrap_or_default()
+}
+
+fn pool(row: PoolRow, clocks: Clocks) -> PoolMemory {
+    let value = |up: bool| if up { Value::Up } else { Value::Down };
+    let stood =
+        |StoodRow { up, forced, weight, reported }| Stood { value: up.map_or(Value::Unknown, value), forced, weight, reported };
+    let face = |row: FaceRow| {
+        let FaceRow { member, address, up, forced, old, came_up, waits, last, frozen } = row;
+        let (value, came_up) = (up.map(value), came_up.map(|wall| clocks.since(wall)));
+        (member, address, FaceMemory { value, forced, old, came_up, waits, last, frozen: frozen.map(stood) })
+    };
+    let times = |times: Vec<u64>| times.into_iter().map(|wall| clocks.since(wall)).collect();
+    PoolMemory { faces: row.faces.into_iter().map(face).collect(), withdrawals: row.withdrawals.map(times) }
+}
+
 fn row(word: &Override) -> Vec<u8> {
     let Override { state, expires, since, by, reason, version, .. } = word;
     let (state, by, reason) = (state.to_string(), by.to_string(), reason.to_string());
@@ -319,6 +434,10 @@ mod tests {
     use super::*;
 
     const NOW: Moment = Moment::at(Duration::from_secs(100));
+
+    fn at(wall: u64) -> Clocks {
+        Clocks { now: NOW, wall }
+    }
 
     fn drained(subject: &str, expires: Option<u64>, version: u64) -> Override {
         let (by, reason) = ("alice".into(), "a \"test\"".into());
@@ -354,12 +473,50 @@ mod tests {
         let up = |reported| Some(Remembered { value: Value::Up, reported });
         let down = Some(Remembered { value: Value::Down, reported: 0 });
         let keys = [1, 2, u128::MAX].map(CheckKey);
-        ledger.write_verdicts(&keys.into_iter().zip([up(0), down, up(u32::MAX)]).collect(), 5000).expect("written");
-        ledger.write_verdicts(&[(keys[1], None), (keys[0], down)].into(), 6000).expect("written");
+        let beliefs = |verdicts, hold| Beliefs { verdicts, hold, ..Beliefs::default() };
+        let first = beliefs(keys.into_iter().zip([up(0), down, up(u32::MAX)]).collect(), true);
+        ledger.write_beliefs(&first, at(5000)).expect("written");
+        ledger.write_beliefs(&beliefs([(keys[1], None), (keys[0], down)].into(), true), at(6000)).expect("written");
+        ledger.write_beliefs(&beliefs(BTreeMap::new(), false), at(7000)).expect("that nothing is known to hold");
         let kept = ledger.read(NOW, 7500).expect("read");
         assert_eq!(kept.verdicts_age, Some(Duration::from_millis(1500)));
         assert_eq!(keys.map(|key| kept.verdicts.get(&key).copied()), [down, None, up(u32::MAX)]);
         assert_eq!(ledger.read(NOW, 5500).expect("read").verdicts_age, Some(Duration::ZERO), "a clock that was put back");
+    }
+
+    /// The clocks of the other process had nothing in common with ours but what the wall clock says.
+    #[test]
+    fn what_the_rules_of_pools_know_is_read_with_its_age() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let mut ledger = Ledger::under(folder.path());
+        let ago = |seconds| Since::ago(Duration::from_secs(seconds), NOW);
+        let stood = Some(Stood { value: Value::Unknown, forced: true, weight: 3, reported: 4 });
+        let waiting = FaceMemory { value: Some(Value::Up), came_up: Some(ago(7)), waits: true, ..FaceMemory::default() };
+        let down =
+            FaceMemory { value: Some(Value::Down), forced: true, old: true, last: true, frozen: stood, ..FaceMemory::default() };
+        let faces = [("a", "192.0.2.1", waiting), ("b", "2001:db8::1", down), ("c", "192.0.2.2", FaceMemory::default())];
+        let faces = faces.map(|(name, address, face)| (name.into(), address.parse().expect(address), face)).into();
+        let memory = PoolMemory { faces, withdrawals: [vec![ago(50), ago(1)], vec![]] };
+        let write = |ledger: &mut Ledger, memory: Option<&PoolMemory>, clocks| {
+            let pools = [("web".into(), memory.cloned().map(Box::new))].into();
+            ledger.write_beliefs(&Beliefs { pools, ..Beliefs::default() }, clocks).expect("written");
+        };
+        write(&mut ledger, Some(&memory), at(100_000));
+        let later = Moment::at(Duration::from_secs(3));
+        let kept = ledger.read(later, 130_000).expect("read");
+        assert_eq!(kept.verdicts_age, None, "nothing was measured");
+        let known = &kept.pools["web"];
+        let ages = known.withdrawals[0].iter().chain(&known.faces[0].2.came_up).map(|since| since.age(later).as_secs());
+        assert_eq!(ages.collect::<Vec<_>>(), [80, 31, 37]);
+        let timeless = |(name, address, face): &(Box<str>, IpAddr, FaceMemory)| {
+            (name.clone(), *address, FaceMemory { came_up: None, ..*face })
+        };
+        let [read, written] = [known, &memory].map(|memory| memory.faces.iter().map(timeless).collect::<Vec<_>>());
+        assert_eq!(read, written);
+        let back = ledger.read(later, 90_000).expect("read");
+        assert_eq!(back.pools["web"].faces[0].2.came_up, Some(Since::now(later)), "a clock that was put back");
+        write(&mut ledger, None, at(0));
+        assert!(ledger.read(later, 0).expect("read").pools.is_empty());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::wire::{Name, NameRef};
 
-pub use ledger::{Kept, Ledger, LedgerError};
+pub use ledger::{Beliefs, Clocks, Kept, Ledger, LedgerError};
 
 /// Longest file name that is made from a zone's name; a longer one is hashed.
 const PLAIN_NAME_MAX: usize = 200;

@@ -116,7 +116,8 @@ impl Engine {
         }
     }
 
-    /// Has those come back who wait. Nothing stays of that, so it waits for no disk.
+    /// Has those come back who wait. No word stays of that, so it waits for no disk: killed in the moment after it, the next
+    /// process has them wait again.
     fn fail_back(&mut self, id: CommandId, command: Command, now: Moment) {
         let judged = match self.judge(command, now) {
             Err(refusal) => return self.reply(id, Err(refusal)),
