@@ -1,7 +1,8 @@
 //! `[prober] max_checks`: how many different probes programs and pools may ask for together.
 //!
 //! A program that asks for one too many is an error of its zone, at its line, as one that may not be probed is: a reload keeps
-//! the zone as it was, and a start serves the rest. What is dropped with a version does not count beside what it brings. What
+//! the zone as it was, and a start serves the rest. What was refused there is tried again with each reload, of which it is no
+//! error. What is dropped with a version does not count beside what it brings. What
 //! scripts make up is bounded by the same number in the engine, which knows how many there are.
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,6 +20,8 @@ pub struct Budget {
     /// Of the pools.
     pools: BTreeSet<CheckKey>,
     of: HashMap<ProgramId, BTreeSet<CheckKey>>,
+    /// Those that found no room.
+    refused: BTreeSet<ProgramId>,
 }
 
 /// There are too many.
@@ -57,9 +60,20 @@ impl Budget {
         }
     }
 
+    /// That program found no room.
+    pub(super) fn refuse(&mut self, id: ProgramId) {
+        self.refused.insert(id);
+    }
+
+    /// Whether that program found no room.
+    pub(super) fn is_refused(&self, id: ProgramId) -> bool {
+        self.refused.contains(&id)
+    }
+
     /// It holds nothing any more.
     pub(super) fn let_go(&mut self, id: ProgramId) {
         self.of.remove(&id);
+        self.refused.remove(&id);
     }
 }
 
@@ -83,6 +97,13 @@ impl Room {
         }
         self.held.extend(fresh);
         Ok(())
+    }
+
+    /// A program's probes are there already, whether or not there is room.
+    pub(super) fn take_anyway(&mut self, program: Option<&Program>) {
+        if self.max.is_some() {
+            self.held.extend(keys(program));
+        }
     }
 }
 

@@ -188,6 +188,12 @@ impl Slots {
             self.free.insert(id);
         }
     }
+
+    /// The programs of a zone for which there was no room.
+    #[must_use]
+    pub fn refused(&self, zone: &Zone) -> BTreeSet<ProgramId> {
+        zone.programs().filter(|&id| self.budget.is_refused(id)).collect()
+    }
 }
 
 /// One version of a zone, compiled.
@@ -210,6 +216,15 @@ impl Version {
             *keep = true;
         }
     }
+
+    /// Of each new program, whether it is served; if not, it answers SERVFAIL.
+    pub fn sound(&self) -> impl Iterator<Item = bool> {
+        let added = match &self.load {
+            ZoneLoad::Data { added, .. } => &added[..],
+            ZoneLoad::Failed(_) => &[],
+        };
+        added.iter().map(|program| program.prepared.program().is_some())
+    }
 }
 
 /// How a version comes about.
@@ -219,19 +234,43 @@ pub struct Origin {
     pub stale: bool,
     /// The settings of programs have changed: compile every record, not only the new ones.
     pub anew: bool,
+    /// Nobody wrote anything: what is served goes on being served, whether or not there is room.
+    pub unasked: bool,
+}
+
+/// What tells one program of a zone from others.
+type Key = (RecordType, Ttl, Box<str>);
+
+fn key(prepared: &Prepared) -> Key {
+    (prepared.rtype(), prepared.ttl(), prepared.code().into())
+}
+
+/// What became of the programs that are served when they asked for room.
+#[derive(Debug, Default)]
+struct Past {
+    /// They found none: still to find none is no error of what is new.
+    refused: BTreeSet<Key>,
+    /// They are not to be asked again.
+    exempt: BTreeSet<Key>,
 }
 
 /// Compiles `contents` into the next version of its zone, upon the one in `snapshot`, if any.
 #[must_use]
 pub fn version(snapshot: &Snapshot, contents: Contents, settings: &Settings, slots: &mut Slots, origin: Origin) -> Version {
     let before = served(snapshot, contents.apex()).map(|(zone, _)| zone);
-    let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew);
+    let refused = before.map(|zone| slots.refused(zone)).unwrap_or_default();
+    let past = past(snapshot, before, &refused, origin);
+    let mut compiler = Compiler::new(settings, slots, before.map(|zone| (zone, snapshot)), !origin.anew, &refused);
     compiler.negative = Some(contents.negative_ttl());
     let mut bind = |record: &LuaRecord| compiler.bind(record);
     let (zone, diff) = match before {
-        Some(before) if !origin.anew => {
+        Some(before) if !origin.anew && refused.is_empty() => {
             let (zone, diff) = before.updated(contents, &mut bind);
             (zone, Some(diff))
+        }
+        Some(before) if !origin.anew => {
+            let diff = before.diff(&contents);
+            (before.rebuilt(contents, &|id| !refused.contains(&id), &mut bind), Some(diff))
         }
         Some(_) | None => {
             let diff = before.map(|before| before.diff(&contents));
@@ -241,11 +280,28 @@ pub fn version(snapshot: &Snapshot, contents: Contents, settings: &Settings, slo
     let Compiler { mut added, mut findings, order, .. } = compiler;
     let kept: BTreeSet<ProgramId> = zone.programs().collect();
     let dropped: BTreeSet<ProgramId> = before.iter().flat_map(|zone| zone.programs()).filter(|id| !kept.contains(id)).collect();
-    findings.extend(hold(slots, &mut added, &order, &dropped));
+    findings.extend(hold(slots, &mut added, order, &dropped, &past));
     let added: Vec<NewProgram> = added.into_values().collect();
     let taken = added.iter().map(|program| program.id).collect();
     let load = ZoneLoad::Data { zone, stale: origin.stale, added, dropped: dropped.into_iter().collect(), keep: false };
     Version { load, findings, taken, diff }
+}
+
+/// What became of the programs of `before`, of which those were `refused`.
+fn past(snapshot: &Snapshot, before: Option<&Zone>, refused: &BTreeSet<ProgramId>, origin: Origin) -> Past {
+    let mut past = Past::default();
+    if refused.is_empty() && !origin.unasked {
+        return past;
+    }
+    for id in before.iter().flat_map(|zone| zone.programs()) {
+        let Some(set) = snapshot.set(id) else { continue };
+        if refused.contains(&id) {
+            past.refused.insert(key(set.prepared()));
+        } else if origin.unasked {
+            past.exempt.insert(key(set.prepared()));
+        }
+    }
+    past
 }
 
 /// Has the new programs hold what they have probed, in the order in which they stand in the file. Those for which there is no
@@ -253,19 +309,28 @@ pub fn version(snapshot: &Snapshot, contents: Contents, settings: &Settings, slo
 fn hold(
     slots: &mut Slots,
     added: &mut BTreeMap<ProgramId, NewProgram>,
-    order: &[(ProgramId, Position)],
+    order: Vec<(ProgramId, Position)>,
     dropped: &BTreeSet<ProgramId>,
+    past: &Past,
 ) -> Vec<Finding> {
     let mut room = slots.budget.room(dropped);
+    let is_exempt = |id: ProgramId| added.get(&id).is_some_and(|program| past.exempt.contains(&key(&program.prepared)));
+    let (exempt, asked): (Vec<_>, Vec<_>) = order.into_iter().partition(|(id, _)| is_exempt(*id));
+    for program in exempt.into_iter().filter_map(|(id, _)| added.get(&id)) {
+        room.take_anyway(program.prepared.program());
+        slots.budget.hold(program.id, program.prepared.program());
+    }
     let mut findings = Vec::new();
-    for (id, at) in order {
-        let Some(program) = added.get_mut(id) else { continue };
+    for (id, at) in asked {
+        let Some(program) = added.get_mut(&id) else { continue };
         if let Err(excess) = room.take(program.prepared.program()) {
-            findings.push(too_many(at.clone(), excess));
             let refused = &program.prepared;
+            let severity = if past.refused.contains(&key(refused)) { Severity::Warning } else { Severity::Error };
+            findings.push(Finding { severity, ..too_many(at, excess) });
             program.prepared = Arc::new(Prepared::new(refused.rtype(), refused.ttl(), refused.code().into(), None));
+            slots.budget.refuse(id);
         }
-        slots.budget.hold(*id, program.prepared.program());
+        slots.budget.hold(id, program.prepared.program());
     }
     findings
 }
@@ -299,7 +364,7 @@ struct Compiler<'a> {
     negative: Option<Ttl>,
     /// The version that is served, and the snapshot that holds its programs.
     served: Option<(&'a Zone, &'a Snapshot)>,
-    by_code: HashMap<(RecordType, Ttl, Box<str>), ProgramId>,
+    by_code: HashMap<Key, ProgramId>,
     added: BTreeMap<ProgramId, NewProgram>,
     /// The new programs in the order of the file, and where each stands first.
     order: Vec<(ProgramId, Position)>,
@@ -307,13 +372,19 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    /// A compiler that may reuse the slots of the version that is served.
-    fn new(settings: &'a Settings, slots: &'a mut Slots, served: Option<(&'a Zone, &'a Snapshot)>, reuse: bool) -> Self {
+    /// A compiler that may reuse the slots of the version that is served, but for those that were `refused`.
+    fn new(
+        settings: &'a Settings,
+        slots: &'a mut Slots,
+        served: Option<(&'a Zone, &'a Snapshot)>,
+        reuse: bool,
+        refused: &BTreeSet<ProgramId>,
+    ) -> Self {
         let kept = served.filter(|_| reuse).into_iter().flat_map(|(zone, snapshot)| {
             let set = |id: ProgramId| snapshot.set(id).map(|set| (id, Arc::clone(set.prepared())));
-            zone.programs().filter_map(set)
+            zone.programs().filter(|id| !refused.contains(id)).filter_map(set)
         });
-        let by_code = kept.map(|(id, prepared)| ((prepared.rtype(), prepared.ttl(), prepared.code().into()), id)).collect();
+        let by_code = kept.map(|(id, prepared)| (key(&prepared), id)).collect();
         Self { settings, slots, negative: None, served, by_code, added: BTreeMap::new(), order: Vec::new(), findings: Vec::new() }
     }
 
@@ -322,8 +393,7 @@ impl<'a> Compiler<'a> {
         let (prepared, findings) = record(lua, self.settings, self.negative);
         self.findings.extend(findings);
         let replaces = self.served_at(lua);
-        let code = (prepared.rtype(), prepared.ttl(), prepared.code().into());
-        let id = *self.by_code.entry(code).or_insert_with(|| {
+        let id = *self.by_code.entry(key(&prepared)).or_insert_with(|| {
             let id = self.slots.take();
             self.order.push((id, lua.at.clone()));
             self.added.insert(id, NewProgram { id, prepared: Arc::new(prepared), replaces: Vec::new() });
@@ -349,6 +419,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::answers::{AnswerSet, QueryCounters, ZoneEntry, ZoneTable};
+    use crate::target::CheckId;
     use crate::wire::Name;
     use crate::zone::{Source, load};
 
@@ -388,6 +460,76 @@ mod tests {
         );
         assert!(findings[1].starts_with("zone:6:"), "{findings:?}");
         assert_eq!(compiled(&empty, &[two]), (vec![], 0), "nothing was kept of what was given back");
+    }
+
+    /// The version with a program for each of these lists of targets.
+    fn of_targets(snapshot: &Snapshot, targets: &[&str], slots: &mut Slots, origin: Origin) -> Version {
+        let apex: Name = "z".parse().expect("a name");
+        let mut text = "@ 60 SOA n.x. h.x. 1 2 3 4 90\n NS n.x.\n".to_owned();
+        let programs = targets.iter().enumerate();
+        programs.for_each(|(at, targets)| text += &format!("p{at} LUA A \"ifportup(1,{{{targets}}})\"\n"));
+        let contents = load(&Only(text), Path::new("zone"), apex.as_ref()).contents.expect("it loads");
+        version(snapshot, contents, &Settings::of(&Config::without_file(BTreeMap::new())), slots, origin)
+    }
+
+    /// What is served when that has been adopted.
+    fn adopted(mut snapshot: Snapshot, version: Version, slots: &mut Slots) -> Snapshot {
+        let ZoneLoad::Data { zone, stale, added, dropped, .. } = version.load else { panic!("a zone") };
+        for NewProgram { id, prepared, .. } in added {
+            let checks = prepared.program().map_or(0, |program| program.checks().len());
+            let checks = (0..checks as u32).map(CheckId).collect();
+            let set = AnswerSet::settle(&prepared, &checks, &snapshot.statuses, &snapshot.places);
+            snapshot.sets.set(id.0, Some(Arc::new(set)));
+        }
+        let entry = ZoneEntry { state: ZoneState::Serving { zone, stale }, counters: Arc::new(QueryCounters::new(1)) };
+        snapshot.zones = Arc::new(ZoneTable::new([entry]));
+        slots.give_back(dropped);
+        snapshot
+    }
+
+    fn told(version: &Version) -> Vec<(Severity, u32)> {
+        version.findings.iter().map(|finding| (finding.severity, finding.at.line)).collect()
+    }
+
+    const PAIRS: [&str; 2] = ["'192.0.2.1','192.0.2.2'", "'192.0.2.3','192.0.2.4'"];
+
+    #[test]
+    fn what_found_no_room_is_tried_again() {
+        let mut config = Config::without_file(BTreeMap::new());
+        config.health.max_checks = Some(3);
+        let mut slots = Slots::within(&config);
+        let again = |snapshot: &Snapshot, targets: &[&str], slots: &mut Slots| {
+            let version = of_targets(snapshot, targets, slots, Origin::default());
+            (told(&version), version.sound().collect::<Vec<_>>(), version)
+        };
+        let empty = Snapshot::empty(Arc::new(crate::answers::Options::default()), 1);
+        let (told, sound, first) = again(&empty, &PAIRS, &mut slots);
+        assert_eq!((told, sound), (vec![(Severity::Error, 4)], vec![true, false]));
+        let snapshot = adopted(empty, first, &mut slots);
+        let (told, sound, same) = again(&snapshot, &PAIRS, &mut slots);
+        assert_eq!((told, sound), (vec![(Severity::Warning, 4)], vec![false]), "there is none yet, which is no new error");
+        slots.give_back(same.taken);
+        let (told, sound, less) = again(&snapshot, &["'192.0.2.1'", PAIRS[1]], &mut slots);
+        assert_eq!((told, sound), (vec![], vec![true, true]), "now there is");
+        let snapshot = adopted(snapshot, less, &mut slots);
+        let (told, sound, _) = again(&snapshot, &["'192.0.2.1'", PAIRS[1]], &mut slots);
+        assert_eq!((told, sound), (vec![], vec![]), "and it is served like any other");
+    }
+
+    #[test]
+    fn what_is_served_is_not_refused_for_what_nobody_wrote() {
+        let mut config = Config::without_file(BTreeMap::new());
+        let mut slots = Slots::within(&config);
+        let empty = Snapshot::empty(Arc::new(crate::answers::Options::default()), 1);
+        let first = of_targets(&empty, &PAIRS, &mut slots, Origin::default());
+        let snapshot = adopted(empty, first, &mut slots);
+        config.health.max_checks = Some(3);
+        let mut slots = Slots { budget: Budget::of(&config), ..slots };
+        let asked = of_targets(&snapshot, &PAIRS, &mut slots, Origin { anew: true, ..Origin::default() });
+        assert_eq!(told(&asked), [(Severity::Error, 4)]);
+        slots.give_back(asked.taken);
+        let unasked = of_targets(&snapshot, &PAIRS, &mut slots, Origin { anew: true, unasked: true, ..Origin::default() });
+        assert_eq!((told(&unasked), unasked.sound().collect()), (vec![], vec![true, true]));
     }
 
     #[test]

@@ -401,7 +401,7 @@ impl Loader {
             return None;
         }
         let contents = zone::load(&Served(zone), Path::new("what is served"), apex).contents?;
-        let version = self.version(snapshot, contents, Origin { stale, anew: true });
+        let version = self.version(snapshot, contents, Origin { stale, anew: true, unasked: true });
         if has_errors(&version.findings) {
             // By settings that it could not be compiled with before either: it stays as it is.
             self.slots.give_back(version.taken);
@@ -424,21 +424,27 @@ impl Loader {
             findings.extend(self.program_findings(&loaded.programs));
             return Read::Bad;
         };
-        if !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty()) {
+        let is_same = !anew && matches!(served(snapshot, apex), Some((zone, false)) if zone.diff(&contents).is_empty());
+        if is_same && served(snapshot, apex).is_none_or(|(zone, _)| self.slots.refused(zone).is_empty()) {
             findings.extend(self.still_broken(snapshot, &loaded.programs, apex));
             return Read::Unchanged;
         }
-        let mut version = self.version(snapshot, contents, Origin { stale: false, anew });
+        let mut version = self.version(snapshot, contents, Origin { stale: false, anew, unasked: false });
         findings.append(&mut version.findings);
         if has_errors(findings) {
             self.slots.give_back(version.taken);
             return Read::Bad;
         }
         let still_broken = self.still_broken(snapshot, &loaded.programs, apex);
-        if still_broken.is_empty() {
+        if still_broken.is_empty() && version.sound().all(|sound| sound) {
             version.keep();
         }
         findings.extend(still_broken);
+        if is_same && !version.sound().any(|sound| sound) {
+            // There is no more room than there was.
+            self.slots.give_back(version.taken);
+            return Read::Unchanged;
+        }
         Read::Changed(Box::new(version))
     }
 

@@ -1,12 +1,11 @@
 //! The overrides file on its way to the engine, and what became of it.
 //!
 //! The file is judged by itself: by the configuration, line by line, and by the engine, which knows what there is and what an
-//! answer has left. What is refused holds up nothing else, and what was said before holds. One that is not there any more is
-//! refused too: a mount that fails, or a checkout that is half done, must not put a site back into service; an empty file says
-//! that nothing is said.
+//! answer has left. What is refused holds up nothing else, and what was said before holds. One that is not there is
+//! refused too where something was said before, by it or by another: a mount that fails, or a checkout that is half done, must
+//! not put a site back into service; an empty file says that nothing is said, and so does a configuration that names none.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,10 +20,9 @@ use super::clock;
 /// Names that are told of those that would be left without a target.
 const NAMES: usize = 3;
 
-/// The words that are in force, and the file that they are from.
+/// The words that are in force.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
-    path: PathBuf,
     words: Arc<[FileWord]>,
 }
 
@@ -35,11 +33,10 @@ pub(super) struct Next(Standing);
 impl Standing {
     /// What the file says now; `None`: what it said before, or nothing that could be judged.
     pub(super) fn next(&self, file: Option<&OverridesFile>, findings: &mut Vec<Finding>) -> Option<Next> {
-        let path = file.map(|file| file.path.clone()).unwrap_or_default();
         let words = match file.map(|file| &file.said) {
             Some(Said::Bad) => return None,
-            Some(Said::Missing) if path == self.path && !self.words.is_empty() => {
-                findings.push(gone(&path));
+            Some(Said::Missing) if !self.words.is_empty() => {
+                findings.extend(file.map(|file| gone(&file.path)));
                 return None;
             }
             Some(Said::Words(words)) => Arc::clone(words),
@@ -47,7 +44,7 @@ impl Standing {
         };
         let wall = millis(clock::now_and_wall().1);
         findings.extend(words.iter().filter(|word| word.expires.is_some_and(|expires| expires <= wall)).map(over));
-        (words != self.words).then_some(Next(Self { path, words }))
+        (words != self.words).then_some(Next(Self { words }))
     }
 
     /// From now on that is in force.
@@ -107,7 +104,7 @@ fn gone(path: &std::path::Path) -> Finding {
     Finding {
         error: true,
         place: path.display().to_string(),
-        message: "the overrides file is not there any more; what it said holds".into(),
+        message: "the overrides file is not there any more, or not yet; what was said before holds".into(),
         remedy: "put it back; an empty one takes back what it said".into(),
     }
 }
@@ -127,4 +124,27 @@ pub(super) fn finding(fault: &WordFault, snapshot: &Snapshot) -> Finding {
         (message, "add accept = \"would_empty\" to do it all the same")
     };
     Finding { error: true, place: place.to_string(), message, remedy: remedy.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{About, State};
+
+    #[test]
+    fn another_file_that_is_not_there_takes_nothing_back() {
+        let about = About::Subject("site/eu".parse().expect("a subject"));
+        let (reason, place) = ("".into(), "old.toml:1:1".into());
+        let word =
+            FileWord { about, state: State::Down, expires: None, reason, place, accept_empty: false, accept_unknown: false };
+        let standing = Standing { words: [word].into() };
+        let file = |said| OverridesFile { path: "new.toml".into(), stamp: None, said };
+        let mut findings = Vec::new();
+        assert!(standing.next(Some(&file(Said::Missing)), &mut findings).is_none());
+        assert_eq!(errors_of(Some(&file(Said::Missing)), &findings).len(), 1);
+        assert!(standing.next(Some(&file(Said::Words([].into()))), &mut findings).is_some(), "an empty one does");
+        assert!(standing.next(None, &mut findings).is_some(), "and none at all");
+        assert!(Standing::default().next(Some(&file(Said::Missing)), &mut findings).is_none());
+        assert_eq!(findings.len(), 1);
+    }
 }

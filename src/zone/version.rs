@@ -93,11 +93,16 @@ impl Zone {
             let next = self.apply(&diff, bind);
             return (if is_small(next.delta.len()) { next } else { next.compacted() }, diff);
         }
-        let next = Self::build(contents, &mut |record| {
+        (self.rebuilt(contents, &|_| true, bind), diff)
+    }
+
+    /// The version with these contents, in which record programs that did not change keep their ids where they `may`.
+    #[must_use]
+    pub fn rebuilt(&self, contents: Contents, may: &dyn Fn(ProgramId) -> bool, bind: &mut Bind<'_>) -> Self {
+        Self::build(contents, &mut |record| {
             let known = self.node(record.owner.as_ref()).and_then(|node| known_id(node, record));
-            known.unwrap_or_else(|| bind(record))
-        });
-        (next, diff)
+            known.filter(|&id| may(id)).unwrap_or_else(|| bind(record))
+        })
     }
 
     /// Puts a node's data in place of what it has, and makes or removes it as it has data or names below.
