@@ -214,10 +214,12 @@ fn the_service_manager_is_told() {
 // -------- alerts and dashboard
 
 /// What the scrape of a plain server does not have, and when one has it.
-const NOT_IN_EVERY_SCRAPE: [(&str, &str); 7] = [
+const NOT_IN_EVERY_SCRAPE: [(&str, &str); 9] = [
     ("leeward_check_reported_weight", "where a program asks targets for their weight"),
     ("leeward_geo_database_build_timestamp_seconds", "with `[geo] databases`"),
+    ("leeward_override", "while something is overridden"),
     ("leeward_override_expiry_timestamp_seconds", "while an operator overrides something"),
+    ("leeward_overrides_file_refused", "with `[node] overrides_file`"),
     ("leeward_check_suppressed", "of checks that are damped"),
     ("leeward_notifications_total", "with `[notify.NAME]`"),
     ("leeward_notification_failures_total", "with `[notify.NAME]`"),
