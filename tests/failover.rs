@@ -376,6 +376,8 @@ struct Load {
     bad: Arc<Mutex<Vec<Answer>>>,
     answered: Arc<AtomicU64>,
     ending: Arc<AtomicBool>,
+    /// Whether all has been asked.
+    ended: Arc<AtomicBool>,
     asker: std::thread::JoinHandle<()>,
     listener: std::thread::JoinHandle<()>,
 }
@@ -386,17 +388,18 @@ impl Load {
         socket.connect(server).expect("connected");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("option");
         let [asked, answered] = [0; 2].map(|_| Arc::new(AtomicU64::new(0)));
-        let (seen, bad, ending) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
+        let (seen, bad) = (Arc::default(), Arc::default());
+        let [ending, ended] = [false; 2].map(|flag| Arc::new(AtomicBool::new(flag)));
         let asker = {
             let (socket, asked, ending) = (socket.try_clone().expect("cloned"), Arc::clone(&asked), Arc::clone(&ending));
             std::thread::spawn(move || ask_steadily(&socket, &asked, &ending))
         };
         let listener = {
             let (asked, answered) = (Arc::clone(&asked), Arc::clone(&answered));
-            let (seen, bad, ending) = (Arc::clone(&seen), Arc::clone(&bad), Arc::clone(&ending));
-            std::thread::spawn(move || listen(&socket, &asked, &answered, &seen, &bad, &ending))
+            let (seen, bad, ended) = (Arc::clone(&seen), Arc::clone(&bad), Arc::clone(&ended));
+            std::thread::spawn(move || listen(&socket, &asked, &answered, &seen, &bad, &ended))
         };
-        Self { asked, seen, bad, answered, ending, asker, listener }
+        Self { asked, seen, bad, answered, ending, ended, asker, listener }
     }
 
     /// Waits until the last answers for `all` are all as wanted.
@@ -442,6 +445,7 @@ impl Load {
     fn stop(self) -> (u64, u64, Vec<Answer>) {
         self.ending.store(true, Ordering::Relaxed);
         self.asker.join().expect("no panic");
+        self.ended.store(true, Ordering::Relaxed);
         self.listener.join().expect("no panic");
         let bad = self.bad.lock().expect("not poisoned").clone();
         (self.asked.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed), bad)
@@ -471,11 +475,11 @@ fn listen(
     answered: &AtomicU64,
     seen: &Mutex<Vec<Seen>>,
     bad: &Mutex<Vec<Answer>>,
-    ending: &AtomicBool,
+    ended: &AtomicBool,
 ) {
     let mut buf = [0; 4096];
     let mut idle = 0;
-    while !(ending.load(Ordering::Relaxed) && (answered.load(Ordering::Relaxed) == asked.load(Ordering::Relaxed) || idle > 50)) {
+    while !(ended.load(Ordering::Relaxed) && (answered.load(Ordering::Relaxed) == asked.load(Ordering::Relaxed) || idle > 50)) {
         let Ok(len) = socket.recv(&mut buf) else {
             idle += 1;
             continue;
