@@ -44,7 +44,7 @@
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
 //! | 4 | [`notify`] | webhooks and commands that are told what happens | — |
-//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured, what happened | wire, target, health |
+//! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured, what pools remember, where names led, what happened | wire, target, health |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
 //!
@@ -92,7 +92,9 @@
 //! engine's thread → [`control::Event::Loaded`] → the load is **on trial**: its new checks are probed while the old zones
 //! serve (at a start: while the ports are closed) → when each has a result, or `startup_wait` is over, it is adopted
 //! whole, or refused because it would take down more than half of the targets that a changed definition had up →
-//! [`control::Effect::Publish`], [`control::Effect::Open`] at a start, and each zone's last-good copy is kept.
+//! [`control::Effect::Publish`], [`control::Effect::Open`] at a start, and each zone's last-good copy is kept. What others
+//! say comes the same way: a watched file that has changed, or where the name of a pool's member leads, is a load of what is
+//! served already.
 //!
 //! **An operator's call.** HTTP over the control socket or the admin port → access → [`api::Ask`] → the engine or the
 //! loader → the reply carries the generation that was seen or made. A reload is acknowledged when it is being served. An

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{
+    Database, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::health::{FaceMemory, Moment, Origin, Override, Overrides, PoolMemory, Remembered, Since, State, Stood, Subject};
@@ -177,75 +180,51 @@ impl Ledger {
         self.attempt(|database| {
             let reading = database.begin_read()?;
             let mut kept = Kept::default();
-            match reading.open_table(NUMBERS) {
-                Ok(numbers) => {
-                    kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value());
-                    kept.last_event = numbers.get(EVENTS_RESERVED)?.map_or(0, |number| number.value());
-                    let at = numbers.get(VERDICTS_AT)?.map(|at| at.value());
-                    kept.verdicts_age = at.map(|at| Duration::from_millis(wall.saturating_sub(at)));
-                }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
+            if let Some(numbers) = table(&reading, NUMBERS)? {
+                kept.version = numbers.get(VERSION)?.map_or(0, |version| version.value());
+                kept.last_event = numbers.get(EVENTS_RESERVED)?.map_or(0, |number| number.value());
+                let at = numbers.get(VERDICTS_AT)?.map(|at| at.value());
+                kept.verdicts_age = at.map(|at| Duration::from_millis(wall.saturating_sub(at)));
             }
-            match reading.open_table(WORDS) {
-                Ok(words) => {
-                    for entry in words.iter()? {
-                        let (key, row) = entry?;
-                        match word(key.value(), row.value(), now, wall) {
-                            Some(word) => kept.overrides.set(word),
-                            None => kept.unreadable.push(key.value().to_owned()),
-                        }
+            if let Some(words) = table(&reading, WORDS)? {
+                for entry in words.iter()? {
+                    let (key, row) = entry?;
+                    match word(key.value(), row.value(), now, wall) {
+                        Some(word) => kept.overrides.set(word),
+                        None => kept.unreadable.push(key.value().to_owned()),
                     }
                 }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
             }
-            match reading.open_table(VERDICTS) {
-                Ok(verdicts) => {
-                    for entry in verdicts.iter()? {
-                        let (key, row) = entry?;
-                        kept.verdicts.insert(CheckKey(key.value()), remembered(row.value()));
+            if let Some(verdicts) = table(&reading, VERDICTS)? {
+                for entry in verdicts.iter()? {
+                    let (key, row) = entry?;
+                    kept.verdicts.insert(CheckKey(key.value()), remembered(row.value()));
+                }
+            }
+            if let Some(pools) = table(&reading, POOLS)? {
+                for entry in pools.iter()? {
+                    let (name, row) = entry?;
+                    // What cannot be read is not known.
+                    if let Ok(row) = serde_json::from_slice(row.value()) {
+                        kept.pools.insert(name.value().into(), pool(row, Clocks { now, wall }));
                     }
                 }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
             }
-            match reading.open_table(POOLS) {
-                Ok(pools) => {
-                    for entry in pools.iter()? {
-                        let (name, row) = entry?;
-                        // What cannot be read is not known.
-                        if let Ok(row) = serde_json::from_slice(row.value()) {
-                            kept.pools.insert(name.value().into(), pool(row, Clocks { now, wall }));
-                        }
+            if let Some(hosts) = table(&reading, HOSTS)? {
+                for entry in hosts.iter()? {
+                    let (name, row) = entry?;
+                    // What cannot be read is looked up anew.
+                    if let Ok(addresses) = serde_json::from_slice(row.value()) {
+                        kept.hosts.insert(name.value().into(), addresses);
                     }
                 }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
             }
-            match reading.open_table(HOSTS) {
-                Ok(hosts) => {
-                    for entry in hosts.iter()? {
-                        let (name, row) = entry?;
-                        // What cannot be read is looked up anew.
-                        if let Ok(addresses) = serde_json::from_slice(row.value()) {
-                            kept.hosts.insert(name.value().into(), addresses);
-                        }
-                    }
+            if let Some(events) = table(&reading, EVENTS)? {
+                for entry in events.iter()? {
+                    let (number, row) = entry?;
+                    kept.last_event = kept.last_event.max(number.value());
+                    kept.events.push(row.value().to_vec());
                 }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match reading.open_table(EVENTS) {
-                Ok(events) => {
-                    for entry in events.iter()? {
-                        let (number, row) = entry?;
-                        kept.last_event = kept.last_event.max(number.value());
-                        kept.events.push(row.value().to_vec());
-                    }
-                }
-                Err(TableError::TableDoesNotExist(_)) => {}
-                Err(error) => return Err(error.into()),
             }
             Ok(kept)
         })
@@ -363,6 +342,18 @@ impl Ledger {
             Ok(done)
         });
         done.map_err(|error| LedgerError { path: self.path.clone(), source: Box::new(error) })
+    }
+}
+
+/// A table; `None`: nothing was ever written there.
+fn table<K: Key + 'static, V: redb::Value + 'static>(
+    reading: &ReadTransaction,
+    of: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, redb::Error> {
+    match reading.open_table(of) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
