@@ -7,7 +7,7 @@ use std::time::Duration;
 use leeward::answers::{Cookies, Ctx, Now, Options, RateLimits, Response, Secret, Snapshot, Transport, Worker, respond};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
 use leeward::geo::Places;
-use leeward::health::{self, Finished, Moment};
+use leeward::health::{self, Due, Finished, Moment};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::{self, Limits};
 use leeward::target::Outcome;
@@ -114,7 +114,7 @@ pub fn snapshot_at(text: &'static str, options: Options, places: Arc<Places>) ->
     engine.handle(Event::Loaded(Box::new(load)), now);
     loop {
         match engine.poll_effect().expect("it is published in the end") {
-            Effect::Probe { run, .. } => {
+            Effect::Probe(Due { run, .. }) => {
                 let result = Finished { outcome: Outcome::PASS, started: now, elapsed: Duration::from_millis(1) };
                 engine.handle(Event::Probed { run, result }, now);
             }

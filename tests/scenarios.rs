@@ -54,7 +54,7 @@ use leeward::control::{
     WordFault, ZoneLoad,
 };
 use leeward::geo::{Database, Places};
-use leeward::health::{self, Finished, Moment, RunId};
+use leeward::health::{self, Due, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program;
 use leeward::target::{self, Failure, Inconclusive};
@@ -447,7 +447,7 @@ impl Story {
     fn run_effects(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Probe { run, spec } => self.run_probe(run, &spec),
+                Effect::Probe(Due { run, spec, .. }) => self.run_probe(run, &spec),
                 Effect::Publish { snapshot, .. } => {
                     assert!(snapshot.generation > self.published.load().generation, "{}: generations move forward", self.place);
                     drop(self.published.publish(snapshot));

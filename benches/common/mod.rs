@@ -9,7 +9,7 @@ use std::time::Duration;
 use leeward::answers::{Ctx, Now, Options, Published, Snapshot, Transport};
 use leeward::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind};
 use leeward::geo::Places;
-use leeward::health::{self, Finished, Moment, RunId};
+use leeward::health::{self, Due, Finished, Moment, RunId};
 use leeward::node::compile::{self, Origin, Settings, Slots};
 use leeward::program::{self, Limits};
 use leeward::target::{CheckSpec, Outcome};
@@ -96,7 +96,7 @@ impl Node {
     pub fn run_effects(&mut self, mut retired: impl FnMut(Arc<Snapshot>)) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Probe { run, spec } => self.running.push((run, spec)),
+                Effect::Probe(Due { run, spec, .. }) => self.running.push((run, spec)),
                 Effect::Publish { snapshot, .. } => retired(self.published.publish(snapshot)),
                 Effect::Open
                 | Effect::Keep(_)

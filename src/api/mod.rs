@@ -77,7 +77,7 @@ mod tests {
     use crate::answers::{Options, Prepared, Published, Snapshot};
     use crate::control::{Config, Effect, Engine, Event, Load, LoadId, LoadKind, NewProgram, Overview, Refusal, ZoneLoad};
     use crate::geo::Places;
-    use crate::health::{self, CheckView, Finished, Moment, Origin, Override, Overrides, State, Subject};
+    use crate::health::{self, CheckView, Due, Finished, Moment, Origin, Override, Overrides, State, Subject};
     use crate::program::{Defaults, Settings, compile, join};
     use crate::target::{Failure, Outcome};
     use crate::wire::Name;
@@ -116,7 +116,7 @@ mod tests {
         let history = History::default();
         while let Some(effect) = engine.poll_effect() {
             match effect {
-                Effect::Probe { run, spec } => {
+                Effect::Probe(Due { run, spec, .. }) => {
                     let outcome = if spec.address == Some(IpAddr::from([192, 0, 2, 1])) {
                         Outcome::PASS
                     } else {

@@ -14,7 +14,7 @@ use crate::answers::{Asked, Now, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
-use crate::health::{CheckView, Finished, Moment};
+use crate::health::{CheckView, Due, Finished, Moment};
 use crate::node::Databases;
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
@@ -106,7 +106,7 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         engine.handle_timeout(now);
         while let Some(effect) = engine.poll_effect() {
             match effect {
-                Effect::Probe { run, spec } => {
+                Effect::Probe(Due { run, spec, .. }) => {
                     if let Some(outcome) = outcome(&spec, args.assume, &down) {
                         let result = Finished { outcome, started: now, elapsed: Duration::ZERO };
                         engine.handle(Event::Probed { run, result }, now);

@@ -11,7 +11,7 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Finished, Moment, Overrides, PoolMemory, Remembered, RunId, SightChange, TroubleChange,
+    self, Change, CheckView, Checks, Due, Finished, Moment, Overrides, PoolMemory, Remembered, RunId, SightChange, TroubleChange,
     WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
@@ -106,12 +106,7 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Effect {
     /// Run a probe; report it as [`Event::Probed`].
-    Probe {
-        /// Which run.
-        run: RunId,
-        /// What to do.
-        spec: Arc<CheckSpec>,
-    },
+    Probe(Due),
     /// Hold an idle connection to a target, whose end is reported as [`Event::Tripped`]; or no longer.
     Wire(WireChange),
     /// Make this the snapshot that queries read.
@@ -414,9 +409,7 @@ impl Engine {
         while let Some(change) = self.checks.take_wire_change() {
             self.effects.push_back(Effect::Wire(change));
         }
-        for due in self.checks.start_due(now) {
-            self.effects.push_back(Effect::Probe { run: due.run, spec: due.spec });
-        }
+        self.effects.extend(self.checks.start_due(now).into_iter().map(Effect::Probe));
         self.acknowledge();
     }
 
@@ -976,7 +969,7 @@ mod tests {
         engine.handle_timeout(now);
         while let Some(effect) = engine.poll_effect() {
             match effect {
-                Effect::Probe { run, .. } => {
+                Effect::Probe(Due { run, .. }) => {
                     let result = Finished { outcome: outcome.clone(), started: now, elapsed: Duration::ZERO };
                     engine.handle(Event::Probed { run, result }, now);
                 }
@@ -1093,7 +1086,7 @@ mod tests {
         fn run_effects(&mut self) {
             while let Some(effect) = self.engine.poll_effect() {
                 match effect {
-                    Effect::Probe { run, spec } => drop(self.running.insert(spec.target().to_string(), run)),
+                    Effect::Probe(Due { run, spec, .. }) => drop(self.running.insert(spec.target().to_string(), run)),
                     Effect::Publish { snapshot, .. } => self.published.push(snapshot),
                     Effect::Open
                     | Effect::Keep(_)

@@ -87,6 +87,8 @@ struct Probe {
 const UNTOLD: Duration = Duration::from_secs(1);
 /// How long a target that has ended an idle connection is in doubt, however well it passes.
 const DOUBT: Duration = Duration::from_millis(200);
+/// How long after its first pass since then it is asked again: by then a process that was dying has given up its port too.
+const DYING: Duration = Duration::from_millis(20);
 /// An idle connection that ends sooner is not held for long by its target, whatever becomes of that.
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -97,21 +99,21 @@ const SHORT: Duration = Duration::from_secs(10);
 /// | off | set | off | off | — |
 /// | set | set | set | set | sprung, and the next run is due at once |
 /// | sprung while a run went on | sprung, and run again at once: this may be older than the end | off | sprung, and run again [`UNTOLD`] later | — |
-/// | sprung | in doubt, and run again when that ends | off | sprung, and run again [`UNTOLD`] later | — |
-/// | in doubt until then | before: in doubt; then: set | off | in doubt, and run again [`UNTOLD`] later | — |
+/// | sprung | in doubt, and run again after [`DYING`] | off | sprung, and run again [`UNTOLD`] later | — |
+/// | in doubt until then | before: in doubt, and run again at [`DOUBT`], then when it ends; then: set | off | in doubt, and run again [`UNTOLD`] later | — |
 ///
 /// One Pass after the end is not enough: a process that dies closes what it had opened last first, so for some milliseconds
 /// after its connections are gone its port still takes new ones.
 ///
 /// A target is in doubt for [`DOUBT`]; and for twice as long as the last time, up to an interval, if the connection lasted
-/// neither for [`SHORT`] nor for as long as that. So a target that ends idle connections as soon as they are made comes to be probed once more in each
-/// interval, not all the time.
+/// neither for [`SHORT`] nor for as long as that. So a target that ends idle connections as soon as they are made comes to be
+/// probed three times more in each interval, not all the time; and one that really dies then is still found dead at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Off,
     Set { wire: WireId, since: Moment },
     Sprung { while_running: bool },
-    InDoubt { until: Moment },
+    InDoubt { since: Moment, until: Moment },
 }
 
 /// An idle connection is to be set, or not to be held any longer.
@@ -198,6 +200,8 @@ pub struct Due {
     pub run: RunId,
     /// What to run.
     pub spec: Arc<CheckSpec>,
+    /// Whether the target passed the last time; `None`: that run told nothing, or there was none. To find that again is no news.
+    pub passed: Option<bool>,
 }
 
 /// A check whose status is not what it was.
@@ -450,7 +454,7 @@ impl Checks {
             }
         });
         probe.judged_by.push(id);
-        let passed = probe.last.as_ref().and_then(|last| passed(&last.outcome));
+        let passed = probe.last.as_ref().and_then(|last| last.outcome.passed());
         if probe.wire == Wire::Off && passed == Some(true) {
             self.follow_wire(key, passed, now);
         }
@@ -522,7 +526,8 @@ impl Checks {
                 self.next_run += 1;
                 self.running.insert(run, key);
                 probe.turn = Turn::Running { run };
-                started.push(Due { run, spec: Arc::clone(&probe.spec) });
+                let passed = probe.last.as_ref().and_then(|last| last.outcome.passed());
+                started.push(Due { run, spec: Arc::clone(&probe.spec), passed });
             }
         }
         started
@@ -573,7 +578,7 @@ impl Checks {
             let due = stepped(due).max(now);
             probe.turn = Turn::Waiting { due };
             self.due.insert((due, key));
-            let passed = passed(&outcome);
+            let passed = outcome.passed();
             self.troubles.meet(probe.last.as_ref().map(|last| &last.outcome), Some(&outcome));
             probe.last = Some(LastResult { outcome, at: now, elapsed });
             self.follow_wire(key, passed, now);
@@ -600,10 +605,12 @@ impl Checks {
                 // No longer than it takes at least until the next run, which then ends the doubt.
                 let longest = probe.shortest_interval() * u32::from(100 - jitter.min(100)) / 100;
                 probe.rewire = (2 * probe.rewire).min(longest).max(DOUBT);
-                probe.wire = Wire::InDoubt { until };
-                self.bring_due(key, until);
+                probe.wire = Wire::InDoubt { since: now, until };
+                self.bring_due(key, now + DYING);
             }
-            (Wire::InDoubt { until }, Some(true)) if now < until => self.bring_due(key, until),
+            (Wire::InDoubt { since, until }, Some(true)) if now < until => {
+                self.bring_due(key, if now < since + DOUBT { since + DOUBT } else { until });
+            }
             (Wire::InDoubt { .. }, Some(true)) => self.set_wire(key, wanted, now),
         }
     }
@@ -853,15 +860,6 @@ impl Probe {
     }
 }
 
-/// Whether a target did; `None`: that is not known.
-const fn passed(outcome: &Outcome) -> Option<bool> {
-    match outcome {
-        Outcome::Pass { .. } => Some(true),
-        Outcome::Fail(_) => Some(false),
-        Outcome::Inconclusive(_) => None,
-    }
-}
-
 /// From the start of run number `run` (from 1) to the start of the next.
 fn next_wait(key: CheckKey, interval: Duration, run: u64, jitter: u8, random: &mut fastrand::Rng) -> Duration {
     if run == 1 {
@@ -1002,6 +1000,8 @@ mod tests {
         node.run(&Outcome::PASS, 0.0);
         node.trip(10.0);
         node.run(&Outcome::PASS, 10.0);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(10.02))));
+        node.run(&Outcome::PASS, 10.03);
         assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(10.2))));
         node.run(&PAUSED, 10.2);
         assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(11.2))), "that told nothing");
@@ -1011,9 +1011,29 @@ mod tests {
         node.run(&PAUSED, 30.0);
         assert_eq!(node.checks.next_timeout(), Some(at(31.0)));
         node.run(&Outcome::PASS, 31.0);
-        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(31.2))), "nor the first one after nothing was told");
-        node.run(&REFUSED, 31.2);
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(31.02))), "nor the first one after nothing was told");
+        node.run(&REFUSED, 31.02);
         assert_eq!(node.checks.status(node.id).value, Value::Down);
+    }
+
+    #[test]
+    fn one_that_often_ends_connections_is_doubted_longer_and_asked_as_soon() {
+        let mut node = Wired::new();
+        node.run(&Outcome::PASS, 0.0);
+        let mut now = 10.0;
+        for doubt in [0.2, 0.4, 0.8] {
+            node.trip(now);
+            for (after, then) in [(0.0, 0.02), (0.02, 0.2), (0.2, doubt)] {
+                if after < doubt {
+                    node.run(&Outcome::PASS, now + after);
+                    assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(now + then))), "{doubt}");
+                }
+            }
+            now += doubt;
+            node.run(&Outcome::PASS, now);
+            assert!(node.wire.is_some());
+            now += 1.0;
+        }
     }
 
     #[test]
@@ -1026,7 +1046,7 @@ mod tests {
         node.checks.result(due[0].run, finished(&Outcome::PASS, at(150.0)), &mut random, at(150.2));
         assert_eq!(node.checks.next_timeout(), Some(at(150.2)));
         node.run(&Outcome::PASS, 150.2);
-        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(150.4))));
+        assert_eq!((node.wire, node.checks.next_timeout()), (None, Some(at(150.22))));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Outlets {
     /// Carries out one effect; a probe joins those that are `due`.
     fn run(&self, effect: Effect, due: &mut Vec<Due>) {
         match effect {
-            Effect::Probe { run, spec } => due.push(Due { run, spec }),
+            Effect::Probe(probe) => due.push(probe),
             Effect::Wire(change) => self.wire(change),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);

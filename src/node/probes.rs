@@ -2,8 +2,8 @@
 //!
 //! Each thread has a runtime of its own, which shares nothing with any other: between threads that take work from each other, as
 //! the control runtime's do, a probe would wander at each of its steps. What a probe costs beside its own system calls is threads that are woken: one to begin it, one for what it finds. So what
-//! falls due at one moment ([`health`](crate::health) sees to it that much does) runs as one task, and nobody is woken for a
-//! pass alone: it waits for the others of its task, [`PATIENCE`] at most. What is not a pass waits for nothing.
+//! falls due at one moment ([`health`](crate::health) sees to it that much does) runs as one task, and nobody is woken for what
+//! was found the last time too: it waits for the others of its task, [`PATIENCE`] at most. News waits for nothing.
 //!
 //! Never here: when a probe is due, what its result means.
 
@@ -33,8 +33,8 @@ use crate::target::{CheckSpec, Inconclusive, Outcome};
 /// Probes that run as one task at most: what one of them computes (a handshake takes a millisecond) holds up the others.
 const TOGETHER: usize = 32;
 
-/// How long a pass may wait for others: far below the shortest interval, and of no use to anybody sooner. A target that is
-/// back has been down for longer than that.
+/// How long what is no news may wait for others: far below the shortest interval, and of no use to anybody sooner. The second
+/// of several failures that it takes is late by no more than that.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How long a thread may take to end; a look-up that hangs cannot be called back.
@@ -129,7 +129,7 @@ impl Thread {
     /// From here on the run is reported, even if the future is never polled.
     fn probe<'a>(&'a self, due: &'a Due, asked: Moment) -> impl Future<Output = Reporter<'a>> {
         let in_flight = InFlight::new(&self.meters);
-        let reporter = Reporter { inbox: &self.inbox, run: due.run, result: None };
+        let reporter = Reporter { inbox: &self.inbox, run: due.run, passed: due.passed, result: None };
         let probing = async move {
             let report = self.prober.probe(&due.spec).await;
             let started = Moment::at(report.started);
@@ -151,21 +151,21 @@ async fn reported(mut reporter: Reporter<'_>, probing: impl Future<Output = Fini
 
 /// Runs probes to their ends, and lets go of what they found as soon as somebody should know.
 async fn report<'a, P: Future<Output = Reporter<'a>>>(mut running: FuturesUnordered<P>) {
-    let mut passes = Vec::new();
+    let mut held = Vec::new();
     let mut enough = pin!(sleep(PATIENCE));
     loop {
         tokio::select! {
             found = running.next() => match found {
-                Some(found) if found.is_pass() => {
-                    if passes.is_empty() {
+                Some(found) if !found.is_news() => {
+                    if held.is_empty() {
                         enough.as_mut().reset(Instant::now() + PATIENCE);
                     }
-                    passes.push(found);
+                    held.push(found);
                 }
-                Some(_news) => passes.clear(),
+                Some(_news) => held.clear(),
                 None => return,
             },
-            () = &mut enough, if !passes.is_empty() => passes.clear(),
+            () = &mut enough, if !held.is_empty() => held.clear(),
         }
     }
 }
@@ -190,12 +190,14 @@ impl Drop for InFlight<'_> {
 struct Reporter<'a> {
     inbox: &'a Sender<Message>,
     run: RunId,
+    /// What was found the last time.
+    passed: Option<bool>,
     result: Option<Finished>,
 }
 
 impl Reporter<'_> {
-    fn is_pass(&self) -> bool {
-        self.result.as_ref().is_some_and(|found| matches!(found.outcome, Outcome::Pass { .. }))
+    fn is_news(&self) -> bool {
+        self.result.as_ref().is_none_or(|found| found.outcome.passed() != self.passed)
     }
 }
 
@@ -233,8 +235,8 @@ mod tests {
         checks.start_due(now).into_iter().map(|due| due.run).collect()
     }
 
-    async fn probed(inbox: &Sender<Message>, run: RunId, after: u64, outcome: Outcome) -> Reporter<'_> {
-        let mut reporter = Reporter { inbox, run, result: None };
+    async fn probed(inbox: &Sender<Message>, run: RunId, passed: Option<bool>, after: u64, outcome: Outcome) -> Reporter<'_> {
+        let mut reporter = Reporter { inbox, run, passed, result: None };
         sleep(Duration::from_millis(after)).await;
         let started = Moment::at(Duration::ZERO);
         reporter.result = Some(Finished { outcome, started, elapsed: Duration::from_millis(after) });
@@ -251,12 +253,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pass_waits_a_little_and_news_waits_for_nothing() {
+    async fn what_was_known_waits_a_little_and_news_waits_for_nothing() {
         let (inbox, told) = channel();
         let runs = due(5);
         let dead = || Outcome::Fail(Failure::Refused);
-        let found = [(1, Outcome::PASS), (2, Outcome::PASS), (4, dead()), (20, Outcome::PASS), (100, Outcome::PASS)];
-        let probes = runs.iter().zip(&found).map(|(&run, (after, outcome))| probed(&inbox, run, *after, outcome.clone()));
+        let (up, down) = (Some(true), Some(false));
+        let found = [
+            (up, 1, Outcome::PASS),
+            (down, 2, dead()),
+            (up, 4, dead()),
+            (None, 20, Outcome::Inconclusive(Inconclusive::Paused)),
+            (down, 100, Outcome::PASS),
+        ];
+        let probes =
+            runs.iter().zip(&found).map(|(&run, (before, after, now))| probed(&inbox, run, *before, *after, now.clone()));
         let (begin, mut reporting) = (Instant::now(), pin!(report(probes.collect())));
         let mut seen = Vec::new();
         for until in [3, 5, 29, 31, 99, 101] {
@@ -271,7 +281,7 @@ mod tests {
     async fn whoever_comes_to_nothing_is_reported() {
         let (inbox, told) = channel();
         let runs = due(3);
-        let reporter = |at: usize| Reporter { inbox: &inbox, run: runs[at], result: None };
+        let reporter = |at: usize| Reporter { inbox: &inbox, run: runs[at], passed: None, result: None };
         drop(reported(reporter(0), std::future::pending())); // never polled
         let probing = |fails: bool| async move {
             assert!(!fails, "as a test does");

@@ -23,6 +23,16 @@ pub enum Outcome {
 impl Outcome {
     /// The target answered as expected, and was not asked for a weight.
     pub const PASS: Self = Self::Pass { weight: 0 };
+
+    /// Whether the target passed; `None`: that is not known.
+    #[must_use]
+    pub const fn passed(&self) -> Option<bool> {
+        match self {
+            Self::Pass { .. } => Some(true),
+            Self::Fail(_) => Some(false),
+            Self::Inconclusive(_) => None,
+        }
+    }
 }
 
 /// How a target failed its probe.

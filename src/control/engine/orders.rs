@@ -379,7 +379,7 @@ mod tests {
     use super::*;
     use crate::answers::{Options, Snapshot};
     use crate::control::FileWords;
-    use crate::health::{self, About, FileWord, Finished, Remembered, State};
+    use crate::health::{self, About, Due, FileWord, Finished, Remembered, State};
     use crate::target::{Failure, Outcome, Status, Value};
 
     /// A node of three targets: two in one program, and one, 192.0.2.3, alone in another.
@@ -419,7 +419,7 @@ mod tests {
                 self.engine.handle_timeout(self.now);
                 while let Some(effect) = self.engine.poll_effect() {
                     match effect {
-                        Effect::Probe { run, spec } => {
+                        Effect::Probe(Due { run, spec, .. }) => {
                             let is_down = self.down.iter().any(|down| spec.target() == format!("{down}:80"));
                             let outcome = if is_down { Outcome::Fail(Failure::Refused) } else { Outcome::PASS };
                             let result = Finished { outcome, started: self.now, elapsed: Duration::ZERO };
@@ -699,7 +699,7 @@ mod tests {
     fn counts_after_a_failure_on_trial(mut node: Node) -> Value {
         let effects = std::iter::from_fn(|| node.engine.poll_effect());
         let runs = effects.filter_map(|effect| match effect {
-            Effect::Probe { run, spec } => Some((spec.target(), run)),
+            Effect::Probe(Due { run, spec, .. }) => Some((spec.target(), run)),
             _ => None,
         });
         let runs: BTreeMap<String, _> = runs.collect();
