@@ -251,6 +251,7 @@ fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
         damping,
         damped_rise,
         max_checks: None,
+        fleet: health::Fleet::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::peers::Fleet;
 use crate::target::{CheckKind, CheckRequest, CheckSpec, Damping, Judgement};
 
 /// The checked form of `[health]`.
@@ -43,6 +44,8 @@ pub struct Config {
     pub jitter: u8,
     /// `[prober] max_checks`: how many different probes there may be. `None`: as many as are asked for.
     pub max_checks: Option<usize>,
+    /// `[peers]`: who else looks at the same targets.
+    pub fleet: Fleet,
 }
 
 impl Config {
@@ -100,6 +103,7 @@ impl Default for Config {
             control: Vec::new(),
             jitter: 10,
             max_checks: None,
+            fleet: Fleet::default(),
         }
     }
 }
