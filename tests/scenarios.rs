@@ -469,6 +469,8 @@ impl Story {
                 | Effect::Remember { .. }
                 | Effect::RememberPool { .. }
                 | Effect::Wire(_)
+                | Effect::Tell { .. }
+                | Effect::Receipt { .. }
                 | Effect::Log(_) => {}
             }
         }

@@ -104,6 +104,8 @@ impl Node {
                 | Effect::Remember { .. }
                 | Effect::RememberPool { .. }
                 | Effect::Wire(_)
+                | Effect::Tell { .. }
+                | Effect::Receipt { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

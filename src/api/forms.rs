@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, HostNews, Overview, Regression, ZoneView};
-use crate::health::{CheckView, LastResult, Moment, Override, State};
+use crate::health::{CheckView, LastResult, Moment, Override, PeerChange, State};
 use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, WordReport, ZoneReport};
@@ -602,13 +602,20 @@ pub struct EventsForm {
 }
 
 /// The kinds of [`EventForm`].
-pub const EVENT_KINDS: [&str; 20] = [
+pub const EVENT_KINDS: [&str; 27] = [
     "transition",
     "overridden",
     "released",
     "failed_back",
     "isolated",
     "isolation_over",
+    "peer_heard",
+    "peer_silent",
+    "peer_isolated",
+    "peer_isolation_over",
+    "quorum_lost",
+    "decides_alone",
+    "quorum_back",
     "trouble",
     "trouble_over",
     "host_changed",
@@ -653,6 +660,9 @@ pub struct EventForm {
     /// The name of a pool's member that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The other node that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// The check's status before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -711,6 +721,18 @@ impl EventForm {
             }
             Happening::TroubleOver { trouble, .. } => {
                 Self { kind: "trouble_over".to_owned(), reason: Some(trouble.reason().to_owned()), ..self }
+            }
+            Happening::Peers(change) => {
+                let (kind, peer) = match change {
+                    PeerChange::Heard(peer) => ("peer_heard", Some(peer)),
+                    PeerChange::Silent(peer) => ("peer_silent", Some(peer)),
+                    PeerChange::Isolated(peer) => ("peer_isolated", Some(peer)),
+                    PeerChange::Sees(peer) => ("peer_isolation_over", Some(peer)),
+                    PeerChange::NoQuorum { .. } => ("quorum_lost", None),
+                    PeerChange::Solo => ("decides_alone", None),
+                    PeerChange::Quorum { .. } => ("quorum_back", None),
+                };
+                Self { kind: kind.to_owned(), peer: peer.map(ToString::to_string), ..self }
             }
             Happening::Host { host, news } => {
                 let kind = match news {

@@ -39,15 +39,15 @@ const PROBE_DURATION: &str = "leeward_probe_duration_seconds";
 const FAILOVER: &str = "leeward_failover_seconds";
 const LATENESS: &str = "leeward_probe_lateness_seconds";
 
-/// What can change a check's status: a pass, each [`Failure::reason`], evidence that has grown too old, and the end of our own
-/// isolation. Apart from `leeward_check_transitions_total`, whose series are there before anything happens: a counter by cause
+/// What can change a check's status: a pass, each [`Failure::reason`], evidence that has grown too old, the end of our own
+/// isolation, and the words of other nodes. Apart from `leeward_check_transitions_total`, whose series are there before anything happens: a counter by cause
 /// and check would begin with the first transition, which no `increase` would show.
-const CAUSES: usize = 3 + Failure::REASONS.len();
+const CAUSES: usize = 4 + Failure::REASONS.len();
 
 fn causes() -> [&'static str; CAUSES] {
     let mut causes = ["pass"; CAUSES];
-    (causes[1], causes[2]) = ("expired", "put_back");
-    causes[3..].copy_from_slice(&Failure::REASONS);
+    (causes[1], causes[2], causes[3]) = ("expired", "put_back", "peers");
+    causes[4..].copy_from_slice(&Failure::REASONS);
     causes
 }
 
@@ -57,6 +57,7 @@ fn cause(to: Status, found: Option<&Outcome>) -> &'static str {
         Some(Outcome::Pass { .. }) => "pass",
         Some(Outcome::Fail(failure)) => failure.reason(),
         Some(Outcome::Inconclusive(_)) | None if to.basis == Basis::Held => "put_back",
+        Some(Outcome::Inconclusive(_)) | None if to.basis == Basis::Voted => "peers",
         Some(Outcome::Inconclusive(_)) | None => "expired",
     }
 }

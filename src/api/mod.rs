@@ -132,6 +132,8 @@ mod tests {
                 | Effect::Remember { .. }
                 | Effect::RememberPool { .. }
                 | Effect::Wire(_)
+                | Effect::Tell { .. }
+                | Effect::Receipt { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. } => {}
                 Effect::Log(entry) => history.push(EventForm::new(&entry, &clock_reading())),

@@ -14,7 +14,7 @@ use crate::answers::{Asked, Now, Snapshot};
 use crate::api::{Clock, explain_form};
 use crate::config::Config;
 use crate::control::{self, Effect, Engine, Event, Load, LoadId, LoadKind};
-use crate::health::{CheckView, Due, Finished, Moment};
+use crate::health::{self, CheckView, Due, Finished, Moment};
 use crate::node::Databases;
 use crate::node::compile::{self, Origin, Settings, Slots};
 use crate::target::{CheckSpec, Failure, Outcome};
@@ -85,7 +85,8 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
         zones.push(version.load);
     }
     let now = Moment::at(Duration::from_secs(1));
-    let health = config.health.clone();
+    // What other nodes see is not known here.
+    let health = health::Config { fleet: health::Fleet::default(), ..config.health.clone() };
     let engine_config =
         control::Config { health: health.clone(), options: Arc::clone(&options), publish_interval: Duration::ZERO, workers: 1 };
     let mut engine = Engine::new(engine_config, fastrand::Rng::with_seed(0), now);
@@ -120,6 +121,8 @@ fn settle(config: &Config, args: &ExplainArgs) -> anyhow::Result<(Engine, Arc<Sn
                 | Effect::Remember { .. }
                 | Effect::RememberPool { .. }
                 | Effect::Wire(_)
+                | Effect::Tell { .. }
+                | Effect::Receipt { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. }
                 | Effect::Log(_) => {}

@@ -252,6 +252,7 @@ fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
         damped_rise,
         max_checks: None,
         fleet: health::Fleet::default(),
+        vote: default.vote,
     }
 }
 

@@ -212,6 +212,7 @@ fn every_key() {
         damped_rise: 7,
         max_checks: Some(9),
         fleet: health::Fleet::default(),
+        vote: crate::target::Vote::default(),
     };
     let damped = health.judgement();
     assert_eq!((damped, damped.rise, damped.damping), (health.damped(), 7, Some(damping)));

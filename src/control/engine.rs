@@ -11,8 +11,8 @@ use crate::answers::{
 };
 use crate::geo::Places;
 use crate::health::{
-    self, Change, CheckView, Checks, Due, Finished, Moment, Overrides, PoolMemory, Remembered, RunId, SightChange, TroubleChange,
-    WireChange, WireId,
+    self, Bulletin, Change, CheckView, Checks, Due, Finished, Incarnation, Moment, Overrides, PeerView, PoolMemory, Receipt,
+    Remembered, RunId, SightChange, TroubleChange, WireChange, WireId,
 };
 use crate::target::{self, Basis, CheckId, CheckKey, CheckRequest, CheckSpec, ChunkTable, Status, Value};
 use crate::wire::{Name, Serial};
@@ -80,6 +80,19 @@ pub enum Event {
         /// Whether there is any.
         ongoing: bool,
     },
+    /// A peer tells what it sees; [`Effect::Receipt`] says what it is to be answered.
+    Heard {
+        /// Which of its messages.
+        letter: LetterId,
+        /// Which peer: that it really speaks is known.
+        peer: Arc<str>,
+        /// What it says.
+        bulletin: Box<Bulletin>,
+    },
+    /// A peer has begun a session that it had not before: one of the two has begun anew.
+    Met(Arc<str>),
+    /// [`Effect::Tell`] has come to its end: what the peer has now; `None`: it was not reached.
+    Told(Arc<str>, Option<Receipt>),
     /// This process did not run for so long.
     Paused(Duration),
     /// The wall clock was set. Nothing here goes by it.
@@ -109,6 +122,20 @@ pub enum Effect {
     Probe(Due),
     /// Hold an idle connection to a target, whose end is reported as [`Event::Tripped`]; or no longer.
     Wire(WireChange),
+    /// Tell a peer; then [`Event::Told`], whatever becomes of it.
+    Tell {
+        /// Which.
+        peer: Arc<str>,
+        /// What.
+        bulletin: Box<Bulletin>,
+    },
+    /// What a peer's message is to be answered with.
+    Receipt {
+        /// Which message.
+        letter: LetterId,
+        /// The answer.
+        receipt: Receipt,
+    },
     /// Make this the snapshot that queries read.
     Publish {
         /// The snapshot.
@@ -163,6 +190,10 @@ pub enum Effect {
     /// Something happened that an operator may want to know: to be kept, and told to whoever asks.
     Log(Arc<Entry>),
 }
+
+/// One message of a peer. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LetterId(pub u64);
 
 /// The state of the node, for `status`.
 #[derive(Clone, Debug)]
@@ -342,6 +373,14 @@ impl Engine {
         self
     }
 
+    /// The same engine, which tells its peers that it is that incarnation.
+    #[must_use]
+    pub fn speaking_as(mut self, incarnation: Incarnation, now: Moment) -> Self {
+        self.checks.speak_as(incarnation);
+        self.checks.configure(&self.config.health, now);
+        self
+    }
+
     /// The same engine, with words in force that were said before; `version` is the highest that was ever given.
     #[must_use]
     pub fn under(self, overrides: Overrides, version: u64) -> Self {
@@ -365,6 +404,13 @@ impl Engine {
                 self.take_in(&changes, Some(&outcome), now);
             }
             Event::Tripped(wire) => self.checks.trip(wire, now),
+            Event::Heard { letter, peer, bulletin } => {
+                let (receipt, changes) = self.checks.hear(&peer, &bulletin, now);
+                self.take_in(&changes, None, now);
+                self.effects.push_back(Effect::Receipt { letter, receipt });
+            }
+            Event::Met(peer) => self.checks.meet(&peer, now),
+            Event::Told(peer, receipt) => self.checks.told(&peer, receipt, &mut self.random, now),
             Event::Wanted(wish) => {
                 let (request, zone) = *wish;
                 self.want(request, zone, now);
@@ -393,6 +439,7 @@ impl Engine {
         self.follow_sight(now);
         self.follow_troubles(now);
         let forgotten = self.checks.expire(now);
+        self.follow_peers(now);
         self.take_in(&forgotten, None, now);
         self.end_words(now);
         while let Some(pool) = self.pools.take_due(now) {
@@ -410,6 +457,8 @@ impl Engine {
             self.effects.push_back(Effect::Wire(change));
         }
         self.effects.extend(self.checks.start_due(now).into_iter().map(Effect::Probe));
+        let tell = |(peer, bulletin)| Effect::Tell { peer, bulletin: Box::new(bulletin) };
+        self.effects.extend(self.checks.tell(now).into_iter().map(tell));
         self.acknowledge();
     }
 
@@ -452,6 +501,12 @@ impl Engine {
         self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
     }
 
+    /// Every peer.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerView> {
+        self.checks.peers()
+    }
+
     /// What operators and the overrides file say.
     #[must_use]
     pub fn overrides(&self) -> &Overrides {
@@ -473,7 +528,8 @@ impl Engine {
             let Some(view) = self.checks.view(change.check) else { continue };
             self.effects.push_back(Effect::Remember { key: view.key, verdict: remembered(change.to) });
             if change.is_transition() {
-                let (key, spec, cause) = (view.key, view.spec, cause.cloned());
+                let cause = cause.filter(|_| change.to.basis != Basis::Voted).cloned();
+                let (key, spec) = (view.key, view.spec);
                 self.log(Happening::Transition { key, spec, from: change.from, to: change.to, cause }, now);
             }
         }
@@ -489,6 +545,13 @@ impl Engine {
                 }
                 SightChange::Back(after) => self.log(Happening::SightBack { after }, now),
             }
+        }
+    }
+
+    /// Tells what became of the company of other nodes.
+    fn follow_peers(&mut self, now: Moment) {
+        while let Some(change) = self.checks.take_peer_change() {
+            self.log(Happening::Peers(change), now);
         }
     }
 
@@ -985,6 +1048,8 @@ mod tests {
                 | Effect::Remember { .. }
                 | Effect::RememberPool { .. }
                 | Effect::Wire(_)
+                | Effect::Tell { .. }
+                | Effect::Receipt { .. }
                 | Effect::Reply { .. }
                 | Effect::Decided { .. } => {}
             }
@@ -1094,6 +1159,8 @@ mod tests {
                     | Effect::Remember { .. }
                     | Effect::RememberPool { .. }
                     | Effect::Wire(_)
+                    | Effect::Tell { .. }
+                    | Effect::Receipt { .. }
                     | Effect::Reply { .. }
                     | Effect::Decided { .. }
                     | Effect::Log(_) => {}

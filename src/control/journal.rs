@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::answers::Generation;
-use crate::health::{Blindness, Moment, Origin, Override, Subject};
+use crate::health::{Blindness, Moment, Origin, Override, PeerChange, Subject};
 use crate::target::{Basis, CheckKey, CheckSpec, Outcome, Status};
 use crate::wire::{Name, Serial};
 
@@ -83,6 +83,8 @@ pub enum Happening {
         /// How long it took.
         after: Duration,
     },
+    /// Something of the company of other nodes.
+    Peers(PeerChange),
     /// Something of the name of a pool's member.
     Host {
         /// The name.
@@ -194,6 +196,7 @@ impl fmt::Display for Happening {
                 match cause {
                     Some(outcome) => write!(f, " ({outcome})"),
                     None if to.basis == Basis::Held => f.write_str(" (it went down when we were cut off)"),
+                    None if to.basis == Basis::Voted => f.write_str(" (as other nodes see it)"),
                     None => f.write_str(" (no evidence for too long)"),
                 }
             }
@@ -223,6 +226,7 @@ impl fmt::Display for Happening {
             Self::SightBack { after } => write!(f, "no longer cut off, after {:.1} s", after.as_secs_f64()),
             Self::Trouble { trouble } => trouble.fmt(f),
             Self::TroubleOver { trouble, after } => write!(f, "over, after {:.1} s: {trouble}", after.as_secs_f64()),
+            Self::Peers(change) => change.fmt(f),
             Self::Host { host, news: news @ HostNews::Troubled { .. } } => write!(f, "{host}: {news}"),
             Self::Host { host, news } => write!(f, "{host} {news}"),
             Self::Paused { lasted } => write!(f, "this process did not run for {:.1} s", lasted.as_secs_f64()),

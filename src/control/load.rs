@@ -232,13 +232,14 @@ impl Trial {
         trial
     }
 
-    /// Whether the first results are in, or have been waited for long enough. Looks at no check twice that has its
+    /// Whether the first results are in (at a start also what peers see), or have been waited for long enough. Looks at no check twice that has its
     /// result, so that asking after every probe costs nothing however many there are.
     pub(super) fn is_over(&mut self, checks: &Checks, now: Moment) -> bool {
         while self.waiting.first().is_some_and(|&id| checks.is_settled(id)) {
             self.waiting.pop_first();
         }
-        self.waiting.is_empty() || now >= self.deadline
+        let joined = self.load.kind != LoadKind::Start || checks.has_joined();
+        (self.waiting.is_empty() && joined) || now >= self.deadline
     }
 
     /// How many checks still have no result.

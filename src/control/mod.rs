@@ -33,7 +33,7 @@ mod pools;
 mod troubles;
 
 pub use command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
-pub use engine::{Config, Effect, Engine, Event, Overview, ZoneView};
+pub use engine::{Config, Effect, Engine, Event, LetterId, Overview, ZoneView};
 pub use journal::{Entry, Happening, HostNews};
 pub use load::{FileWords, Load, LoadId, LoadKind, NewProgram, Outcome, Regression, WordFault, ZoneLoad};
 pub use pools::PoolView;

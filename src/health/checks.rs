@@ -1,17 +1,23 @@
 //! The checks that exist, the probes that run for them, and when each is due.
+//!
+//! - `company`: what other nodes say, and what they are told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::target::{Basis, CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value};
+use crate::target::{Basis, CheckId, CheckKey, CheckRequest, CheckSpec, Judgement, Outcome, Status, Value, Vote};
 
 use super::config::Config;
 use super::moment::Moment;
 use super::overrides::Subject;
+use super::peers::{Incarnation, Peers, Said};
 use super::sight::{Blindness, Met, Sight};
 use super::troubles::{TroubleChange, Troubles};
 use super::verdict::{Remembered, Verdict};
+use company::Company;
+
+mod company;
 
 /// One run of a probe. Never given twice, so a result that comes late, for a probe that was ended and begun again in the
 /// meantime, is recognised.
@@ -46,7 +52,8 @@ pub struct Checks {
     ids: HashMap<(CheckKey, Judgement), CheckId>,
     next_id: u32,
     next_run: u64,
-    running: HashMap<RunId, CheckKey>,
+    /// And since when.
+    running: HashMap<RunId, (CheckKey, Moment)>,
     due: BTreeSet<(Moment, CheckKey)>,
     expiries: BTreeSet<(Moment, CheckId)>,
     /// What an earlier process believed of probes that there are none of yet.
@@ -63,6 +70,8 @@ pub struct Checks {
     wires: HashMap<WireId, CheckKey>,
     wire_changes: VecDeque<WireChange>,
     troubles: Troubles,
+    peers: Peers,
+    company: Company,
 }
 
 #[derive(Debug)]
@@ -165,7 +174,10 @@ struct Check {
     key: CheckKey,
     judgement: Judgement,
     references: u32,
+    /// What its own probe comes to.
     verdict: Verdict,
+    /// What is believed: that, beside what other nodes say.
+    believed: Status,
     transitions: u64,
     /// The entry of this check in `expiries`.
     expiry: Option<Moment>,
@@ -252,9 +264,15 @@ pub struct CheckView {
     pub judgement: Judgement,
     /// From the start of one probe to the next.
     pub interval: Duration,
-    /// What was measured.
+    /// What is believed: what this node measured, beside what other nodes say.
     pub status: Status,
-    /// What counts: that, under what operators say; for `control` to say.
+    /// What this node measured.
+    pub own: Status,
+    /// By which rule the words of other nodes count.
+    pub vote: Vote,
+    /// What they say, whether it counts or not.
+    pub said: Vec<(Arc<str>, Said)>,
+    /// What counts: what is believed, under what operators say; for `control` to say.
     pub counts: Status,
     /// When the value last changed.
     pub since: Moment,
@@ -305,6 +323,8 @@ impl Checks {
             wires: HashMap::new(),
             wire_changes: VecDeque::new(),
             troubles: Troubles::default(),
+            peers: Peers::none(Incarnation(0)),
+            company: Company::default(),
         }
     }
 
@@ -342,6 +362,7 @@ impl Checks {
         self.sight.set_controls(keys.into_iter());
         self.sight.enable(config.isolation);
         self.follow_sight(now);
+        self.keep_company(config, now);
     }
 
     /// What became of our sight, oldest first; to be asked for before the changes of a result are looked at.
@@ -365,10 +386,12 @@ impl Checks {
             (None, Some(blindness)) => {
                 self.blind_since = Some(now);
                 let put_back = self.disbelieve_failures(now);
+                self.follow_own_sight(now);
                 self.sight_changes.push_back(SightChange::Lost { blindness, put_back });
             }
             (Some(since), None) => {
                 self.blind_since = None;
+                self.follow_own_sight(now);
                 self.sight_changes.push_back(SightChange::Back(now.since(since)));
             }
             (None, None) | (Some(_), Some(_)) => {}
@@ -378,23 +401,13 @@ impl Checks {
     /// Puts back what went down within the window in which sight was lost, unless its target can be seen.
     fn disbelieve_failures(&mut self, now: Moment) -> Vec<Change> {
         let cut = now - self.sight.forget_the_dead(now);
-        let mut changes = Vec::new();
-        for (&id, check) in &mut self.checks {
-            let Some(probe) = self.probes.get_mut(&check.key) else { continue };
-            if probe.spec.named_address().is_some_and(|address| !self.sight.is_lost(address)) {
-                continue;
-            }
-            let interval = probe.shortest_interval();
-            let from = check.verdict.status(check.judgement, interval);
-            check.verdict.disbelieve_failures(cut, now);
-            let to = check.verdict.status(check.judgement, interval);
-            check.transitions += u64::from(from.value != to.value);
-            probe.transitions += u64::from(from.value != to.value);
-            if from != to {
-                changes.push(Change { check: id, from, to, first_sign: now });
+        for check in self.checks.values_mut() {
+            let Some(probe) = self.probes.get(&check.key) else { continue };
+            if probe.spec.named_address().is_none_or(|address| self.sight.is_lost(address)) {
+                check.verdict.disbelieve_failures(cut, now);
             }
         }
-        changes
+        self.believe_all(now)
     }
 
     /// Takes one reference to the check that `request` describes, making it if it is new; a new one inherits the
@@ -425,6 +438,7 @@ impl Checks {
         let id = self.reserve();
         let sibling = self.probes.get(&key).and_then(|probe| probe.judged_by.first()).and_then(|other| self.checks.get(other));
         let heir_of = heir_of.and_then(|other| self.checks.get(&other));
+        let before = sibling.or(heir_of).map(|other| other.believed);
         let verdict = match (sibling, heir_of) {
             (Some(sibling), _) => Verdict::shared(&sibling.verdict),
             (None, Some(other)) => Verdict::inherited(&other.verdict, now),
@@ -433,7 +447,8 @@ impl Checks {
                 None => Verdict::never(now),
             },
         };
-        self.checks.insert(id, Check { key, judgement: request.judgement, references: 0, verdict, transitions: 0, expiry: None });
+        let (judgement, believed) = (request.judgement, Status::NEVER);
+        self.checks.insert(id, Check { key, judgement, references: 0, verdict, believed, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
         let due = &mut self.due;
         let probe = self.probes.entry(key).or_insert_with(|| {
@@ -458,6 +473,7 @@ impl Checks {
         if probe.wire == Wire::Off && passed == Some(true) {
             self.follow_wire(key, passed, now);
         }
+        self.begin_to_believe(id, before, now);
         self.expect_expiry(id);
         id
     }
@@ -505,6 +521,9 @@ impl Checks {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
                 Turn::Running { run } => drop(self.running.remove(&run)),
             }
+            if !self.peers.is_empty() {
+                self.company.forget(key);
+            }
         } else if !self.wants_wire(key)
             && let Some(probe) = self.probes.get_mut(&key)
         {
@@ -524,7 +543,7 @@ impl Checks {
             if let Some(probe) = self.probes.get_mut(&key) {
                 let run = RunId(self.next_run);
                 self.next_run += 1;
-                self.running.insert(run, key);
+                self.running.insert(run, (key, now));
                 probe.turn = Turn::Running { run };
                 let passed = probe.last.as_ref().and_then(|last| last.outcome.passed());
                 started.push(Due { run, spec: Arc::clone(&probe.spec), passed });
@@ -538,14 +557,14 @@ impl Checks {
     pub fn next_timeout(&self) -> Option<Moment> {
         let due = self.due.first().map(|&(due, _)| due);
         let expiry = self.expiries.first().map(|&(at, _)| at);
-        due.into_iter().chain(expiry).min()
+        due.into_iter().chain(expiry).chain(self.company_timeout()).min()
     }
 
     /// Takes in the result of a run that [`Checks::start_due`] gave out and plans the next. The result of a run that is not
     /// expected (its probe has ended, or it was told before) changes nothing.
     pub fn result(&mut self, run: RunId, result: Finished, random: &mut fastrand::Rng, now: Moment) -> Vec<Change> {
         let Finished { outcome, started, elapsed } = result;
-        let Some(key) = self.running.remove(&run) else { return Vec::new() };
+        let Some((key, _)) = self.running.remove(&run) else { return Vec::new() };
         let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
         probe.runs += 1;
         let interval = probe.shortest_interval();
@@ -564,10 +583,13 @@ impl Checks {
             let window = interval + 2 * probe.spec.timeout;
             self.sight.meet(Met { key, address: probe.spec.named_address(), before, answer, started, window }, now);
             self.follow_sight(now);
+            if answer && self.sight.is_control(key) {
+                self.control_answers(started);
+            }
         }
         let evidence = answer.is_some_and(|answer| answer || self.blind_since.is_none());
         let judged = evidence.then_some((&outcome, started, elapsed));
-        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, interval, now)).collect();
+        let changes = judged_by.iter().filter_map(|&id| self.judge(id, judged, now)).collect();
         let surprise = evidence.then(|| self.retry_of(&judged_by)).flatten();
         let jitter = self.jitter_of(&judged_by);
         if let Some(probe) = self.probes.get_mut(&key) {
@@ -583,6 +605,7 @@ impl Checks {
             probe.last = Some(LastResult { outcome, at: now, elapsed });
             self.follow_wire(key, passed, now);
         }
+        self.speak(key, now);
         changes
     }
 
@@ -681,15 +704,8 @@ impl Checks {
     }
 
     /// `found` is what was found, when the run began and how long it took; `None` where there is no evidence.
-    fn judge(
-        &mut self,
-        id: CheckId,
-        found: Option<(&Outcome, Moment, Duration)>,
-        interval: Duration,
-        now: Moment,
-    ) -> Option<Change> {
+    fn judge(&mut self, id: CheckId, found: Option<(&Outcome, Moment, Duration)>, now: Moment) -> Option<Change> {
         let check = self.checks.get_mut(&id)?;
-        let from = check.verdict.status(check.judgement, interval);
         match found {
             Some((outcome, started, took)) => {
                 check.verdict.result(outcome, check.judgement, started, now);
@@ -699,33 +715,24 @@ impl Checks {
             }
             None => check.verdict.hold(),
         }
-        let to = check.verdict.status(check.judgement, interval);
-        let first_sign = check.verdict.first_sign();
-        check.transitions += u64::from(from.value != to.value);
-        if let Some(probe) = self.probes.get_mut(&check.key) {
-            probe.transitions += u64::from(from.value != to.value);
-        }
+        let change = self.believe(id, now);
         self.expect_expiry(id);
-        (from != to).then_some(Change { check: id, from, to, first_sign })
+        change
     }
 
-    /// Forgets verdicts whose evidence is older than `hold`.
+    /// Forgets verdicts whose evidence is older than `hold`, and follows what is known of other nodes.
     pub fn expire(&mut self, now: Moment) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let mut changes = self.follow_company(now);
         while let Some(&(at, id)) = self.expiries.first() {
             if at > now {
                 break;
             }
             self.expiries.pop_first();
-            let (interval, hold) = (self.interval_of(id), self.hold_of(id));
+            let hold = self.hold_of(id);
             let Some(check) = self.checks.get_mut(&id) else { continue };
             check.expiry = None;
-            let from = check.verdict.status(check.judgement, interval);
             check.verdict.expire(hold, now);
-            let to = check.verdict.status(check.judgement, interval);
-            if from != to {
-                changes.push(Change { check: id, from, to, first_sign: now });
-            }
+            changes.extend(self.believe(id, now));
             self.expect_expiry(id);
         }
         changes
@@ -747,7 +754,7 @@ impl Checks {
     /// What is believed about a check.
     #[must_use]
     pub fn status(&self, id: CheckId) -> Status {
-        self.checks.get(&id).map_or(Status::NEVER, |check| check.verdict.status(check.judgement, self.interval_of(id)))
+        self.checks.get(&id).map_or(Status::NEVER, |check| check.believed)
     }
 
     fn interval_of(&self, id: CheckId) -> Duration {
@@ -762,13 +769,13 @@ impl Checks {
         self.hold.max(round)
     }
 
-    /// Whether nothing needs to be waited for: a probe has finished for this check, whatever it found, or an earlier process
-    /// knew it.
+    /// Whether nothing needs to be waited for: a probe has finished for this check, whatever it found, an earlier process knew
+    /// it, or other nodes do.
     #[must_use]
     pub fn is_settled(&self, id: CheckId) -> bool {
         let Some(check) = self.checks.get(&id) else { return false };
-        let restored = check.verdict.status(check.judgement, Duration::ZERO).basis == Basis::Restored;
-        restored || self.probes.get(&check.key).is_some_and(|probe| probe.last.is_some())
+        let known = matches!(check.believed.basis, Basis::Restored | Basis::Voted);
+        known || self.probes.get(&check.key).is_some_and(|probe| probe.last.is_some())
     }
 
     /// Whether the check exists.
@@ -786,7 +793,7 @@ impl Checks {
             Turn::Waiting { due } => Some(due),
             Turn::Running { .. } => None,
         };
-        let status = check.verdict.status(check.judgement, probe.shortest_interval());
+        let status = check.believed;
         Some(CheckView {
             id,
             key: check.key,
@@ -794,6 +801,9 @@ impl Checks {
             judgement: check.judgement,
             interval: probe.shortest_interval(),
             status,
+            own: check.verdict.status(check.judgement, probe.shortest_interval()),
+            vote: self.vote_of(check.judgement),
+            said: self.peers.said(check.key),
             counts: status,
             since: check.verdict.since(),
             against: check.verdict.against(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::peers::Fleet;
-use crate::target::{CheckKind, CheckRequest, CheckSpec, Damping, Judgement};
+use crate::target::{CheckKind, CheckRequest, CheckSpec, Damping, Judgement, Vote};
 
 /// The checked form of `[health]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Config {
     pub max_checks: Option<usize>,
     /// `[peers]`: who else looks at the same targets.
     pub fleet: Fleet,
+    /// What their words make of ours, for a check that does not say.
+    pub vote: Vote,
 }
 
 impl Config {
@@ -79,6 +81,7 @@ impl Config {
             tripwire: false,
             jitter: None,
             damping: Some(self.damping),
+            vote: None,
         }
     }
 }
@@ -104,6 +107,7 @@ impl Default for Config {
             jitter: 10,
             max_checks: None,
             fleet: Fleet::default(),
+            vote: Vote::default(),
         }
     }
 }

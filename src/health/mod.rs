@@ -34,7 +34,7 @@ pub use checks::{Change, CheckView, Checks, Due, Finished, LastResult, RunId, Si
 pub use config::Config;
 pub use moment::Moment;
 pub use overrides::{About, Apex, FileWord, Label, Origin, Override, Overrides, SUBJECTS, State, Subject};
-pub use peers::{Bulletin, Entry, Fleet, Incarnation, Peer, Receipt, Word};
+pub use peers::{Bulletin, Entry, Fleet, Incarnation, Peer, PeerChange, PeerView, Receipt, Said, Word};
 pub use pool::{FaceMemory, PoolMemory, PoolState, Since, Stood};
 pub use sight::Blindness;
 pub use troubles::TroubleChange;

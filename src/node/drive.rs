@@ -18,8 +18,10 @@ use tokio::task::AbortHandle;
 
 use crate::answers::{Published, Snapshot};
 use crate::api::{Ask, Clock, EventForm, History, Lateness, Meters};
-use crate::control::{CommandId, Effect, Engine, Entry, Event, Happening, HostNews, Load, LoadId, Outcome, Reply, WordFault};
-use crate::health::{Due, Moment, WireChange, WireId};
+use crate::control::{
+    CommandId, Effect, Engine, Entry, Event, Happening, HostNews, LetterId, Load, LoadId, Outcome, Reply, WordFault,
+};
+use crate::health::{Bulletin, Due, Moment, PeerChange, Receipt, WireChange, WireId};
 use crate::prober::Pulse;
 use crate::store::Keeper;
 use crate::target;
@@ -38,7 +40,39 @@ const BURST: usize = 256;
 /// the API's concurrent calls can be waiting in it.
 pub(super) enum Message {
     Event(Event),
+    /// One after the other.
+    Events(Vec<Event>),
     Ask(Ask),
+    Letter(Letter),
+}
+
+/// What a peer tells, and who waits for what it is to be answered.
+pub(super) struct Letter {
+    pub(super) peer: Arc<str>,
+    pub(super) bulletin: Box<Bulletin>,
+    pub(super) receipt: oneshot::Sender<Receipt>,
+}
+
+/// The messages of peers that are being taken in.
+#[derive(Default)]
+pub(super) struct Letters {
+    waiting: RefCell<HashMap<LetterId, oneshot::Sender<Receipt>>>,
+    taken: Cell<u64>,
+}
+
+impl Letters {
+    fn take(&self, receipt: oneshot::Sender<Receipt>) -> LetterId {
+        let id = LetterId(self.taken.get());
+        self.taken.set(id.0 + 1);
+        self.waiting.borrow_mut().insert(id, receipt);
+        id
+    }
+
+    fn answer(&self, id: LetterId, receipt: Receipt) {
+        if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
+            let _gone = waiting.send(receipt); // and does not want it
+        }
+    }
 }
 
 /// How a load was decided, what speaks against the words that came with it, and what is left of one that was not adopted.
@@ -59,6 +93,7 @@ pub(super) struct Outlets {
     pub(super) history: Arc<History>,
     pub(super) bell: Bell,
     pub(super) orders: Orders,
+    pub(super) letters: Letters,
     /// The idle connections that are held.
     pub(super) wires: RefCell<HashMap<WireId, AbortHandle>>,
 }
@@ -127,6 +162,14 @@ impl Outlets {
         // A caller that has gone does not want its reply.
         match message {
             Message::Event(event) => engine.handle(event, clock::now()),
+            Message::Events(events) => {
+                let now = clock::now();
+                events.into_iter().for_each(|event| engine.handle(event, now));
+            }
+            Message::Letter(Letter { peer, bulletin, receipt }) => {
+                let letter = self.letters.take(receipt);
+                engine.handle(Event::Heard { letter, peer, bulletin }, clock::now());
+            }
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
             Message::Ask(Ask::Checks(reply)) => drop(reply.send(engine.checks().collect())),
             Message::Ask(Ask::Pools(reply)) => drop(reply.send(engine.pools().collect())),
@@ -151,6 +194,8 @@ impl Outlets {
         match effect {
             Effect::Probe(probe) => due.push(probe),
             Effect::Wire(change) => self.wire(change),
+            Effect::Tell { peer, .. } => drop(self.inbox.send(Message::Event(Event::Told(peer, None)))),
+            Effect::Receipt { letter, receipt } => self.letters.answer(letter, receipt),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);
                 drop(self.retired.send(retired));
@@ -206,6 +251,7 @@ fn log(entry: &Entry) {
         | Happening::ClockStepped { .. }
         | Happening::Refused { .. }
         | Happening::Rejected { .. } => true,
+        Happening::Peers(change) => !matches!(change, PeerChange::Heard(_) | PeerChange::Sees(_) | PeerChange::Quorum { .. }),
         Happening::Host { news, .. } => matches!(news, HostNews::Troubled { .. }),
         Happening::Overridden { .. } | Happening::Released { .. } | Happening::FailedBack { .. } => false,
         Happening::Serving { unknown, down } => *unknown + *down > 0,

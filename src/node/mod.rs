@@ -55,7 +55,7 @@ use crate::store::{Keeper, LastGood, Ledger};
 use crate::target::{Hosts, Reports};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
-use drive::{Beats, Message, Orders, Outlets, drive};
+use drive::{Beats, Letters, Message, Orders, Outlets, drive};
 use herald::Heralds;
 use hosts::{Change, Names};
 use listener::{Lines, Listener};
@@ -229,6 +229,7 @@ impl Node {
             history: Arc::clone(&history),
             bell,
             orders: Orders::default(),
+            letters: Letters::default(),
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;

@@ -129,7 +129,7 @@ impl Thread {
     /// From here on the run is reported, even if the future is never polled.
     fn probe<'a>(&'a self, due: &'a Due, asked: Moment) -> impl Future<Output = Reporter<'a>> {
         let in_flight = InFlight::new(&self.meters);
-        let reporter = Reporter { inbox: &self.inbox, run: due.run, passed: due.passed, result: None };
+        let reporter = Reporter { inbox: &self.inbox, run: due.run, passed: due.passed, result: None, told: false };
         let probing = async move {
             let report = self.prober.probe(&due.spec).await;
             let started = Moment::at(report.started);
@@ -156,18 +156,28 @@ async fn report<'a, P: Future<Output = Reporter<'a>>>(mut running: FuturesUnorde
     loop {
         tokio::select! {
             found = running.next() => match found {
-                Some(found) if !found.is_news() => {
+                Some(found) => {
                     if held.is_empty() {
                         enough.as_mut().reset(Instant::now() + PATIENCE);
                     }
+                    let is_news = found.is_news();
                     held.push(found);
+                    if is_news {
+                        tell(&mut held);
+                    }
                 }
-                Some(_news) => held.clear(),
-                None => return,
+                None => return tell(&mut held),
             },
-            () = &mut enough, if !held.is_empty() => held.clear(),
+            () = &mut enough, if !held.is_empty() => tell(&mut held),
         }
     }
+}
+
+/// Reports runs together, so that the engine is woken for them once.
+fn tell(held: &mut Vec<Reporter<'_>>) {
+    let Some(inbox) = held.first().map(|found| found.inbox) else { return };
+    let events = held.drain(..).map(Reporter::into_event).collect();
+    drop(inbox.send(Message::Events(events))); // an engine that has ended does not want it
 }
 
 /// A probe that was asked for and has not ended.
@@ -193,9 +203,24 @@ struct Reporter<'a> {
     /// What was found the last time.
     passed: Option<bool>,
     result: Option<Finished>,
+    told: bool,
 }
 
 impl Reporter<'_> {
+    fn into_event(mut self) -> Event {
+        self.told = true;
+        self.event()
+    }
+
+    fn event(&mut self) -> Event {
+        let failed = || Finished {
+            outcome: Outcome::Inconclusive(Inconclusive::Internal),
+            started: clock::now(),
+            elapsed: Duration::ZERO,
+        };
+        Event::Probed { run: self.run, result: self.result.take().unwrap_or_else(failed) }
+    }
+
     fn is_news(&self) -> bool {
         self.result.as_ref().is_none_or(|found| found.outcome.passed() != self.passed)
     }
@@ -203,13 +228,9 @@ impl Reporter<'_> {
 
 impl Drop for Reporter<'_> {
     fn drop(&mut self) {
-        let failed = || Finished {
-            outcome: Outcome::Inconclusive(Inconclusive::Internal),
-            started: clock::now(),
-            elapsed: Duration::ZERO,
-        };
-        let result = self.result.take().unwrap_or_else(failed);
-        drop(self.inbox.send(Message::Event(Event::Probed { run: self.run, result })));
+        if !self.told {
+            drop(self.inbox.send(Message::Events(vec![self.event()])));
+        }
     }
 }
 
@@ -236,7 +257,7 @@ mod tests {
     }
 
     async fn probed(inbox: &Sender<Message>, run: RunId, passed: Option<bool>, after: u64, outcome: Outcome) -> Reporter<'_> {
-        let mut reporter = Reporter { inbox, run, passed, result: None };
+        let mut reporter = Reporter { inbox, run, passed, result: None, told: false };
         sleep(Duration::from_millis(after)).await;
         let started = Moment::at(Duration::ZERO);
         reporter.result = Some(Finished { outcome, started, elapsed: Duration::from_millis(after) });
@@ -245,11 +266,15 @@ mod tests {
 
     /// What has been reported, in order.
     fn heard(told: &Receiver<Message>) -> Vec<(RunId, Outcome)> {
-        let result = |message| match message {
-            Message::Event(Event::Probed { run, result }) => Some((run, result.outcome)),
-            Message::Event(_) | Message::Ask(_) => None,
+        let results = |message| match message {
+            Message::Events(events) => events,
+            Message::Event(_) | Message::Ask(_) | Message::Letter(_) => Vec::new(),
         };
-        told.try_iter().filter_map(result).collect()
+        let result = |event| match event {
+            Event::Probed { run, result } => Some((run, result.outcome)),
+            _ => None,
+        };
+        told.try_iter().flat_map(results).filter_map(result).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -281,7 +306,7 @@ mod tests {
     async fn whoever_comes_to_nothing_is_reported() {
         let (inbox, told) = channel();
         let runs = due(3);
-        let reporter = |at: usize| Reporter { inbox: &inbox, run: runs[at], passed: None, result: None };
+        let reporter = |at: usize| Reporter { inbox: &inbox, run: runs[at], passed: None, result: None, told: false };
         drop(reported(reporter(0), std::future::pending())); // never polled
         let probing = |fails: bool| async move {
             assert!(!fails, "as a test does");

@@ -49,6 +49,7 @@ impl Defaults {
             rise: 20,
             forget: 1,
             jitter: None,
+            vote: None,
             retry: Some(Duration::from_secs(1)),
             slow: None,
             tripwire: false,

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::vote::Vote;
+
 /// How results become a verdict, and how soon a surprise is looked into. The counts are at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Judgement {
@@ -25,12 +27,14 @@ pub struct Judgement {
     pub jitter: Option<u8>,
     /// How long a target that keeps going down has to wait before it may come up. `None`: no longer than `rise` takes.
     pub damping: Option<Damping>,
+    /// What the words of other nodes make of this one's. `None`: as for all others.
+    pub vote: Option<Vote>,
 }
 
 impl Judgement {
     /// Every result counts at once and in full, at the interval: PowerDNS's rule, and a program's where it says nothing.
     pub const AT_ONCE: Self =
-        Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, tripwire: false, jitter: None, damping: None };
+        Self { fall: 1, rise: 1, forget: 1, retry: None, slow: None, tripwire: false, jitter: None, damping: None, vote: None };
 }
 
 /// Flap damping: what each flap adds to a penalty that decays, and what is held back by it.

@@ -23,6 +23,7 @@ pub(crate) mod pool;
 mod reports;
 mod status;
 mod table;
+mod vote;
 
 pub use check::{CheckId, CheckKey, CheckKind, CheckRequest, CheckSpec};
 pub use hosts::{Host, Hosts, Learned, Lookup, Unresolved};
@@ -35,3 +36,4 @@ pub use pool::{Face, Failback, Hosted, Pool, PoolMember, Pools, Select, Share, S
 pub use reports::{Heard, Reports, Taken, Token};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};
+pub use vote::Vote;

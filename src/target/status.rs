@@ -42,6 +42,8 @@ pub enum Basis {
     Inherited,
     /// A verdict whose evidence is gone (inconclusive probes): the last value stands.
     Held,
+    /// The words of other nodes, which outvote this one or speak where it has no word.
+    Voted,
     /// A finished probe.
     Measured,
     /// An operator's word.
@@ -50,7 +52,7 @@ pub enum Basis {
 
 impl Basis {
     /// What something measured can rest on, for metrics that must list it.
-    pub const MEASURED: [Self; 5] = [Self::Never, Self::Restored, Self::Inherited, Self::Held, Self::Measured];
+    pub const MEASURED: [Self; 6] = [Self::Never, Self::Restored, Self::Inherited, Self::Held, Self::Voted, Self::Measured];
 
     /// A short, stable name for JSON and logs.
     #[must_use]
@@ -60,6 +62,7 @@ impl Basis {
             Self::Restored => "restored",
             Self::Inherited => "inherited",
             Self::Held => "held",
+            Self::Voted => "voted",
             Self::Measured => "measured",
             Self::Forced => "forced",
         }
