@@ -21,6 +21,7 @@ mod named;
 mod outcome;
 pub(crate) mod pool;
 mod reports;
+mod shares;
 mod status;
 mod table;
 
@@ -31,7 +32,8 @@ pub use judgement::{Damping, Judgement};
 pub use kinds::{DnsCheck, ExecCheck, FileCheck, GrpcCheck, KubernetesCheck, PushCheck, Rcode, TlsCheck, Workload};
 pub use named::{Definitions, NamedCheck};
 pub use outcome::{Failure, Inconclusive, Outcome};
-pub use pool::{Face, Failback, Hosted, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};
+pub use pool::{Face, Failback, Hosted, Membership, Pool, PoolMember, Pools, Select, Share, Standing, WhenNoneUp};
 pub use reports::{Heard, Reports, Taken, Token};
+pub use shares::{Serving, part_of, share_out};
 pub use status::{Basis, Status, Value};
 pub use table::{ChunkTable, StatusTable};
