@@ -6,7 +6,8 @@
 //! standings, so that a pool is judged once, whoever uses it, and settled like everything else.
 //!
 //! A pool is held in one **edition** for each definition. A load that changes it brings another, which inherits what the rules
-//! remember, and in how many answers its members were given; the old one goes on as long as a program of a zone that could not be compiled anew refers to it.
+//! remember, and in how many answers each member was given; the old one goes on as long as a program of a zone that could not
+//! be compiled anew refers to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
