@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use common::{APEX, HEAD, Node, ctx, is_measured};
 use criterion::{Criterion, Throughput};
-use leeward::answers::{Response, Snapshot, Worker, respond};
+use leeward::answers::{Options, Response, Snapshot, Worker, respond};
 use leeward::geo::{Database, Places};
 use leeward::health::Moment;
 use leeward::wire::{Class, ClientSubnet, Name, QueryBuilder, RecordType};
@@ -34,15 +34,33 @@ all LUA A \"ifportup(80, {'192.0.2.1', '192.0.2.2', '192.0.2.3'}, {selector='all
 random LUA A \"ifportup(80, {'192.0.2.1', '192.0.2.2', '192.0.2.3'})\"
 whashed LUA A \"pickwhashed({{10, '192.0.2.1'}, {20, '192.0.2.2'}, {30, '192.0.2.3'}})\"
 closest LUA A \"pickclosest({'192.0.2.1', '198.51.100.1', '203.0.113.1'})\"
+pool LUA A \"pool('weighted')\"
+pool-all LUA A \"pool('all')\"
 ";
 
+/// Two pools of the same four members.
+fn options() -> Options {
+    let pool = |select: &str| {
+        let member =
+            |at: usize| format!("[[pool.{select}.member]]\nname = \"m{at}\"\naddresses = [\"192.0.2.{at}\"]\nweight = {at}\n");
+        format!("[pool.{select}]\nport = 80\nselect = \"{select}\"\n") + &(1..=4).map(member).collect::<String>()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("leeward.toml");
+    std::fs::write(&path, pool("weighted") + &pool("all")).expect("written");
+    let loaded = leeward::config::load(&path);
+    Options { checks: loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.findings)).answering.checks, ..Options::default() }
+}
+
 /// Each question: what it is called, the name, with what EDNS options.
-const QUESTIONS: [(&str, &str, Edns); 9] = [
+const QUESTIONS: [(&str, &str, Edns); 11] = [
     ("static", "www", Edns::Plain),
     ("all", "all", Edns::Plain),
     ("random", "random", Edns::Plain),
     ("whashed", "whashed", Edns::Plain),
     ("closest", "closest", Edns::Plain),
+    ("pool", "pool", Edns::Plain),
+    ("pool_all", "pool-all", Edns::Plain),
     ("wildcard", "x.wild", Edns::Plain),
     ("nxdomain", "none", Edns::Plain),
     ("referral", "host.sub", Edns::Plain),
@@ -60,7 +78,7 @@ enum Edns {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let now = Moment::at(Duration::from_secs(1000));
-    let small = Node::start(&(HEAD.to_owned() + ZONE), Arc::new(places()), now).published.load();
+    let small = Node::start_with(options(), &(HEAD.to_owned() + ZONE), Arc::new(places()), now).published.load();
     let mut group = criterion.benchmark_group("respond");
     group.throughput(Throughput::Elements(1));
     let mut worker = Worker::new(0, fastrand::Rng::with_seed(1));

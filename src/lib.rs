@@ -83,7 +83,7 @@
 //! **A pool.** A check that a pool's member has counts as something else → the rules of the pool that need a memory
 //! ([`health::PoolState`]): may it be withdrawn now, must it wait to come back, how much of its weight it gets → its **standing**,
 //! a status of its own in the same table → the programs that say `pool(...)` are settled like any others. What a query does is
-//! draw among members, and copy what the record's type shows of them.
+//! draw among members, copy what the record's type shows of them, and count for each that it was given.
 //!
 //! **A member that is a name.** Its addresses are looked up on a timer by [`node`]. Another set of them is a load like any other, of
 //! what is served already: pools, checks and plans have no second way to change. The last good set is in the ledger.

@@ -325,6 +325,111 @@ fn explained_to(server: &Leeward, address: &str) -> String {
     String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
+// -------- shares
+
+/// What is drawn, by programs of each form and type; `front` has nobody, and falls back on the pool that is counted.
+const SHARES: &str = "\
+$TTL 30
+@      SOA ns hostmaster 1 3600 600 86400 30
+@      NS ns
+ns     A 192.0.2.53
+www    LUA A     \"pool('web')\"
+front  LUA A     \"pool('front')\"
+all    LUA A     \"pool('all')\"
+one    LUA A     \"pickrandom(pool('all'))\"
+www    LUA HTTPS \"pool('web')\"
+www    LUA SRV   \"pool('web')\"
+alias  LUA CNAME \"pool('web')\"
+body   LUA A     \"ttl(10, pool('web'))\"
+script LUA A     \";for _, one in ipairs(pool('web')) do pool('all') return one end\"
+";
+
+/// The pools `web` and `front`, and `all`, of the targets; `more` is of `web`.
+fn shares_toml(targets: &Targets, more: &str) -> String {
+    let [one, other] = targets.1.map(|address| address.port());
+    let member = |pool: &str, name: &str, address: &str, port: u16, weight: u32| {
+        format!(
+            "[[pool.{pool}.member]]\nname = \"{name}\"\naddresses = [\"{address}\"]\nport = {port}\nweight = {weight}\n\
+             host = \"{name}.example.net\"\n"
+        )
+    };
+    let both = |pool: &str| member(pool, "a", "127.0.0.1", one, 1) + &member(pool, "b", "127.0.0.2", other, 3);
+    let nobody = member("front", "z", "127.0.0.3", free_port(&[[127, 0, 0, 3].into()]), 1);
+    format!(
+        "[health]\ninterval = \"200ms\"\ntimeout = \"200ms\"\nfall = 1\nrise = 1\n\
+         [pool.web]\nselect = \"weighted\"\nslow_start = \"0s\"\nmax_withdraw = \"100%\"\n{more}{}\
+         [pool.all]\nselect = \"all\"\n{}[pool.front]\nwhen_none_up = \"pool:web\"\nmax_withdraw = \"100%\"\n{nobody}",
+        both("web"),
+        both("all"),
+    )
+}
+
+fn given(server: &Leeward, pool: &str) -> [f64; 2] {
+    let count = |target| server.metric(&format!("leeward_pool_answers_total{{pool=\"{pool}\",target=\"{target}\"}}"));
+    ["a", "b"].map(|target| count(target).expect("it is counted"))
+}
+
+fn wanted(server: &Leeward, pool: &str, target: &str) -> Option<f64> {
+    server.metric(&format!("leeward_pool_wanted_share{{pool=\"{pool}\",target=\"{target}\"}}"))
+}
+
+/// Asks so many times; how many answers spoke of each member, and how many more have been counted meanwhile.
+fn asked(server: &Leeward, name: &str, rtype: RecordType, pool: &str, times: usize) -> ([f64; 2], [f64; 2]) {
+    let (before, mut spoken) = (given(server, pool), [0.0; 2]);
+    for _ in 0..times {
+        let data = server.ask(name, rtype).data;
+        for (count, member) in spoken.iter_mut().zip([["127.0.0.1", "a.example.net."], ["127.0.0.2", "b.example.net."]]) {
+            let is_named = |record: &String| member.iter().any(|word| record.contains(word));
+            *count += f64::from(u8::from(data.iter().any(is_named)));
+        }
+    }
+    let after = given(server, pool);
+    (spoken, [after[0] - before[0], after[1] - before[1]])
+}
+
+/// Of a weighted pool everyone gets what the weights say; metrics tell both, and what they have counted outlives reloads.
+#[test]
+fn answers_are_counted_beside_the_share_that_is_wanted() {
+    let (site, mut targets) = (Site::new(), Targets::new());
+    site.write("gslb.example.zone", SHARES);
+    let server = Leeward::start(&site.config(&["gslb.example"], &shares_toml(&targets, "")));
+    assert_eq!((wanted(&server, "web", "a"), wanted(&server, "web", "b")), (Some(0.25), Some(0.75)));
+    assert_eq!((wanted(&server, "all", "a"), wanted(&server, "front", "z")), (Some(0.5), None));
+
+    let times = 3000;
+    let (spoken, counted) = asked(&server, "www.gslb.example.", RecordType::A, "web", times);
+    assert_eq!(spoken, counted);
+    let share = counted[0] / (counted[0] + counted[1]);
+    assert!((share - 0.25).abs() < 0.05, "{share} of the answers name the member that should have a quarter");
+    for (name, rtype, pool) in [
+        ("www", RecordType::HTTPS, "web"),
+        ("www", RecordType::SRV, "web"),
+        ("alias", RecordType::CNAME, "web"),
+        ("alias", RecordType::A, "web"),
+        ("front", RecordType::A, "web"),
+        ("body", RecordType::A, "web"),
+        ("script", RecordType::A, "web"),
+        ("one", RecordType::A, "all"),
+        ("all", RecordType::A, "all"),
+    ] {
+        let (spoken, counted) = asked(&server, &format!("{name}.gslb.example."), rtype, pool, 20);
+        assert_eq!(spoken, counted, "{name} {rtype}");
+        assert_eq!(spoken[0] + spoken[1], if name == "all" { 40.0 } else { 20.0 }, "{name} {rtype}");
+    }
+    let before = (given(&server, "web"), given(&server, "all"));
+    drop(client(&server, &["explain", "www.gslb.example.", "A"]));
+    site.config(&["gslb.example"], &shares_toml(&targets, "ttl = 20\n"));
+    let reloaded = client(&server, &["reload"]);
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    assert_eq!((given(&server, "web"), given(&server, "all")), before, "neither an explanation nor a reload counts");
+    targets.kill(0);
+    becomes(&server, "all.gslb.example.", &["127.0.0.2"]);
+    wait_for("the share to follow", || (wanted(&server, "web", "a") == Some(0.0)).then_some(()));
+    assert_eq!(wanted(&server, "web", "b"), Some(1.0));
+    let (_, counted) = asked(&server, "www.gslb.example.", RecordType::A, "web", 20);
+    assert_eq!((counted, given(&server, "web")[0]), ([0.0, 20.0], before.0[0]), "it goes on where it was");
+}
+
 // -------- members that are names
 
 /// A server of `up.example`, whose records live for a second.

@@ -70,9 +70,15 @@ impl Node {
     /// Serves this zone, every target up.
     #[must_use]
     pub fn start(text: &str, places: Arc<Places>, now: Moment) -> Self {
-        let (options, health) = (Arc::new(Options::default()), health::Config::default());
+        Self::start_with(Options::default(), text, places, now)
+    }
+
+    /// The same, with what the configuration says about answering.
+    #[must_use]
+    pub fn start_with(options: Options, text: &str, places: Arc<Places>, now: Moment) -> Self {
+        let (options, health) = (Arc::new(options), health::Config::default());
         let Limits { steps: step_limit, shared, .. } = Limits::default();
-        let programs = program::Settings { defaults: program::Defaults::default(), step_limit, shared };
+        let programs = program::Settings { defaults: options.checks.clone(), step_limit, shared };
         let settings = Settings { programs, insert_whitespace: false, fence: Default::default() };
         let empty = Arc::new(Snapshot::empty(Arc::clone(&options), 1));
         let version = compile::version(&empty, contents(text), &settings, &mut Slots::default(), Origin::default());

@@ -160,6 +160,6 @@ impl QueryCounters {
 }
 
 /// Only the slot's owner calls this, so nothing is lost between load and store.
-fn bump(counter: &AtomicU64) {
+pub(super) fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }

@@ -7,6 +7,7 @@
 //!   under one set of statuses, settled whenever one of those statuses changes. A query only draws and copies.
 //! - [`respond`]: bytes in, bytes out. Total: any datagram gets a reply or is dropped, nothing in between. The file
 //!   `respond` has what concerns the message (EDNS, TSIG, classes, limits), `resolve` what concerns the name.
+//! - [`QueryCounters`] by zone and [`MemberAnswers`] by member of a pool: what was answered, counted by each worker for itself.
 //! - [`Notices`]: what queries tell the rest of the node without waiting; [`AdHocChecks`] and [`Resolved`]: what they get
 //!   of it beyond what was known at load.
 //! - [`Options`]: what the operator chooses, [`Cookies`] and [`RateLimiter`] among it.
@@ -32,6 +33,7 @@ mod resolve;
 mod resolved;
 mod respond;
 mod snapshot;
+mod tally;
 mod world;
 
 pub use ad_hoc::{AdHocCheck, AdHocChecks};
@@ -45,3 +47,4 @@ pub use rate::{RateLimiter, RateLimits};
 pub use resolved::{Resolution, Resolved};
 pub use respond::{Ctx, Now, Response, Worker, respond};
 pub use snapshot::{Generation, Published, Reader, Snapshot, ZoneEntry, ZoneState, ZoneTable};
+pub use tally::{MemberAnswers, Tally};

@@ -12,6 +12,8 @@ use crate::target::{CheckId, Status, StatusTable};
 use crate::wire::{Class, Rcode, RecordType, Ttl};
 use crate::zone::{RdataError, rdata_from_text};
 
+use super::tally::{Tally, Teller};
+
 /// Octets of a prepared record before its RDATA: pointer to the question, type, class, TTL, length.
 const RECORD_HEAD: usize = 12;
 
@@ -103,6 +105,7 @@ fn put_record(rtype: RecordType, ttl: Ttl, rdata: &[u8], record: &mut Vec<u8>) {
 pub struct AnswerSet {
     prepared: Arc<Prepared>,
     checks: Arc<[CheckId]>,
+    tally: Tally,
     /// The program's pieces; none where the code could not be compiled.
     settled: Arc<[Settled]>,
     /// Where every query gets the same: all records in a row, without duplicates, and how many.
@@ -184,18 +187,25 @@ pub(super) struct With<'w> {
     /// The data beyond the query.
     pub(super) world: &'w dyn Sight,
     pub(super) limits: &'w Limits,
+    /// Who counts whom it gives.
+    pub(super) by: Teller,
     /// For whom holds what came of it, also where that is a failure.
     pub(super) reach: Reach,
 }
 
 impl AnswerSet {
     /// Settles `prepared` under `statuses`; `checks` are the numbers of the program's checks and then of its standings, in its
-    /// order.
+    /// order; `tally` is where its answers are counted.
     #[must_use]
-    pub fn settle(prepared: &Arc<Prepared>, checks: &Arc<[CheckId]>, statuses: &StatusTable, places: &Places) -> Self {
-        let (prepared, checks) = (Arc::clone(prepared), Arc::clone(checks));
+    pub fn settle(
+        prepared: &Arc<Prepared>,
+        (checks, tally): (&Arc<[CheckId]>, &Tally),
+        statuses: &StatusTable,
+        places: &Places,
+    ) -> Self {
+        let (prepared, checks, tally) = (Arc::clone(prepared), Arc::clone(checks), tally.clone());
         let Some(program) = prepared.program() else {
-            return Self { prepared, checks, settled: Arc::new([]), every: None };
+            return Self { prepared, checks, tally, settled: Arc::new([]), every: None };
         };
         let status = |at: usize| checks.get(at).map_or(Status::NEVER, |&id| statuses.get(id));
         let asked = program.checks().len();
@@ -205,7 +215,7 @@ impl AnswerSet {
             [Settled { choice: Choice::Every(members), .. }] if program.is_closed() => concatenate(&prepared.records, members),
             _ => None,
         };
-        Self { prepared, checks, settled, every }
+        Self { prepared, checks, tally, settled, every }
     }
 
     /// The program behind the set.
@@ -247,17 +257,26 @@ impl AnswerSet {
     pub(super) fn draw(&self, facts: &Facts<'_>, with: &mut With<'_>) -> Result<Drawn<'_>, Failure> {
         if let (Some((records, count)), [settled]) = (&self.every, &*self.settled) {
             with.runner.visited_whole();
+            if let Choice::Every(members) = &settled.choice {
+                self.tally.count(members, with.by);
+            }
             let (records, unknown) = (Records::Row(records, *count), settled.unknown);
             return Ok(Drawn { records, ttl: self.ttl(None, settled.ttl), rcode: None, unknown });
         }
         let Some(program) = &self.prepared.program else { return Err(Failure::raised("the program could not be compiled")) };
         let answer = with.runner.answer((program, &self.settled), facts, with.world, with.limits);
         with.reach = answer.reach;
-        let (unknown, most) = (answer.unknown, answer.ttl);
+        let (drawn, unknown, most) = (answer.drawn, answer.unknown, answer.ttl);
         let Said { records, ttl, rcode } = answer.said?;
         let records = match records {
-            program::Records::Members(members) => self.picked(members, with.made)?,
-            program::Records::Texts(texts) => self.made(&texts, with.made)?,
+            program::Records::Members(members) => {
+                self.tally.count(members, with.by);
+                self.picked(members, with.made)?
+            }
+            program::Records::Texts(texts) => {
+                self.tally.count_texts(&texts, (drawn, program.members()), with.by);
+                self.made(&texts, with.made)?
+            }
         };
         Ok(Drawn { records, ttl: self.ttl(ttl, most), rcode, unknown })
     }

@@ -363,7 +363,7 @@ impl<'s> Answering<'s, '_, '_, '_> {
         let facts = Facts { qname: name, zone: zone.apex(), owner: node.name(), ..self.facts() };
         let limits = &snapshot.options.programs;
         let reach = Reach::EVERYONE;
-        let mut with = With { runner: self.runner, made: self.made, world: snapshot, limits, reach };
+        let mut with = With { runner: self.runner, made: self.made, world: snapshot, limits, by: self.teller, reach };
         let drawn = set.draw(&facts, &mut with);
         let Reach { network, client } = with.reach;
         let source = self.subnet.filter(|_| client).map_or(0, |subnet| subnet.source);

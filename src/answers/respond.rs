@@ -40,6 +40,7 @@ use super::prepared::Made;
 use super::rate::{Subject, Verdict};
 use super::resolve::{CHAIN_MAX, Chain};
 use super::snapshot::{Snapshot, ZoneEntry};
+use super::tally::Teller;
 
 /// The least that any client takes over UDP (RFC 1035 4.2.1).
 const PLAIN_UDP_PAYLOAD: usize = 512;
@@ -109,6 +110,7 @@ pub(super) fn respond_traced<'s>(
 ) -> Response {
     let outcome = match Query::parse(request) {
         Ok(query) => {
+            let teller = Teller { worker: worker.slot, transport: ctx.transport };
             let Worker { runner, made, chain, names, .. } = worker;
             let Some(writer) = Writer::reply(reply, limit(&query, ctx.transport), &query, names) else {
                 return drop_it(snapshot, worker);
@@ -118,7 +120,7 @@ pub(super) fn respond_traced<'s>(
                 runner.listen();
             }
             let head = request.first_chunk().copied().unwrap_or_default();
-            Answering::new(snapshot, (runner, made), ctx, (&query, head), writer, trace).run(chain)
+            Answering::new(snapshot, (runner, made, teller), ctx, (&query, head), writer, trace).run(chain)
         }
         Err(Rejected::Ignored) => return drop_it(snapshot, worker),
         Err(Rejected::Refused(header, rcode)) => {
@@ -213,6 +215,7 @@ pub(super) struct Answering<'s, 'q, 'b, 't> {
     pub(super) snapshot: &'s Arc<Snapshot>,
     pub(super) runner: &'q mut Runner,
     pub(super) made: &'q mut Made,
+    pub(super) teller: Teller,
     ctx: &'q Ctx,
     pub(super) query: &'q Query<'q>,
     /// The query's header as it came.
@@ -281,7 +284,7 @@ impl Refusal<'_> {
 impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
     fn new(
         snapshot: &'s Arc<Snapshot>,
-        (runner, made): (&'q mut Runner, &'q mut Made),
+        (runner, made, teller): (&'q mut Runner, &'q mut Made, Teller),
         ctx: &'q Ctx,
         (query, head): (&'q Query<'q>, [u8; 12]),
         writer: Writer<'b>,
@@ -295,6 +298,7 @@ impl<'s, 'q, 'b, 't> Answering<'s, 'q, 'b, 't> {
             snapshot,
             runner,
             made,
+            teller,
             ctx,
             query,
             head,

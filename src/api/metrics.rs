@@ -429,6 +429,19 @@ impl Scrape<'_> {
                 gauge!("leeward_pool_addresses", &[("pool", view.pool.name.to_string()), ("state", known.to_owned())])
                     .set(count as f64);
             }
+            Self::members_of(view, statuses);
+        }
+    }
+
+    /// What each member of a pool was given, beside what it should be.
+    fn members_of(view: &PoolView, statuses: &[Status]) {
+        let wanted = view.pool.wanted_shares(statuses).unwrap_or_default();
+        for (at, (member, &count)) in view.pool.members.iter().zip(&view.answers).enumerate() {
+            let labels = [("pool", view.pool.name.to_string()), ("target", member.name.to_string())];
+            counter!("leeward_pool_answers_total", &labels).absolute(count);
+            if let Some(&share) = wanted.get(at) {
+                gauge!("leeward_pool_wanted_share", &labels).set(share);
+            }
         }
     }
 
@@ -581,6 +594,15 @@ fn describe_state() {
         "leeward_pool_addresses",
         "How many addresses of the pool's members count as what in it: held are those that are down or out of sight and are \
          answered all the same, reserve those that wait to come back."
+    );
+    describe_counter!(
+        "leeward_pool_answers_total",
+        "Answers in which the pool's member was given, by whatever program drew from the pool."
+    );
+    describe_gauge!(
+        "leeward_pool_wanted_share",
+        "The share of leeward_pool_answers_total of its pool that the rules want the member to have now, 0 to 1. None where it \
+         depends on where clients are, where several are drawn by different weights, or while no level can serve."
     );
     describe_gauge!(
         "leeward_overrides_file_refused",

@@ -681,10 +681,7 @@ impl Engine {
         for programs in slice.programs.chunks(WARMED) {
             self.warm(programs);
             for &id in programs {
-                let set = self
-                    .programs
-                    .get(id)
-                    .map(|bound| AnswerSet::settle(&bound.prepared, &bound.checks, self.beliefs.table_of(id), &self.places));
+                let set = self.programs.get(id).map(|bound| bound.settle(self.beliefs.table_of(id), &self.places));
                 self.sets.set(id.0, set.map(Arc::new));
             }
         }
@@ -739,7 +736,7 @@ impl Engine {
             let leftover = Some(Box::new(load));
             self.effects.push_back(Effect::Decided { load: id, outcome, faults: Vec::new(), leftover });
         }
-        let trial = Trial::begin(load, (&self.programs, &self.pools), &mut self.checks, now);
+        let trial = Trial::begin(load, (&self.programs, &self.pools, self.config.workers), &mut self.checks, now);
         if trial.load.kind == LoadKind::Start {
             self.hold_restored(&trial, now);
         }
@@ -1189,7 +1186,7 @@ mod tests {
             let Engine { programs, beliefs, places, .. } = &self.engine;
             let fresh = |id: u32| {
                 let bound = programs.get(ProgramId(id)).expect("in service");
-                AnswerSet::settle(&bound.prepared, &bound.checks, beliefs.table(), places)
+                bound.settle(beliefs.table(), places)
             };
             let is_behind = |&id: &u32| {
                 let set = snapshot.set(ProgramId(id)).expect("settled");

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answers::{Generation, Options, Prepared};
+use crate::answers::{AnswerSet, Generation, Options, Prepared, Tally};
 use crate::geo::Places;
 use crate::health::{self, Checks, FileWord, Moment};
-use crate::target::{CheckId, CheckRequest, CheckSpec, Value};
+use crate::target::{CheckId, CheckRequest, CheckSpec, StatusTable, Value};
 use crate::wire::Name;
 use crate::zone::{ProgramId, Zone};
 
@@ -132,9 +132,16 @@ pub(super) struct Bound {
     pub(super) prepared: Arc<Prepared>,
     /// The program's checks, and then its standings.
     pub(super) checks: Arc<[CheckId]>,
+    /// Where its answers are counted by whom of a pool they give.
+    pub(super) tally: Tally,
 }
 
 impl Bound {
+    /// What it answers under `statuses`.
+    pub(super) fn settle(&self, statuses: &StatusTable, places: &Places) -> AnswerSet {
+        AnswerSet::settle(&self.prepared, (&self.checks, &self.tally), statuses, places)
+    }
+
     fn requests(&self) -> &[CheckRequest] {
         self.prepared.program().map_or(&[], |program| program.checks())
     }
@@ -199,10 +206,15 @@ pub(super) struct Heir {
 }
 
 impl Trial {
-    /// Takes hold of the load's checks; `serving` are the programs in service, and the pools.
-    pub(super) fn begin(load: Load, (serving, pools): (&Programs, &Pools), checks: &mut Checks, now: Moment) -> Self {
+    /// Takes hold of the load's checks; `serving` are the programs in service, and the pools; `workers` count answers.
+    pub(super) fn begin(
+        load: Load,
+        (serving, pools, workers): (&Programs, &Pools, usize),
+        checks: &mut Checks,
+        now: Moment,
+    ) -> Self {
         let deadline = now + load.health.startup_wait;
-        let (added_pools, successions) = TrialPools::begin(&load.options.checks.pools, pools, checks, now);
+        let (added_pools, successions) = TrialPools::begin(&load.options.checks.pools, (pools, workers), checks, now);
         let heirs = successions.iter().filter_map(|of| Some(Heir { old: of.old?, new: of.new })).collect();
         let waiting = successions.iter().map(|of| of.new).filter(|&new| !checks.is_settled(new)).collect();
         let mut trial = Self { load, pools: added_pools, bound: BTreeMap::new(), heirs, waiting, deadline };
@@ -226,7 +238,9 @@ impl Trial {
             let standings = program.prepared.program().map_or(&[][..], |program| program.standings());
             // Each is known: the program was compiled for the pools that come with it.
             ids.extend(standings.iter().filter_map(|of| trial.pools.standing(pools, of)));
-            let bound = Bound { prepared: Arc::clone(&program.prepared), checks: ids.into() };
+            let givers = program.prepared.program().map_or(&[][..], |program| program.givers());
+            let tally = Tally::new(givers.iter().map(|of| trial.pools.answers(pools, of.as_ref()?)));
+            let bound = Bound { prepared: Arc::clone(&program.prepared), checks: ids.into(), tally };
             trial.bound.insert(program.id, bound);
         }
         trial

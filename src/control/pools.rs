@@ -6,13 +6,15 @@
 //! standings, so that a pool is judged once, whoever uses it, and settled like everything else.
 //!
 //! A pool is held in one **edition** for each definition. A load that changes it brings another, which inherits what the rules
-//! remember; the old one goes on as long as a program of a zone that could not be compiled anew refers to it.
+//! remember, and in how many answers each member was given; the old one goes on as long as a program of a zone that could not
+//! be compiled anew refers to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::answers::MemberAnswers;
 use crate::health::{Checks, Moment, Overrides, PoolMemory, PoolState, Subject};
-use crate::target::{self, CheckId, Pool, Standing, Status, StatusTable};
+use crate::target::{self, CheckId, Membership, Pool, Standing, Status, StatusTable};
 
 /// An edition of a pool; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +29,8 @@ struct Edition {
     /// The standing of each face.
     standings: Box<[CheckId]>,
     state: PoolState,
+    /// The answers in which each member was given.
+    answers: Box<[Arc<MemberAnswers>]>,
     /// Its entry among those that are due.
     due: Option<Moment>,
 }
@@ -71,8 +75,13 @@ pub(super) struct Stands {
 }
 
 impl TrialPools {
-    /// Takes hold of the checks of `pools`, as far as `serving` does not mean the same by their names.
-    pub(super) fn begin(pools: &target::Pools, serving: &Pools, checks: &mut Checks, now: Moment) -> (Self, Vec<Succession>) {
+    /// Takes hold of the checks of `pools`, as far as `serving` does not mean the same by their names; `workers` count answers.
+    pub(super) fn begin(
+        pools: &target::Pools,
+        (serving, workers): (&Pools, usize),
+        checks: &mut Checks,
+        now: Moment,
+    ) -> (Self, Vec<Succession>) {
         let mut trial = Self { next: serving.next, ..Self::default() };
         let mut successions = Vec::new();
         for pool in pools.iter() {
@@ -90,8 +99,16 @@ impl TrialPools {
                 held.push(new);
             }
             let standings = held.iter().map(|_| checks.reserve()).collect();
-            let edition =
-                Edition { pool: Arc::clone(pool), checks: held.into(), standings, state: PoolState::default(), due: None };
+            let counted = |member: &target::PoolMember| before.and_then(|(_, edition)| edition.answers_of(&member.name)).cloned();
+            let answers = pool.members.iter().map(|member| counted(member).unwrap_or_else(|| MemberAnswers::new(workers).into()));
+            let edition = Edition {
+                pool: Arc::clone(pool),
+                checks: held.into(),
+                standings,
+                state: PoolState::default(),
+                answers: answers.collect(),
+                due: None,
+            };
             let id = PoolId(trial.next);
             trial.next += 1;
             trial.current.insert(pool.name.clone(), id);
@@ -102,9 +119,17 @@ impl TrialPools {
 
     /// The number of a standing, as the load means it.
     pub(super) fn standing(&self, serving: &Pools, of: &Standing) -> Option<CheckId> {
-        let id = self.current.get(&*of.pool)?;
-        let edition = self.added.get(id).or_else(|| serving.editions.get(id))?;
-        edition.standings.get(usize::from(of.face)).copied()
+        self.edition(serving, &of.pool)?.standings.get(usize::from(of.face)).copied()
+    }
+
+    /// Where the answers are counted in which a member is given, likewise.
+    pub(super) fn answers(&self, serving: &Pools, of: &Membership) -> Option<Arc<MemberAnswers>> {
+        self.edition(serving, &of.pool)?.answers.get(usize::from(of.member)).cloned()
+    }
+
+    fn edition<'e>(&'e self, serving: &'e Pools, name: &str) -> Option<&'e Edition> {
+        let id = self.current.get(name)?;
+        self.added.get(id).or_else(|| serving.editions.get(id))
     }
 
     /// The checks that it holds.
@@ -125,6 +150,12 @@ impl Edition {
             *self.pool.members[at].name == *member && known.check.spec.same_target(&face.check.spec)
         };
         self.pool.faces().position(same).and_then(|at| self.checks.get(at).copied())
+    }
+
+    /// Where the answers are counted in which the member of that name is given: the same for as long as the pool has it.
+    fn answers_of(&self, member: &str) -> Option<&Arc<MemberAnswers>> {
+        let mut members = self.pool.members.iter().zip(&self.answers);
+        members.find(|(known, _)| *known.name == *member).map(|(_, answers)| answers)
     }
 
     fn release(&self, checks: &mut Checks) {
@@ -339,7 +370,8 @@ impl Pools {
         let editions = self.current.values().filter_map(|id| self.editions.get(id));
         editions.map(|edition| {
             let waiting = (0..edition.standings.len()).map(|at| edition.state.is_waiting(at)).collect();
-            PoolView { pool: Arc::clone(&edition.pool), standings: edition.standings.clone(), waiting }
+            let answers = edition.answers.iter().map(|answers| answers.sum()).collect();
+            PoolView { pool: Arc::clone(&edition.pool), standings: edition.standings.clone(), waiting, answers }
         })
     }
 }
@@ -353,4 +385,6 @@ pub struct PoolView {
     pub standings: Box<[CheckId]>,
     /// Whether each face waits to come back.
     pub waiting: Box<[bool]>,
+    /// In how many answers each member was given.
+    pub answers: Box<[u64]>,
 }

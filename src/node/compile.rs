@@ -419,7 +419,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::answers::{AnswerSet, QueryCounters, ZoneEntry, ZoneTable};
+    use crate::answers::{AnswerSet, QueryCounters, Tally, ZoneEntry, ZoneTable};
     use crate::target::CheckId;
     use crate::wire::Name;
     use crate::zone::{Source, load};
@@ -478,7 +478,7 @@ mod tests {
         for NewProgram { id, prepared, .. } in added {
             let checks = prepared.program().map_or(0, |program| program.checks().len());
             let checks = (0..checks as u32).map(CheckId).collect();
-            let set = AnswerSet::settle(&prepared, &checks, &snapshot.statuses, &snapshot.places);
+            let set = AnswerSet::settle(&prepared, (&checks, &Tally::default()), &snapshot.statuses, &snapshot.places);
             snapshot.sets.set(id.0, Some(Arc::new(set)));
         }
         let entry = ZoneEntry { state: ZoneState::Serving { zone, stale }, counters: Arc::new(QueryCounters::new(1)) };

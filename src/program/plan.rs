@@ -14,12 +14,14 @@ use super::body::Body;
 use super::choice::{Draw, FailReason, Metric};
 use super::script::Script;
 use crate::geo::{Attribute, Location, NetMap, SiteId, SiteMap};
-use crate::target::{self, CheckRequest, Pool, Select, Standing, WhenNoneUp};
+use crate::target::{self, CheckRequest, Membership, Pool, Select, Standing, WhenNoneUp};
 
 /// A compiled record program.
 #[derive(Debug)]
 pub struct Program {
     pub(super) members: Box<[Box<str>]>,
+    /// One for each of `members`; none where no pool gives any.
+    pub(super) givers: Box<[Option<Membership>]>,
     pub(super) checks: Box<[CheckRequest]>,
     pub(super) standings: Box<[Standing]>,
     pub(super) pieces: Box<[Piece]>,
@@ -129,10 +131,22 @@ impl Depends {
 }
 
 impl Program {
-    /// Every distinct string that its pieces give, in presentation form. Picks are indices into it.
+    /// Every string that its pieces give, in presentation form: each once, but that what a pool gives is apart from all else.
+    /// Picks are indices into it.
     #[must_use]
     pub fn members(&self) -> &[Box<str>] {
         &self.members
+    }
+
+    /// Whose each of [`Program::members`] is, of the members of pools; empty where the program draws from no pool.
+    #[must_use]
+    pub fn givers(&self) -> &[Option<Membership>] {
+        &self.givers
+    }
+
+    /// Whether it is a pool's.
+    pub(super) fn is_given(&self, member: u16) -> bool {
+        self.givers.get(usize::from(member)).is_some_and(Option::is_some)
     }
 
     /// Which members may be answers as they stand.
@@ -303,7 +317,6 @@ pub(super) struct PoolMember {
     pub(super) gives: Box<[Given]>,
     /// All its addresses: indices into [`Program::standings`], and whether each is of IPv6.
     pub(super) standings: Box<[(usize, bool)]>,
-    pub(super) weight: u32,
     pub(super) level: u16,
     pub(super) site: Option<SiteId>,
     pub(super) candidate: Option<Candidate>,

@@ -34,6 +34,8 @@ pub struct Runner {
 pub struct Answer<'a> {
     /// What is said, or why nothing.
     pub said: Result<Said<'a>, Failure>,
+    /// What its pieces gave, by number, whether or not the answer is of that; those of pools at least.
+    pub drawn: &'a [u16],
     /// Which clients it holds for.
     pub reach: Reach,
     /// Whether it rests on a status that is not known.
@@ -116,7 +118,7 @@ impl Runner {
         };
         let (picked, reach) = choice.pick(facts, &mut self.random, picks);
         let said = picked.map(|()| Said::of(Records::Members(picks))).map_err(Failure::Call);
-        Answer { said, reach, unknown: *unknown, ttl: *ttl }
+        Answer { said, drawn: picks, reach, unknown: *unknown, ttl: *ttl }
     }
 
     fn body(
@@ -132,14 +134,15 @@ impl Runner {
         let mut run = Run { program, settled, facts, world, meter, memo, random, scratch, trail, reach, unknown, ttl };
         let returned = run.body(body);
         let (reach, unknown, ttl) = (run.reach, run.unknown, run.ttl);
+        let drawn = &*self.scratch.picks;
         let said = match returned {
             Ok(Item::Picked { from, count, .. }) => {
-                Ok(Said::of(Records::Members(self.scratch.picks.get(from..from + count).unwrap_or_default())))
+                Ok(Said::of(Records::Members(drawn.get(from..from + count).unwrap_or_default())))
             }
             Ok(Item::Value(value)) => said(&value),
             Err(failure) => Err(failure),
         };
-        Answer { said, reach, unknown, ttl }
+        Answer { said, drawn, reach, unknown, ttl }
     }
 
     fn script(
@@ -148,20 +151,23 @@ impl Runner {
         facts: &Facts<'_>,
         world: &dyn Sight,
         limits: &Limits,
-    ) -> Answer<'static> {
+    ) -> Answer<'_> {
         if self.machine.as_ref().is_none_or(|machine| machine.limits() != limits) {
             self.machine = Machine::new(*limits).ok().map(Box::new);
         }
         let Some(machine) = &mut self.machine else { return Answer::failed(Failure::Limit(Limit::Memory)) };
         let program = (Arc::clone(program), Arc::clone(settled));
-        let Ran { value, reach, unknown, ttl } = machine.run(program, facts, world.hold(), (&mut self.random, &mut self.trail));
-        Answer { said: value.and_then(|value| said(&value)), reach, unknown, ttl }
+        let ran = machine.run(program, facts, world.hold(), (&mut self.random, &mut self.trail));
+        let Ran { value, reach, unknown, ttl, drawn } = ran;
+        self.scratch.picks.clear();
+        self.scratch.picks.extend_from_slice(&drawn);
+        Answer { said: value.and_then(|value| said(&value)), drawn: &self.scratch.picks, reach, unknown, ttl }
     }
 }
 
 impl Answer<'_> {
     const fn failed(failure: Failure) -> Self {
-        Self { said: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX }
+        Self { said: Err(failure), drawn: &[], reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX }
     }
 }
 

@@ -21,7 +21,7 @@ use super::choice::{Choice, Closest, Contender, Draw, FailReason, Metric};
 use super::order::walk_order;
 use super::plan::{Candidate, Checked, Function, List, Picker, Plan, Program, Selector, Target};
 use crate::geo::{NetMap, Places};
-use crate::target::{Pool, Status, Value};
+use crate::target::{Pool, Status, Value, part_of, share_out};
 
 mod pool;
 
@@ -352,7 +352,7 @@ impl Walk<'_> {
         let up = self.group(function, 0, targets);
         let sums = running(up.iter().map(|target| {
             let Status { reported, weight, .. } = self.status(target);
-            (part(reported, weight), target.member)
+            (part_of(reported, weight), target.member)
         }));
         if !sums.is_empty() {
             self.note(|| Step::Weighed { function, draw: Draw::Client, members: sums.clone() });
@@ -407,27 +407,6 @@ fn share(targets: &mut [Target], shares: &[u16]) {
     let mut weights: Vec<u32> = targets.iter().map(|target| target.weight).collect();
     share_out(&mut weights, shares);
     targets.iter_mut().zip(weights).for_each(|(target, weight)| target.weight = weight);
-}
-
-/// The same of weights alone.
-fn share_out(weights: &mut [u32], shares: &[u16]) {
-    let exact = |weight: &u32, share: &u16| u64::from(*weight) * u64::from(*share);
-    let all = || weights.iter().zip(shares).map(|(weight, share)| exact(weight, share));
-    let divisor = all().fold(0, gcd).max(1);
-    let fits = all().map(|weight| weight / divisor).sum::<u64>() <= u64::from(u32::MAX);
-    for (weight, share) in weights.iter_mut().zip(shares) {
-        let exact = (exact(weight, share) / divisor).max(1);
-        *weight = u32::try_from(exact).ok().filter(|_| fits).unwrap_or_else(|| part(*weight, *share));
-    }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// So many 1/256 of a weight, at least 1.
-fn part(weight: u32, share: u16) -> u32 {
-    u32::try_from(u64::from(weight) * u64::from(share) / 256).unwrap_or(u32::MAX).max(1)
 }
 
 fn members(targets: &[Target]) -> Box<[u16]> {

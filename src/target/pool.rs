@@ -248,6 +248,15 @@ pub struct Standing {
     pub face: u16,
 }
 
+/// One member of a pool, as a program refers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// The position of the member.
+    pub member: u16,
+}
+
 /// The pools of the configuration. Shared by all who look at them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pools(Option<Arc<BTreeMap<Box<str>, Arc<Pool>>>>);

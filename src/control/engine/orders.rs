@@ -11,7 +11,6 @@ use super::super::beliefs::{Foreseen, Turn, zone_of};
 use super::super::command::{Action, Command, CommandId, Record, Refusal, Reply, Report};
 use super::super::journal::Happening;
 use super::{Ahead, Effect, Engine};
-use crate::answers::AnswerSet;
 use crate::health::{Moment, Origin, Override, Overrides, Subject};
 use crate::zone::ProgramId;
 
@@ -320,7 +319,7 @@ impl Engine {
         let (mut changed, mut bare) = (Vec::new(), Vec::new());
         for id in users {
             let Some(bound) = self.programs.get(id) else { continue };
-            let settle = |table| AnswerSet::settle(&bound.prepared, &bound.checks, table, &self.places);
+            let settle = |table| bound.settle(table, &self.places);
             let (before, after) = (settle(self.beliefs.table_of(id)), settle(foreseen.table_of(id)));
             if before.settled() != after.settled() {
                 changed.push(id);

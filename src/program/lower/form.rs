@@ -82,9 +82,10 @@ pub(super) struct Parts {
 impl Lowering<'_> {
     fn into_program(self, parts: Parts, form: Form) -> Program {
         let Parts { pieces, tests, depends } = parts;
-        let members = self.members.items.into();
+        let members: Box<[_]> = self.members.items.into();
+        let givers = self.given.into_givers(members.len());
         let (checks, standings, functions) = (self.checks.into_requests(), self.standings.items.into(), self.functions);
-        Program { members, checks, standings, pieces: pieces.into(), tests: tests.into(), form, depends, functions }
+        Program { members, givers, checks, standings, pieces: pieces.into(), tests: tests.into(), form, depends, functions }
     }
 
     /// A call of constant structure within a larger program. What is wrong with it is an error where the program cannot but

@@ -23,8 +23,9 @@ mod probing;
 mod script;
 mod view;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::MEMBERS_MAX;
@@ -36,7 +37,7 @@ use super::plan::{Function, Gives, List, Picker, Piece, Plan, Test};
 use super::syntax::{Expr, Kind};
 use super::value::{DEPTH_MAX, Room, Value};
 use crate::geo::Attribute;
-use crate::target::{CheckRequest, CheckSpec, Judgement, Standing};
+use crate::target::{CheckRequest, CheckSpec, Judgement, Membership, Standing};
 use crate::wire::RecordType;
 
 pub use form::Settings;
@@ -98,6 +99,7 @@ struct Lowering<'a> {
     defaults: &'a Defaults,
     findings: &'a mut Vec<Finding>,
     members: Interner<Box<str>>,
+    given: Given,
     checks: Interner<Asked>,
     standings: Interner<Standing>,
     /// The type of the record; `None`: it is not known, or the program is none of a record.
@@ -133,6 +135,7 @@ impl<'a> Lowering<'a> {
             defaults,
             findings,
             members: Interner::default(),
+            given: Given::default(),
             checks: Interner::default(),
             standings: Interner::default(),
             rtype: None,
@@ -220,7 +223,26 @@ impl<'a> Lowering<'a> {
     }
 
     fn intern_member(&mut self, offset: usize, text: String) -> Option<u16> {
-        match u16::try_from(self.members.number(text.into())) {
+        let number = self.members.number(text.into());
+        self.within_bounds(offset, number)
+    }
+
+    /// The number of what a pool's member gives. No other pool, and nothing that is written out, shares it, even where the text
+    /// is the same: so an answer says whom it is of. Of two members of one pool that give the same the first has it.
+    fn intern_given(&mut self, offset: usize, text: String, of: &Membership) -> Option<u16> {
+        let key = (Arc::clone(&of.pool), Box::from(text));
+        if let Some(&known) = self.given.numbers.get(&key) {
+            return Some(known);
+        }
+        let number = self.members.push(key.1.clone());
+        let member = self.within_bounds(offset, number)?;
+        self.given.numbers.insert(key, member);
+        self.given.of.insert(member, of.clone());
+        Some(member)
+    }
+
+    fn within_bounds(&mut self, offset: usize, number: usize) -> Option<u16> {
+        match u16::try_from(number) {
             Ok(member) if usize::from(member) < MEMBERS_MAX => Some(member),
             _ => self.error(offset, format!("more than {MEMBERS_MAX} different members"), "split the record"),
         }
@@ -281,6 +303,21 @@ fn describe(expression: &Expr) -> String {
     }
 }
 
+/// What the members of pools give: its number, by pool, and whose it is.
+#[derive(Default)]
+struct Given {
+    numbers: HashMap<(Arc<str>, Box<str>), u16>,
+    of: BTreeMap<u16, Membership>,
+}
+
+impl Given {
+    /// Whose each of so many members is; empty where none is a pool's.
+    fn into_givers(mut self, members: usize) -> Box<[Option<Membership>]> {
+        let all = if self.of.is_empty() { 0 } else { members };
+        (0..all).map(|at| self.of.remove(&u16::try_from(at).ok()?)).collect()
+    }
+}
+
 /// Distinct items, numbered in the order of their first appearance.
 struct Interner<T> {
     items: Vec<T>,
@@ -298,8 +335,14 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
         if let Some(&number) = self.numbers.get(&item) {
             return number;
         }
-        self.items.push(item.clone());
-        self.numbers.insert(item, self.items.len() - 1);
+        let number = self.push(item.clone());
+        self.numbers.insert(item, number);
+        number
+    }
+
+    /// The number of an item that nothing else shares.
+    fn push(&mut self, item: T) -> usize {
+        self.items.push(item);
         self.items.len() - 1
     }
 }

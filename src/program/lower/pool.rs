@@ -15,7 +15,7 @@ use super::super::syntax::Expr;
 use super::names::closest;
 use super::{Call, Lowering};
 use crate::program::compile::Atlas;
-use crate::target::{self, Pool, Select, Standing, WhenNoneUp};
+use crate::target::{self, Membership, Pool, Select, Standing, WhenNoneUp};
 use crate::wire::RecordType;
 
 /// What pools are good for.
@@ -101,17 +101,18 @@ impl Lowering<'_> {
         rtype: RecordType,
     ) -> Option<PoolMember> {
         let mut gives = Vec::new();
+        let of = Membership { pool: (*pool.name).into(), member: position as u16 };
         match rtype {
             RecordType::A | RecordType::AAAA => {
                 let is_wanted = |address: IpAddr| address.is_ipv4() == (rtype == RecordType::A);
                 for (face, &standing) in member.faces.iter().zip(faces).filter(|(face, _)| is_wanted(face.address)) {
-                    let text = self.intern_member(at.offset, face.address.to_string())?;
+                    let text = self.intern_given(at.offset, face.address.to_string(), &of)?;
                     gives.push(Given { standings: [standing].into(), texts: [text].into() });
                 }
             }
             RecordType::SVCB | RecordType::HTTPS => {
                 let variants = [(false, false), (true, false), (false, true), (true, true)];
-                let texts = variants.map(|hints| self.intern_member(at.offset, service(pool, member, position, hints)));
+                let texts = variants.map(|hints| self.intern_given(at.offset, service(pool, member, position, hints), &of));
                 let texts = texts.into_iter().collect::<Option<_>>()?;
                 gives.push(Given { standings: faces.into(), texts });
             }
@@ -127,7 +128,7 @@ impl Lowering<'_> {
                         }
                         _ => host.to_string(),
                     };
-                    let text = self.intern_member(at.offset, text)?;
+                    let text = self.intern_given(at.offset, text, &of)?;
                     gives.push(Given { standings: faces.into(), texts: [text].into() });
                 }
             }
@@ -138,8 +139,7 @@ impl Lowering<'_> {
         let location = site.and_then(|id| sites.get(id)?.location);
         let place = |face: &target::Face| Candidate { address: face.address, member: position as u16, location };
         let candidate = member.faces.first().map(place);
-        let weight = if pool.select.is_weighted() { member.weight } else { 1 };
-        Some(PoolMember { gives: gives.into(), standings, weight, level: member.level, site, candidate })
+        Some(PoolMember { gives: gives.into(), standings, level: member.level, site, candidate })
     }
 
     /// What of the client decides, where its place does.

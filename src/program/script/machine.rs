@@ -79,6 +79,8 @@ pub(in crate::program) struct Ran {
     pub(in crate::program) unknown: bool,
     /// The longest TTL that the answer may have, seconds.
     pub(in crate::program) ttl: u32,
+    /// What pools gave it, each once.
+    pub(in crate::program) drawn: Vec<u16>,
 }
 
 /// What natives share.
@@ -109,6 +111,8 @@ struct Running {
     /// A failure that is more than a text, should the run end with it.
     ending: Option<Failure>,
     scratch: Scratch,
+    /// What pools gave it, each once: a loop may ask the same again and again.
+    drawn: Vec<u16>,
 }
 
 /// The facts of a query, owned.
@@ -192,7 +196,8 @@ impl Machine {
         world: Arc<dyn World>,
         (random, trail): (&mut fastrand::Rng, &mut Option<Vec<Visit>>),
     ) -> Ran {
-        let failed = |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX };
+        let failed =
+            |failure| Ran { value: Err(failure), reach: Reach::EVERYONE, unknown: false, ttl: u32::MAX, drawn: Vec::new() };
         let Plan::Script(script) = &program.0.form else { return failed(Failure::raised("no script")) };
         let (script, sender, now) = (Arc::clone(script), facts.resolver.ip(), facts.monotonic);
         let trips = self.loaded.get(&script.number).map(|loaded| &loaded.trips);
@@ -211,6 +216,7 @@ impl Machine {
             ttl: u32::MAX,
             ending: None,
             scratch: Scratch::default(),
+            drawn: Vec::new(),
         };
         *self.desk.running.borrow_mut() = Some(running);
         let result = self.call(&script);
@@ -225,7 +231,7 @@ impl Machine {
             self.trips.trip(script.number, &mut loaded.trips, sender, now);
         }
         self.tidy();
-        Ran { value, reach: finished.reach, unknown: finished.unknown, ttl: finished.ttl }
+        Ran { value, reach: finished.reach, unknown: finished.unknown, ttl: finished.ttl, drawn: finished.drawn }
     }
 
     fn call(&mut self, script: &Script) -> mlua::Result<Value> {
@@ -474,7 +480,7 @@ impl Desk {
 
     fn frame<R>(&self, frame: usize, act: impl FnOnce(&mut Run<'_>, &Program) -> Result<R, Failure>) -> mlua::Result<R> {
         self.with(|running| {
-            let Running { frames, query, world, random, trail, reach, unknown, ttl, scratch, .. } = running;
+            let Running { frames, query, world, random, trail, reach, unknown, ttl, scratch, drawn, .. } = running;
             // what a snippet comes by has numbers of its own
             let (mut silent, main) = (None, frame == 0);
             let (program, settled) = frames.get(frame).ok_or_else(|| mlua::Error::runtime("no such frame"))?;
@@ -499,6 +505,11 @@ impl Desk {
             };
             let acted = act(&mut run, program);
             (*reach, *unknown, *ttl) = (run.reach, run.unknown, run.ttl);
+            for &pick in scratch.picks.iter().filter(|&&pick| main && program.is_given(pick)) {
+                if !drawn.contains(&pick) {
+                    drawn.push(pick);
+                }
+            }
             running.raise(acted)
         })?
     }

@@ -2,7 +2,7 @@
 //!
 //! | situation | decided by |
 //! | --- | --- |
-//! | a level has `min_up` members that are available, reserves left aside | `select`, over those of the first such level |
+//! | a level has `min_up` members that are available, reserves left aside ([`Pool::serving`](crate::target::Pool::serving)) | `select`, over those of the first such level |
 //! | only with its reserves | the same |
 //! | no level has | `when_none_up` |
 //!
@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use super::super::choice::{Choice, Contender, Draw, FailReason, Metric};
 use super::super::plan::{self, Given, PoolMember, PoolPlan, Steer};
-use super::{Step, Stood, Under, Walk, running, share_out};
+use super::{Step, Stood, Under, Walk, running};
 use crate::geo::SiteId;
-use crate::target::{Select, Status, Value, WhenNoneUp};
+use crate::target::{Select, Serving, Status, Value, WhenNoneUp};
 
 /// A member that may be chosen.
 struct Candidate<'p> {
@@ -50,7 +50,7 @@ impl Under<'_> {
 
 impl Walk<'_> {
     pub(super) fn pool(&mut self, plan: &PoolPlan) -> Choice {
-        let serving = [false, true].into_iter().find_map(|reserves| self.serving(plan, reserves));
+        let serving = self.serving(plan);
         self.watch(plan, serving.as_ref().and_then(|serving| serving.first()).map(|first| first.member.level));
         let under = self.under;
         self.note(|| Step::Pooled {
@@ -82,28 +82,13 @@ impl Walk<'_> {
     }
 
     /// The members of the first level that can serve.
-    fn serving<'p>(&self, plan: &'p PoolPlan, reserves: bool) -> Option<Vec<Candidate<'p>>> {
-        let mut from = 0;
-        for level in plan.members.chunk_by(|one, other| one.level == other.level) {
-            let numbered = level.iter().zip(from..);
-            from += level.len();
-            let share =
-                |member: &PoolMember| self.under.weight(member).filter(|&share| reserves || (share > 0 && member.weight > 0));
-            let available: Vec<_> = numbered.filter_map(|(member, at)| Some((at, member, share(member)?))).collect();
-            if available.len() >= plan.pool.min_up.at_least(level.len()).max(1) {
-                let shares: Vec<u16> = available.iter().map(|&(_, _, share)| share.max(1)).collect();
-                let mut weights: Vec<u32> = available.iter().map(|(_, member, _)| member.weight.max(1)).collect();
-                share_out(&mut weights, &shares);
-                let weighted = available.into_iter().zip(weights);
-                let is_up = |status: Status| status.is_available();
-                return Some(
-                    weighted
-                        .map(|((at, member, _), weight)| Candidate { at, member, texts: self.texts(member, is_up), weight })
-                        .collect(),
-                );
-            }
-        }
-        None
+    fn serving<'p>(&self, plan: &'p PoolPlan) -> Option<Vec<Candidate<'p>>> {
+        let share = |at: usize| self.under.weight(plan.members.get(at)?);
+        let candidate = |Serving { member: at, weight }: Serving| {
+            let member = plan.members.get(at)?;
+            Some(Candidate { at, member, texts: self.texts(member, |status| status.is_available()), weight })
+        };
+        Some(plan.pool.serving(share)?.into_iter().filter_map(candidate).collect())
     }
 
     /// What a member gives, by those of its addresses that may be named.
