@@ -648,7 +648,7 @@ impl World {
         let node = &self.nodes[place];
         let long = |since: Duration| since.checked_add(MEMORY).is_some_and(|until| until < self.now);
         let (of, recent) = (self.nodes.len(), self.now - MEMORY);
-        let alone = self.may_be_alone(place);
+        let alone = self.may_be_alone(place, target);
         let count = |test: &dyn Fn(&Seen) -> bool| self.nodes.iter().filter(|node| test(&node.seen[target])).count();
         let sees_down = count(&|seen| seen.last_down.is_some_and(|at| at >= recent));
         let sees_up = count(&|seen| seen.word == Some(Word::Up) && long(seen.since));
@@ -667,12 +667,16 @@ impl World {
         Ok(())
     }
 
-    /// Whether it may be that a node decides without the others.
-    fn may_be_alone(&self, place: usize) -> bool {
+    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and it sees
+    /// the control, or has been alone for long.
+    fn may_be_alone(&self, place: usize, target: usize) -> bool {
         let Some(engine) = &self.nodes[place].engine else { return false };
-        let lonely = 2 * (1 + heard(engine)) <= self.nodes.len();
-        let sees_control = self.control && !self.unseen[place][TARGETS.len()];
-        lonely && (sees_control || self.solo_after < TROUBLE)
+        let counts: Vec<_> = engine.peers().into_iter().filter(|peer| peer.fresh && !peer.blind).map(|peer| peer.name).collect();
+        let address = Some(self.targets[target].address);
+        let Some(view) = engine.checks().find(|view| view.spec.address == address) else { return false };
+        let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
+        let solo = self.solo_after < TROUBLE && 2 * (1 + heard(engine)) <= self.nodes.len();
+        2 * (1 + words) <= self.nodes.len() && (solo || (self.control && !self.unseen[place][TARGETS.len()]))
     }
 
     /// There are answers, and forced targets are in them or not.

@@ -20,6 +20,7 @@ use super::finding::{Findings, Place};
 use super::raw::Table;
 use super::section::{Section, address};
 use super::sites::Listed;
+use super::vote::vote;
 use super::{Config, Node, OverridesFile, Said};
 use crate::answers::Options;
 use crate::geo::{Fence, Net, SiteMaps, Sites};
@@ -221,6 +222,7 @@ fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
         section.findings.warning(&at, message, "nothing is asked again later than at the interval: shorten it");
     }
     let jitter = section.parsed("jitter", JITTER, percent).map_or(default.jitter, |(_, jitter)| jitter);
+    let vote = vote(&mut section).unwrap_or(default.vote);
     let (slow_at, slow) = section.duration("slow", timeout, MILLISECOND..=HOUR);
     let slow = slow_at.as_ref().map(|_| slow);
     if let Some(at) = slow_at.filter(|_| slow >= Some(timeout)) {
@@ -252,7 +254,7 @@ fn health(mut section: Section<'_>, fence: &Fence) -> health::Config {
         damped_rise,
         max_checks: None,
         fleet: health::Fleet::default(),
-        vote: default.vote,
+        vote,
     }
 }
 

@@ -17,6 +17,7 @@ use super::check::{HOUR, JITTER, MILLISECOND, SECOND, non_empty, percent, token_
 use super::finding::Place;
 use super::raw::{Item, Table, Value};
 use super::section::Section;
+use super::vote::vote;
 use crate::health;
 use crate::target::{
     CheckKind, Codes, Content, Definitions, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, KubernetesCheck,
@@ -139,7 +140,8 @@ fn judgement(section: &mut Section<'_>, health: &health::Config, timeout: Durati
     let slow = slow_at.map_or(base.slow, |_| Some(slow));
     let tripwire = section.flag("tripwire", false);
     let jitter = section.parsed("jitter", JITTER, percent).map(|(_, jitter)| jitter);
-    Judgement { fall, rise, forget, slow, tripwire, jitter, retry: Some(retry), ..base }
+    let vote = vote(section);
+    Judgement { fall, rise, forget, slow, tripwire, jitter, vote, retry: Some(retry), ..base }
 }
 
 /// Addresses of this host, at most one of each family.

@@ -36,6 +36,7 @@ mod server;
 mod sites;
 mod stamp;
 mod tls;
+mod vote;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

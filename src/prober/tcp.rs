@@ -56,6 +56,7 @@ pub(super) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> Result<TcpS
     }
     let stream = begin(socket, to).map_err(host)?;
     finish(&stream).await.map_err(|error| classify(Source::Network, &error))?;
+    settle(&stream);
     Ok(stream)
 }
 
@@ -84,12 +85,7 @@ impl AsyncWrite for Abrupt {
 
 fn open(to: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
-    // Nothing is left of a connection that ends with a reset: at thousands of probes a second TIME_WAIT would use up the local
-    // ports, and the target's as well.
-    socket.set_linger(Some(Duration::ZERO))?;
-    Ok(socket)
+    Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))
 }
 
 /// Gives a socket its own address.
@@ -114,6 +110,15 @@ fn begin(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {
 async fn finish(stream: &TcpStream) -> io::Result<()> {
     stream.writable().await?;
     stream.take_error()?.map_or(Ok(()), Err)
+}
+
+/// How an established connection is to be; not before, for a silent target costs less without.
+fn settle(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let _only_slower = socket.set_tcp_nodelay(true);
+    // Nothing is left of a connection that ends with a reset: at thousands of probes a second TIME_WAIT would use up the local
+    // ports, and the target's as well.
+    let _only_more_is_left = socket.set_linger(Some(Duration::ZERO));
 }
 
 #[cfg(test)]

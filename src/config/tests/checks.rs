@@ -2,7 +2,7 @@
 
 use crate::target::{
     CheckKind, Codes, DnsCheck, ExecCheck, FileCheck, GrpcCheck, HttpCheck, Judgement, NamedCheck, Rcode, Scheme, TlsCheck,
-    Version,
+    Version, Vote,
 };
 
 use super::*;
@@ -302,4 +302,27 @@ source = "::1"
         leeward.toml:33:10: error: `[check.push] expiry` is "1ms": out of range; write a time such as "5s" or "1m30s", from 1s to 1day
         "#,
     );
+}
+
+#[test]
+fn by_which_rule_the_words_of_several_nodes_count() {
+    let rule = |text: &str| definition(&format!("kind = \"tcp\"\n{text}")).judgement.vote;
+    assert_eq!(rule(""), None, "as `[health]` has it");
+    assert_eq!(rule("vote = \"any-up\""), Some(Vote::AnyUp));
+    assert_eq!(rule("vote = \"region-then-majority\""), Some(Vote::RegionThenMajority));
+    assert_eq!(rule("vote = { quorum = 2 }"), Some(Vote::Quorum(2)));
+    let place = Place::with(&[("leeward.toml", "[health]\nvote = \"local\"\n[zone.z]\nfile = \"z\"\n")]);
+    assert_eq!(place.config().health.vote, Vote::Local);
+    for (wrong, why) in [
+        ("\"most\"", "is \"most\", which is no rule"),
+        ("{ quorum = 0 }", "has a quorum of 0, which is not from 1 to 1000"),
+        ("{ quorum = \"2\" }", "is a table of something else than `quorum`, a number of nodes"),
+        ("{ quorum = 2, of = 3 }", "is a table of something else than `quorum`, a number of nodes"),
+        ("2", "is an integer, which is no rule"),
+    ] {
+        let text = format!("[check.x]\nkind = \"tcp\"\nvote = {wrong}\n[zone.z]\nfile = \"z\"\n");
+        let findings = Place::with(&[("leeward.toml", &text)]).findings();
+        let expected = format!("`[check.x] vote` {why}");
+        assert!(findings.contains(&expected), "{findings}\nand not {expected}");
+    }
 }

@@ -20,7 +20,7 @@
 //! | --- | --- | --- |
 //! | up, down | says the same | its own, with all that it knows beside the value |
 //! | up, down | says otherwise, or has no word | what the votes say |
-//! | no quorum | may decide alone | its own |
+//! | no quorum | may decide alone, and has a word | its own |
 //! | no quorum, split | else; it believed something before | that, held |
 //! | no quorum, split | else; it never believed anything | what more of those say that have a word, up where they tie |
 //!
@@ -154,7 +154,7 @@ pub(in crate::health) fn verdict(vote: Vote, seen: Seen, others: &[Ballot], regi
     match votes {
         Count::Up | Count::Down if votes.word() == word => own,
         Count::Up | Count::Down => told(own, votes.word()),
-        Count::NoQuorum if alone || vote == Vote::Local => own,
+        Count::NoQuorum if vote == Vote::Local || (alone && word != Word::NoWord) => own,
         Count::NoQuorum | Count::Split if before.value != Value::Unknown => held(own, before),
         Count::NoQuorum | Count::Split => told(own, Poll::of(others.iter().map(|ballot| ballot.word).chain([word])).most()),
     }
@@ -276,6 +276,7 @@ mod tests {
         let (up, down) = (status(Value::Up, Basis::Measured), status(Value::Down, Basis::Measured));
         let verdict = |own: Status, before, alone, others: [Word; 3]| {
             let word = match own.value {
+                _ if own.basis != Basis::Measured => NoWord,
                 Value::Up => Up,
                 Value::Down => Down,
                 Value::Unknown => NoWord,
@@ -291,6 +292,7 @@ mod tests {
         assert_eq!(verdict(never, never, false, [Up, Up, NoWord]), voted(Value::Up), "a node that has just begun");
         // No quorum.
         assert_eq!(verdict(down, up, true, silent), down, "it knows that it is not cut off");
+        assert_eq!(verdict(held(Value::Down), up, true, silent), held(Value::Up), "but it has seen nothing lately");
         assert_eq!(verdict(down, up, false, silent), held(Value::Up));
         assert_eq!(verdict(up, down, false, silent), held(Value::Down));
         assert_eq!(verdict(up, voted(Value::Up), false, silent), up, "what it sees is what it believed");
