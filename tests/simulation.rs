@@ -161,6 +161,8 @@ struct Node {
     name: Arc<str>,
     /// None: it is not running.
     engine: Option<Engine>,
+    /// When that next has something to do by itself.
+    timer: Option<Moment>,
     published: Published,
     worker: Worker,
     generation: Generation,
@@ -249,7 +251,9 @@ impl World {
             self.now = self.now.max(next);
             if let (Some((at, place)), true) = (timers, ahead.is_none_or(|ahead| timers.is_some_and(|(at, _)| at < ahead))) {
                 debug_assert!(at <= self.now);
-                self.at(place, |engine, now| engine.handle_timeout(now))?;
+                self.acts(place, |engine, now| engine.handle_timeout(now));
+                self.look(place);
+                self.effects(place)?;
             } else if let Some(Reverse((_, _, what))) = self.ahead.pop() {
                 self.meet(what)?;
             }
@@ -259,8 +263,7 @@ impl World {
     /// When a node has something to do by itself.
     fn timer(&self, place: usize) -> Option<Duration> {
         let node = &self.nodes[place];
-        let next = node.engine.as_ref()?.next_timeout()?;
-        Some(node.outer(next).max(node.paused_until).max(self.now))
+        Some(node.outer(node.timer?).max(node.paused_until).max(self.now))
     }
 
     fn later(&mut self, after: Duration, what: Ahead) {
@@ -286,7 +289,9 @@ impl World {
                 if self.nodes[node].life != life {
                     return Ok(());
                 }
-                self.at(node, |engine, now| engine.handle(Event::Probed { run, result }, now))
+                self.acts(node, |engine, now| engine.handle(Event::Probed { run, result }, now));
+                self.look(node);
+                self.effects(node)
             }
             Ahead::Bulletin(number) => self.arrives(number),
             Ahead::Receipt(number) => self.ends(number, true),
@@ -338,19 +343,23 @@ impl World {
 
     /// Has a node do something, and then all that follows from it.
     fn at(&mut self, place: usize, act: impl FnOnce(&mut Engine, Moment)) -> Result<(), Broken> {
-        let now = self.now;
-        let node = &mut self.nodes[place];
-        let moment = node.inner(now);
-        let Some(engine) = &mut node.engine else { return Ok(()) };
-        act(engine, moment);
+        self.acts(place, act);
         self.effects(place)
     }
 
+    fn acts(&mut self, place: usize, act: impl FnOnce(&mut Engine, Moment)) {
+        let node = &mut self.nodes[place];
+        let moment = node.inner(self.now);
+        if let Some(engine) = &mut node.engine {
+            act(engine, moment);
+        }
+    }
+
     fn effects(&mut self, place: usize) -> Result<(), Broken> {
-        self.look(place);
         while let Some(effect) = self.nodes[place].engine.as_mut().and_then(Engine::poll_effect) {
             self.effect(place, effect)?;
         }
+        self.nodes[place].timer = self.nodes[place].engine.as_ref().and_then(Engine::next_timeout);
         Ok(())
     }
 
@@ -528,12 +537,14 @@ impl World {
                 let wiped = self.random.bool();
                 self.say(|| format!("node {node} ends{}", if wiped { ", and all it knew" } else { "" }));
                 let node_ = &mut self.nodes[node];
-                (node_.engine, node_.open, node_.forced, node_.paused_until) = (None, false, None, Duration::ZERO);
+                (node_.engine, node_.timer, node_.open) = (None, None, false);
+                (node_.forced, node_.paused_until) = (None, Duration::ZERO);
                 node_.letters.clear();
                 if wiped {
                     node_.remembered.clear();
                 }
-                node_.seen = vec![Seen { last_down: None, in_sight: self.now, ..Seen::default() }; TARGETS.len()];
+                // What it said last may count for a while yet.
+                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since) = (None, self.now));
                 let after = Duration::from_millis(self.random.u64(50..8000));
                 self.later(after, Ahead::Restart(node));
             }
@@ -671,7 +682,8 @@ impl World {
     /// the control, or has been alone for long.
     fn may_be_alone(&self, place: usize, target: usize) -> bool {
         let Some(engine) = &self.nodes[place].engine else { return false };
-        let counts: Vec<_> = engine.peers().into_iter().filter(|peer| peer.fresh && !peer.blind).map(|peer| peer.name).collect();
+        let counts: Vec<_> =
+            engine.overview().peers.into_iter().filter(|peer| peer.fresh && !peer.blind).map(|peer| peer.name).collect();
         let address = Some(self.targets[target].address);
         let Some(view) = engine.checks().find(|view| view.spec.address == address) else { return false };
         let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
@@ -738,7 +750,7 @@ impl World {
 
 /// How many peers can be heard.
 fn heard(engine: &Engine) -> usize {
-    engine.peers().iter().filter(|peer| peer.fresh).count()
+    engine.overview().peers.iter().filter(|peer| peer.fresh).count()
 }
 
 /// What a node says of what it sees.
@@ -760,6 +772,7 @@ impl Node {
         Self {
             name: format!("node-{place}").into(),
             engine: None,
+            timer: None,
             published: Published::new(Arc::new(Snapshot::empty(options, 1))),
             worker: Worker::new(0, fastrand::Rng::with_seed(seed)),
             generation: Generation(0),
@@ -831,8 +844,8 @@ fn zone_load(snapshot: &Snapshot) -> leeward::control::ZoneLoad {
     let options = "interval=1, timeout=0.3";
     let text = format!(
         "@ 30 IN SOA ns1 hostmaster 1 3600 600 86400 30\n@ NS ns1\nns1 A 192.0.2.53\n\
-         all LUA A \"ifportup(80, {{ {targets} }}, {{ selector='all', {options} }})\"\n\
-         hash LUA A \"ifportup(80, {{ {targets} }}, {{ selector='hashed', {options} }})\"\n"
+         all LUA A \"ifportup(80, {{ {targets} }}, {{ selector='all', backupSelector='all', {options} }})\"\n\
+         hash LUA A \"ifportup(80, {{ {targets} }}, {{ selector='hashed', backupSelector='hashed', {options} }})\"\n"
     );
     let apex: Name = APEX.parse().expect("a name");
     let loaded = zone::load(&Text(text), Path::new("zone"), apex.as_ref());

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Entry, Happening, HostNews, Overview, Regression, ZoneView};
-use crate::health::{CheckView, LastResult, Moment, Override, PeerChange, State};
+use crate::health::{CheckView, LastResult, Moment, Override, PeerChange, Said, State};
 use crate::target::{CheckKind, CheckSpec, Definitions, Outcome, Scheme, Status, Value};
 
 use super::ask::{Finding, ReloadOutcome, ReloadReport, WordReport, ZoneReport};
@@ -65,6 +65,18 @@ pub struct StatusForm {
     /// Since when verdicts are held because it is the node that is cut off; absent: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated_since: Option<String>,
+    /// Other nodes that this one knows of.
+    #[serde(default)]
+    pub peers: usize,
+    /// How many of them are heard.
+    #[serde(default)]
+    pub peers_heard: usize,
+    /// Since when too few of them are heard to decide anything with them; absent: enough are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_quorum_since: Option<String>,
+    /// Whether this node decides alone on that account.
+    #[serde(default)]
+    pub decides_alone: bool,
     /// Snapshots published since the start.
     pub publishes: u64,
     /// How long ago the engine and the prober were last seen working, the longer of the two.
@@ -366,6 +378,86 @@ fn zone_state(zone: &ZoneView) -> &'static str {
     }
 }
 
+/// What another node says of a check.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WordForm {
+    /// Which node.
+    pub peer: String,
+    /// `up`, `down`, or `no_word`: nothing that is fresh.
+    pub word: String,
+    /// Since when, as far as its messages tell.
+    pub since: String,
+}
+
+impl WordForm {
+    pub(super) fn new(peer: &str, said: Said, clock: &Clock) -> Self {
+        Self { peer: peer.to_owned(), word: said.word.as_str().to_owned(), since: clock.text(said.since) }
+    }
+}
+
+/// The other nodes, and what they and this one do not agree upon.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PeersForm {
+    /// The published generation.
+    pub generation: u64,
+    /// This node.
+    pub node: String,
+    /// Since when too few are heard to decide anything with them; absent: enough are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_quorum_since: Option<String>,
+    /// Whether this node decides alone on that account.
+    pub decides_alone: bool,
+    /// The others.
+    pub peers: Vec<PeerForm>,
+    /// The checks of which one node says up and another down.
+    pub disagreements: Vec<DisagreementForm>,
+}
+
+/// Another node.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PeerForm {
+    /// Its name.
+    pub peer: String,
+    /// Where it stands.
+    pub region: String,
+    /// `heard`; `isolated`: heard, but it says that it is cut off; `silent`: not for `[peers] stale_after`; `never`: not yet.
+    pub state: String,
+    /// When it was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
+    /// When it was last told something, and said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
+    /// Which life of it that was, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
+    /// Of how many targets it says something.
+    pub says: usize,
+    /// Changes of this node's words that it has not heard yet, as far as is known.
+    pub behind: u64,
+}
+
+/// A check of which one node says up and another down.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct DisagreementForm {
+    /// The identity of its probe.
+    pub check: String,
+    /// Its target.
+    pub target: String,
+    /// Since when.
+    pub since: String,
+    /// By which rule the words count.
+    pub vote: String,
+    /// What is believed: `up`, `down` or `unknown`.
+    pub verdict: String,
+    /// What that rests on.
+    pub basis: String,
+    /// What this node says: `up`, `down` or `no_word`.
+    pub own: String,
+    /// What the others say.
+    pub words: Vec<WordForm>,
+}
+
 /// The checks.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ChecksForm {
@@ -401,10 +493,22 @@ pub struct CheckForm {
     /// Whether its target gets no new clients.
     #[serde(default)]
     pub drain: bool,
-    /// What was measured, whatever operators say.
+    /// What is believed, whatever operators say: what this node measured, beside what other nodes say.
     #[serde(default)]
     pub measured: String,
-    /// What that rests on: `never`, `restored`, `inherited`, `held`, `measured` or `forced`.
+    /// What this node measured.
+    #[serde(default)]
+    pub own: String,
+    /// What that rests on.
+    #[serde(default)]
+    pub own_basis: String,
+    /// By which rule the words of other nodes count.
+    #[serde(default)]
+    pub vote: String,
+    /// What they say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<WordForm>,
+    /// What that rests on: `never`, `restored`, `inherited`, `held`, `voted`, `measured` or `forced`.
     pub basis: String,
     /// The weight that the target gives itself while it is up; absent: it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -529,6 +633,10 @@ impl CheckForm {
             status: check.counts.value.to_string(),
             drain: check.counts.drain,
             measured: check.status.value.to_string(),
+            own: check.own.value.to_string(),
+            own_basis: check.own.basis.to_string(),
+            vote: check.vote.to_string(),
+            words: check.said.iter().map(|(peer, said)| WordForm::new(peer, *said, clock)).collect(),
             basis: check.counts.basis.to_string(),
             reported_weight: Some(check.status.reported).filter(|&weight| weight > 0),
             slow: check.status.weight == Status::SLOW,

@@ -18,12 +18,13 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::answers::{Counted, QueryCounters, RCODES, Snapshot, Transport, ZoneState};
 use crate::control::{Overview, PoolView};
-use crate::health::{CheckView, Origin, Override, Overrides};
+use crate::health::{CheckView, Moment, Origin, Override, Overrides};
 use crate::target::{Basis, CheckKey, CheckKind, Failure, Inconclusive, Outcome, Status, Value};
 use crate::wire::Rcode;
 
 use super::ask::OverridesFile;
 use super::forms::Clock;
+use super::peers::disagreements;
 
 /// Upper bounds of the buckets, in seconds. A probe is over after its timeout, 2 s by default.
 const PROBE_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -57,7 +58,7 @@ fn cause(to: Status, found: Option<&Outcome>) -> &'static str {
         Some(Outcome::Pass { .. }) => "pass",
         Some(Outcome::Fail(failure)) => failure.reason(),
         Some(Outcome::Inconclusive(_)) | None if to.basis == Basis::Held => "put_back",
-        Some(Outcome::Inconclusive(_)) | None if to.basis == Basis::Voted => "peers",
+        Some(Outcome::Inconclusive(_)) | None if matches!(to.basis, Basis::Voted | Basis::Measured) => "peers",
         Some(Outcome::Inconclusive(_)) | None => "expired",
     }
 }
@@ -299,6 +300,7 @@ impl Scrape<'_> {
             self.checks();
             self.overrides();
             self.pools();
+            self.peers();
             self.databases();
             self.programs();
         });
@@ -411,6 +413,38 @@ impl Scrape<'_> {
 }
 
 impl Scrape<'_> {
+    /// The other nodes, and what they and this one do not agree upon.
+    fn peers(&self) {
+        let overview = self.overview;
+        if overview.peers.is_empty() {
+            return;
+        }
+        gauge!("leeward_quorum").set(flag(overview.no_quorum_since.is_none()));
+        for peer in &overview.peers {
+            let labels = || [("peer", peer.name.to_string())];
+            gauge!("leeward_peer_up", &labels()).set(flag(peer.fresh));
+            gauge!("leeward_peer_isolated", &labels()).set(flag(peer.blind));
+            gauge!("leeward_peer_words", &labels()).set(peer.says as f64);
+            gauge!("leeward_peer_changes_behind", &labels()).set(peer.behind as f64);
+            if let Some(at) = peer.heard {
+                gauge!("leeward_peer_last_report_timestamp_seconds", &labels()).set(self.timestamp(at));
+            }
+        }
+        let mut count = 0;
+        for found in disagreements(overview, self.checks) {
+            let labels = [("check", found.check.key.to_string()), ("target", found.check.spec.target())];
+            gauge!("leeward_disagreement_since_timestamp_seconds", &labels).set(self.timestamp(found.since));
+            count += 1;
+        }
+        gauge!("leeward_disagreements").set(f64::from(count));
+    }
+
+    /// Seconds since 1970.
+    fn timestamp(&self, at: Moment) -> f64 {
+        let since_epoch = self.clock.wall_at(at).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        since_epoch.as_millis() as f64 / 1e3
+    }
+
     /// How many addresses of each pool count as what.
     fn pools(&self) {
         const STATES: [&str; 6] = ["up", "held", "reserve", "drained", "down", "unknown"];
@@ -543,6 +577,14 @@ fn flag(set: bool) -> f64 {
 fn describe_state() {
     describe_gauge!("leeward_build_info", "The program's version; always 1.");
     describe_gauge!("leeward_isolated", "Whether verdicts are held because it is this node that is cut off.");
+    describe_gauge!("leeward_quorum", "Whether enough of the other nodes are heard to decide with them.");
+    describe_gauge!("leeward_peer_up", "Whether the peer was heard within stale_after.");
+    describe_gauge!("leeward_peer_isolated", "Whether the peer says that it is cut off.");
+    describe_gauge!("leeward_peer_words", "Of how many targets the peer says something.");
+    describe_gauge!("leeward_peer_changes_behind", "Changes of this node's words that the peer has not heard yet.");
+    describe_gauge!("leeward_peer_last_report_timestamp_seconds", "When the peer was last heard.");
+    describe_gauge!("leeward_disagreements", "Checks of which one node says up and another down.");
+    describe_gauge!("leeward_disagreement_since_timestamp_seconds", "Since when nodes do not agree upon the check.");
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");
     describe_gauge!("leeward_generation", "The published generation; it begins anew with each start.");
     describe_counter!("leeward_publishes_total", "Snapshots published.");

@@ -14,6 +14,7 @@
 //! | `GET /api/v1/explain?name=&type=&client=&subnet=&seed=` | [`forms::ExplainForm`] |
 //! | `GET /api/v1/geo?address=&map=` | [`forms::GeoForm`] |
 //! | `POST /api/v1/reload?dry_run=&zone=&accept=` | [`forms::ReloadForm`] |
+//! | `GET /api/v1/peers` | [`forms::PeersForm`] |
 //! | `GET /api/v1/pools` | [`forms::PoolsForm`] |
 //! | `POST /api/v1/pools/{name}/failback?dry_run=` | [`forms::OrderForm`]; whoever waits to come back does so now |
 //! | `GET /api/v1/overrides` | [`forms::OverridesForm`] |
@@ -30,7 +31,7 @@
 //! - `routes`: the calls. `forms`: their replies, types of their own so that inner types stay free to change.
 //! - `history`: the last events. `stream`: the same as they happen.
 //! - `overrides`: what operators order. `problem`: errors. `metrics`: the scrape. `explain`: an answer, and why. `geo`: where an address is.
-//! - `pools`: what their members count as.
+//! - `pools`: what their members count as. `peers`: the other nodes, and what they do not agree upon.
 //!
 //! Never here: the engine's state, a clock (the node passes one in), a global recorder, a body that is read.
 
@@ -43,6 +44,7 @@ mod history;
 mod listen;
 mod metrics;
 mod overrides;
+mod peers;
 mod pools;
 mod problem;
 mod report;

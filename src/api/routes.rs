@@ -31,6 +31,7 @@ use super::geo::geo_form;
 use super::history::{EVENTS_KEPT, History, Page};
 use super::metrics::Scrape;
 use super::overrides;
+use super::peers;
 use super::pools;
 use super::problem::Problem;
 use super::report::{self, ReportedForm};
@@ -68,6 +69,7 @@ pub fn router(node: Node, access: Access) -> Router {
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/geo", get(geo))
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/peers", get(peers::list))
         .route("/api/v1/pools", get(pools::list))
         .route("/api/v1/pools/{name}/failback", post(pools::fail_back))
         .route("/api/v1/overrides", get(overrides::list))
@@ -169,7 +171,7 @@ impl Shared {
         }
     }
 
-    async fn overview(&self) -> Result<Overview, Problem> {
+    pub(super) async fn overview(&self) -> Result<Overview, Problem> {
         self.ask(Ask::Overview).await
     }
 
@@ -274,6 +276,10 @@ async fn status(State(shared): State<Shared>, uri: Uri) -> Reply {
         listen: overview.addresses.iter().map(ToString::to_string).collect(),
         loading: overview.loading,
         isolated_since: overview.isolated_since.map(|since| clock.text(since)),
+        peers: overview.peers.len(),
+        peers_heard: overview.peers.iter().filter(|peer| peer.fresh).count(),
+        no_quorum_since: overview.no_quorum_since.map(|since| clock.text(since)),
+        decides_alone: overview.solo,
         publishes: overview.publishes,
         late_seconds: seconds(shared.node.lateness.at(clock.now)),
         zones: ZoneCounts::of(&overview.zones),

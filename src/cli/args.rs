@@ -28,7 +28,7 @@ pub(super) enum Command {
     /// Show where an address is, and which sites each map gives it
     Geo(GeoArgs),
     /// Show the state of the server
-    Status(ClientArgs),
+    Status(StatusArgs),
     /// Show every health check
     Checks(ClientArgs),
     /// Show what happened
@@ -135,6 +135,16 @@ pub(super) enum Assume {
     Down,
     /// Nothing is known
     Unknown,
+}
+
+/// `leeward status`
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The other nodes, and what they and this one do not agree upon
+    #[arg(long)]
+    pub(super) peers: bool,
+    #[command(flatten)]
+    pub(super) client_args: ClientArgs,
 }
 
 /// `leeward geo`

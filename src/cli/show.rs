@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::api::forms::{
     CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
-    OverridesFileForm, OverridesForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm, StepForm,
-    WordChangeForm, ZoneChangeForm, ZonesForm,
+    OverridesFileForm, OverridesForm, PeersForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm,
+    StepForm, WordChangeForm, ZoneChangeForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -66,6 +66,14 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm, overrides: &Overrid
         || "none: targets are heard".to_owned(),
         |since| format!("CUT OFF since {}; verdicts are held", without_fraction(since)),
     );
+    let peers = match (status.peers, &status.no_quorum_since) {
+        (0, _) => "none: this node decides alone".to_owned(),
+        (all, None) => format!("{} of {all} heard", status.peers_heard),
+        (all, Some(since)) => {
+            let so = if status.decides_alone { "it decides ALONE" } else { "verdicts are held" };
+            format!("{} of {all} heard, NO QUORUM since {}; {so}", status.peers_heard, without_fraction(since))
+        }
+    };
     let said = match (status.overrides, status.frozen) {
         (0, _) => "none".to_owned(),
         (count, false) => format!("{count} in force"),
@@ -79,6 +87,7 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm, overrides: &Overrid
         vec!["zones".to_owned(), format!("{} serving, {} stale, {} failed", z.serving, z.stale, z.failed)],
         vec!["checks".to_owned(), format!("{} up, {} down, {} unknown", c.up, c.down, c.unknown)],
         vec!["isolation".to_owned(), isolation],
+        vec!["peers".to_owned(), peers],
         vec!["overrides".to_owned(), said],
     ];
     let listen = status.listen.iter().enumerate();
@@ -88,6 +97,38 @@ pub(super) fn status(status: &StatusForm, zones: &ZonesForm, overrides: &Overrid
         rows.push(vec!["of file".to_owned(), overrides_file(file)]);
     }
     [fitted(rows), words(overrides), zone_table(zones)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// `leeward status --peers`
+pub(super) fn peers(form: &PeersForm) -> String {
+    if form.peers.is_empty() {
+        return "no peers\n".to_owned();
+    }
+    let head = row(["PEER", "REGION", "STATE", "HEARD", "REACHED", "WORDS", "BEHIND"]);
+    let rows = form.peers.iter().map(|peer| {
+        let time = |time: &Option<String>| time.as_deref().map_or_else(|| "-".to_owned(), without_fraction);
+        let (heard, reached) = (time(&peer.heard), time(&peer.reached));
+        let (peer_, region, state) = (peer.peer.clone(), peer.region.clone(), peer.state.clone());
+        vec![peer_, region, state, heard, reached, peer.says.to_string(), peer.behind.to_string()]
+    });
+    let mut text = String::new();
+    if let Some(since) = &form.no_quorum_since {
+        let so = if form.decides_alone { "this node decides alone" } else { "verdicts are held" };
+        let _ = writeln!(text, "NO QUORUM since {}: {so}\n", without_fraction(since));
+    }
+    text += &table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    if form.disagreements.is_empty() {
+        return text + "\nall nodes agree\n";
+    }
+    let head = row(["TARGET", "VERDICT", "VOTE", "SINCE", "SAID"]);
+    let rows = form.disagreements.iter().map(|found| {
+        let own = format!("{} {}", form.node, found.own);
+        let others = found.words.iter().map(|word| format!("{} {}", word.peer, word.word));
+        let said: Vec<String> = std::iter::once(own).chain(others).collect();
+        let verdict = format!("{} ({})", found.verdict, found.basis);
+        vec![found.target.clone(), verdict, found.vote.clone(), without_fraction(&found.since), said.join(", ")]
+    });
+    text + "\n" + &table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
 fn overrides_file(file: &OverridesFileForm) -> String {
@@ -463,6 +504,10 @@ mod tests {
             status: status.into(),
             drain: false,
             measured: status.into(),
+            own: status.into(),
+            own_basis: "measured".into(),
+            vote: "majority".into(),
+            words: Vec::new(),
             basis: "measured".into(),
             reported_weight: None,
             slow: false,
@@ -510,6 +555,10 @@ mod tests {
             listen: vec!["127.0.0.1:5300".into(), "[::1]:5300".into()],
             loading: false,
             isolated_since: Some("2026-01-02T03:04:05.678Z".into()),
+            peers: 2,
+            peers_heard: 1,
+            no_quorum_since: None,
+            decides_alone: false,
             publishes: 4,
             late_seconds: 0.0,
             zones: ZoneCounts { serving: 1, stale: 0, failed: 0 },

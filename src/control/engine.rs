@@ -210,6 +210,12 @@ pub struct Overview {
     pub loading: bool,
     /// Since when verdicts are held because it is we who are cut off.
     pub isolated_since: Option<Moment>,
+    /// Since when too few of the other nodes are heard to decide anything with them.
+    pub no_quorum_since: Option<Moment>,
+    /// Whether that has been so for long enough that this node decides alone.
+    pub solo: bool,
+    /// The other nodes.
+    pub peers: Vec<PeerView>,
     /// The zones.
     pub zones: Vec<ZoneView>,
 }
@@ -491,7 +497,8 @@ impl Engine {
             Gate::Open(addresses) => (true, addresses.clone()),
         };
         let (loading, isolated_since) = (self.trial.is_some(), self.checks.blind_since());
-        Overview { generation, publishes, serving, addresses, loading, isolated_since, zones }
+        let (no_quorum_since, solo, peers) = (self.checks.lonely_since(), self.checks.is_solo(), self.checks.peers());
+        Overview { generation, publishes, serving, addresses, loading, isolated_since, no_quorum_since, solo, peers, zones }
     }
 
     /// Every check.
@@ -499,12 +506,6 @@ impl Engine {
         let known = |id| self.is_in_service(id) || !self.ad_hoc.holds(id);
         let counts = |id| self.beliefs.table().get(id);
         self.checks.views().map(move |view| CheckView { ad_hoc: !known(view.id), counts: counts(view.id), ..view })
-    }
-
-    /// Every peer.
-    #[must_use]
-    pub fn peers(&self) -> Vec<PeerView> {
-        self.checks.peers()
     }
 
     /// What operators and the overrides file say.

@@ -197,6 +197,7 @@ impl fmt::Display for Happening {
                     Some(outcome) => write!(f, " ({outcome})"),
                     None if to.basis == Basis::Held => f.write_str(" (it went down when we were cut off)"),
                     None if to.basis == Basis::Voted => f.write_str(" (as other nodes see it)"),
+                    None if to.basis == Basis::Measured => f.write_str(" (as other nodes see it too)"),
                     None => f.write_str(" (no evidence for too long)"),
                 }
             }

@@ -252,6 +252,12 @@ impl Checks {
         self.peers.lonely_since()
     }
 
+    /// Whether that has been so for `[peers] solo_after`.
+    #[must_use]
+    pub const fn is_solo(&self) -> bool {
+        self.peers.is_solo()
+    }
+
     /// All there is to say of each peer.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerView> {
