@@ -44,6 +44,7 @@
 //! | 4 | [`prober`] | run one check against one target | target |
 //! | 4 | [`api`] | admin calls, explain, metrics | geo, zone; views of answers, control, health, program |
 //! | 4 | [`notify`] | webhooks and commands that are told what happens | — |
+//! | 4 | [`peers`] | carry what nodes tell each other: sessions, authentication, HTTP | target, health |
 //! | 4 | [`store`] | durable state: last-good copies of zones, operators' words, what was measured, what pools remember, where names led, what happened | wire, target, health |
 //! | 5 | [`node`] | owns the engine: threads, effects, loading, signals | all below |
 //! | 6 | [`cli`] | arguments, wiring, exit codes, the operator's client | everything |
@@ -124,6 +125,7 @@ pub mod geo;
 pub mod health;
 pub mod node;
 pub mod notify;
+pub mod peers;
 pub mod prober;
 pub mod program;
 pub mod server;

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 /// What `config` may name of a component: the forms that settings are checked into.
 const CONFIG_MAY_NAME: &[(&str, &[&str])] = &[
-    ("health", &["Config", "Damping", "FileWord"]),
+    ("health", &["Config", "Damping", "FileWord", "Fleet", "Peer"]),
     ("program", &["Atlas", "Defaults", "Limits"]),
     ("answers", &["Any", "Cookies", "Options", "RateLimiter", "RateLimits", "Secret"]),
     ("server", &["Config", "Identity", "IdentityError", "TlsConfig"]),
     ("prober", &["Config"]),
     ("api", &["Config", "EVENT_KINDS", "Role", "Secret", "Token"]),
     ("notify", &["Config", "Template", "To"]),
+    ("peers", &["Config", "Remote", "SECRET_MIN", "Secrets", "Tls", "TlsError"]),
 ];
 
 /// Module, and what it may import, lowest layer first.
@@ -36,12 +37,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // layer 4; names of zones are `wire::Name` wherever they appear
     ("server", &["wire", "geo", "answers"]),
     ("prober", &["target", "control"]),
-    ("peers", &["wire", "target", "health", "control"]),
+    ("peers", &["target", "health"]),
     ("api", &["wire", "target", "geo", "zone", "program", "health", "answers", "control"]),
     ("store", &["wire", "target", "health", "failover"]),
     ("notify", &[]),
     // `config` is made of the components' own config types, and of nothing else of theirs
-    ("config", &["wire", "target", "geo", "program", "health", "answers", "server", "prober", "api", "notify"]),
+    ("config", &["wire", "target", "geo", "program", "health", "answers", "server", "prober", "peers", "api", "notify"]),
     // layer 5
     (
         "node",

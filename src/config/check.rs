@@ -31,14 +31,13 @@ use crate::{api, health, prober};
 
 /// Keys of the contract whose parts this release does not have, by section.
 mod later {
-    pub(super) const ROOT: &[&str] = &["peers", "peer", "service"];
-    pub(super) const NODE: &[&str] = &["region"];
+    pub(super) const ROOT: &[&str] = &["service"];
 }
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// As the library that reads times counts it, so that the bound has a short name.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
@@ -85,7 +84,7 @@ impl Host {
 /// The checked form of `tree`, which was read from `top` and what it includes.
 pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, findings: &mut Findings) -> Config {
     let mut root = Section::root(tree, findings);
-    let (node, overrides) = node(root.section("node"), host);
+    let (mut node, region, overrides) = node(root.section("node"), host);
     let (server, proxies, answering) = super::server::check(root.section("server"), host);
     let (insert_whitespace, programs, resolver) = lua(root.section("lua"));
     let (prober, fence, max_checks) = prober(root.section("prober"), host);
@@ -106,6 +105,9 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
     let answering = Options { programs, checks, ..answering };
     let (admin, tokens) = admin(root.section("admin"));
     let notify = super::notify::notify(&mut root);
+    let (peers, fleet) = super::peers::peers(&mut root, &node.name, region);
+    node.region = fleet.region.clone();
+    health.fleet = fleet;
     let zones = zones(&mut root, top);
     root.finish(later::ROOT);
     Config {
@@ -125,13 +127,14 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
         admin,
         tokens,
         notify,
+        peers,
         zones,
         files,
     }
 }
 
-/// Who we are, and the overrides file, which is read by itself.
-fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<OverridesFile>) {
+/// Who we are, where we say that we stand, and the overrides file, which is read by itself.
+fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<(Place, Box<str>)>, Option<OverridesFile>) {
     const OVERRIDES: &str = "write the path of a file of overrides, such as \"overrides.toml\"";
     const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 253 of them";
     const STATE_DIR: &str = "write a directory such as \"/var/lib/leeward\"";
@@ -139,18 +142,20 @@ fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<OverridesFile>) 
         true => Ok(text.to_owned()),
         false => Err("no name for a node"),
     });
+    let region = super::peers::region(&mut section);
     let state_dir = section.path("state_dir", STATE_DIR).and_then(|(at, path)| non_empty(&mut section, "state_dir", &at, path));
     let file = section.path("overrides_file", OVERRIDES);
     let file = file.and_then(|(at, path)| non_empty(&mut section, "overrides_file", &at, path));
-    section.finish(later::NODE);
+    section.finish(&[]);
     let node = Node {
         name: name.map_or_else(|| default_name(&host.name), |(_, name)| name),
+        region: "".into(),
         state_dir: state_dir.unwrap_or_else(|| "/var/lib/leeward".into()),
     };
-    (node, file.map(|path| OverridesFile { path, stamp: None, said: Said::Missing }))
+    (node, region, file.map(|path| OverridesFile { path, stamp: None, said: Said::Missing }))
 }
 
-fn node_name(text: &str) -> bool {
+pub(super) fn node_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 

@@ -14,6 +14,8 @@
 //! | --- | --- |
 //! | `[zone.*]`, `[check.*]`, `[pool.*]`, `[site.*]`, `[health]`, `[lua]`, `[geo]`, `[publish]`, `[notify]`; `[server]` `ecs`, `any`, `nsid`, `chaos`, `cookies`, `rrl` | changes it |
 //! | `[server.tls] cert`, `key`, and what the files hold | changes it: new connections see the new certificate |
+//! | `[node] region`, `[peers]`, `[peers.tls]`, `[peer.*]`, and what their files hold | changes it: sessions with peers that stay go on |
+//! | `[peers] listen`, so also that `[peers]` is there | is refused: the sockets are there for the life of the process |
 //! | `[node] overrides_file` | changes it; what the file says is judged by itself, and holds up nothing else |
 //! | `[node]` otherwise | is refused: names and directories are in use |
 //! | `[server]` otherwise | is refused: sockets and threads are there for the life of the process |
@@ -29,6 +31,7 @@ mod finding;
 mod nets;
 mod notify;
 mod overrides;
+mod peers;
 mod pools;
 mod raw;
 mod section;
@@ -89,6 +92,8 @@ pub struct Config {
     tokens: [u8; 32],
     /// `[notify]`: who is told of what happens.
     pub notify: Vec<crate::notify::Config>,
+    /// `[peers]`, as far as it is the exchange that it concerns; the rest is in `health.fleet`. `None`: this node is alone.
+    pub peers: Option<crate::peers::Config>,
     /// The zones and their master files.
     pub zones: BTreeMap<Name, PathBuf>,
     /// The configuration files, in the order they were read.
@@ -100,6 +105,8 @@ pub struct Config {
 pub struct Node {
     /// Our name, by default the host's.
     pub name: String,
+    /// Where we stand; empty: it is not said.
+    pub region: Box<str>,
     /// Where last-good copies are kept.
     pub state_dir: PathBuf,
 }
@@ -196,6 +203,7 @@ impl Config {
             admin,
             tokens,
             notify: _,
+            peers,
             answering: _,
             health,
             publish_interval: _,
@@ -207,7 +215,8 @@ impl Config {
             zones: _,
             files: _,
         } = new;
-        let Node { name, state_dir } = node;
+        let Node { name, region: _, state_dir } = node;
+        let hears_at = |peers: Option<&crate::peers::Config>| peers.map(|peers| peers.listen.clone());
         let prober::Config { max_in_flight, max_proc, max_per_target, threads: probe_threads } = prober;
         let crate::server::Config {
             listen,
@@ -253,6 +262,7 @@ impl Config {
             ("[admin] socket", *socket != self.admin.socket),
             ("[admin] listen", *admin_listen != self.admin.listen),
             ("[admin.token]", *tokens != self.tokens),
+            ("[peers] listen", hears_at(peers.as_ref()) != hears_at(self.peers.as_ref())),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)

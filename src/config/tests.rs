@@ -7,6 +7,7 @@ use crate::program::{Defaults, Limits};
 
 mod checks;
 mod notify;
+mod peers;
 mod pools;
 mod sites;
 
@@ -62,7 +63,7 @@ fn defaults() {
         "leeward.toml: warning: there is no zone: every query will be refused; add [zone.\"gslb.example.com\"] with a file\n"
     );
     let config = place.config();
-    assert_eq!(config.node, Node { name: "host-1".into(), state_dir: "/var/lib/leeward".into() });
+    assert_eq!(config.node, Node { name: "host-1".into(), region: "".into(), state_dir: "/var/lib/leeward".into() });
     let listen = ["127.0.0.1:5300", "[::1]:5300"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_secs(10);
     let server = crate::server::Config {
@@ -100,6 +101,7 @@ fn every_key() {
         include = []
         [node]
         name = "eu-1"
+        region = "eu"
         state_dir = "state"
         [server]
         listen = ["0.0.0.0:53", "[::]:53"]
@@ -172,7 +174,7 @@ fn every_key() {
     assert_eq!(place.findings(), "");
     let config = place.config();
     let dir = place.0.path();
-    assert_eq!(config.node, Node { name: "eu-1".into(), state_dir: dir.join("state") });
+    assert_eq!(config.node, Node { name: "eu-1".into(), region: "eu".into(), state_dir: dir.join("state") });
     let listen = ["0.0.0.0:53", "[::]:53"].map(|address| address.parse().unwrap()).to_vec();
     let tcp_idle = Duration::from_millis(500);
     let server = crate::server::Config {
@@ -211,7 +213,7 @@ fn every_key() {
         damping,
         damped_rise: 7,
         max_checks: Some(9),
-        fleet: health::Fleet::default(),
+        fleet: health::Fleet { region: "eu".into(), ..health::Fleet::default() },
         vote: crate::target::Vote::default(),
     };
     let damped = health.judgement();
@@ -243,7 +245,7 @@ fn unknown_keys() {
     finds(
         "lisen = 1\n[server]\nlistn = []\nzzz = 1\n[helth]\ninterval = \"5s\"\n[admin]\nsockets = \"x\"",
         r#"
-        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, zone
+        leeward.toml:1:1: error: unknown key `lisen`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, peers, peer, zone
         leeward.toml:3:1: error: unknown key `[server] listn`; did you mean `listen`?
         leeward.toml:4:1: error: unknown key `[server] zzz`; the keys here are listen, udp_threads, pin, rcvbuf, sndbuf, tcp_max, tcp_per_client, tcp_idle, freebind, tls, proxy_protocol_from, ecs, any, nsid, chaos, cookies, rrl
         leeward.toml:5:2: error: unknown key `helth`; did you mean `health`?
@@ -255,12 +257,10 @@ fn unknown_keys() {
 #[test]
 fn keys_of_later_releases() {
     finds(
-        "[node]\nregion = \"eu\"\n[server]\n  pin = [0, 7]\n\n[service.x]\n[health]\n\n[peer.us]\n",
+        "[server]\n  pin = [0, 7]\n\n[service.x]\n[health]\n",
         "
-        leeward.toml:2:1: error: `[node] region` is not in this release; remove it, or use a release that has it
-        leeward.toml:4:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
-        leeward.toml:6:2: error: `service` is not in this release; remove it, or use a release that has it
-        leeward.toml:9:2: error: `peer` is not in this release; remove it, or use a release that has it
+        leeward.toml:2:13: error: `[server] pin` holds 7, which is no processor that leeward may use; write numbers of processors, such as [0, 1]; leeward may use 0, 1, 3
+        leeward.toml:4:2: error: `service` is not in this release; remove it, or use a release that has it
         ",
     );
 }
@@ -616,7 +616,7 @@ fn findings_of_all_files_come_at_once() {
     ]);
     let expected = r#"leeward.toml:3:7: error: `[server] ecs` is an integer, not a boolean; write true or false
 z.toml:1:8: error: `[server] tcp_max` is set in two files, first at leeward.toml:4:1; remove it here or at leeward.toml:4:1
-z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, zone
+z.toml:2:1: error: unknown key `nonsense`; the keys here are include, node, server, lua, prober, health, check, publish, site, geo, pool, admin, notify, peers, peer, zone
 z.toml:3:8: error: `[zone.x] file` is set in two files, first at leeward.toml:6:1; remove it here or at leeward.toml:6:1
 a.toml:1:7: error: this is not TOML: string values must be quoted; expected literal string
 a.toml:3:8: error: `[health] hold` is "x": expected number at 0; write a time such as "5s" or "1m30s", from 1s to 1year

@@ -13,8 +13,10 @@ use super::finding::{Findings, Place};
 use super::section::{Section, address};
 use crate::server::{Identity, IdentityError, TlsConfig};
 
-const CERT: &str = "write the path of a PEM file: the server's certificate, then those of its issuers";
-const KEY: &str = "write the path of a PEM file with the certificate's private key";
+pub(super) const CERT: &str = "write the path of a PEM file: the server's certificate, then those of its issuers";
+pub(super) const KEY: &str = "write the path of a PEM file with the certificate's private key";
+pub(super) const KEY_KINDS: &str = "write the path of a PEM file with a PKCS #8, PKCS #1 or SEC 1 key, RSA or ECDSA or Ed25519";
+pub(super) const KEY_FITS: &str = "give the key that the certificate was made for; were both files replaced?";
 /// Most octets of a certificate or key file: long chains have some tens of thousands.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -49,6 +51,14 @@ pub(super) fn check(mut section: Section<'_>, plain: &[SocketAddr]) -> Option<Tl
     Some(TlsConfig { identity: identity?, dot, doh, doq, doh_path })
 }
 
+/// Warns of a key that everyone may read.
+pub(super) fn open_to_all(at: &Place, path: &Path, findings: &mut Findings) {
+    if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
+        let shown = path.display();
+        findings.warning(at, format!("everyone on this host can read the key {shown}"), format!("chmod o-r {shown}"));
+    }
+}
+
 fn addresses(section: &mut Section<'_>, key: &'static str) -> Option<(Place, Vec<SocketAddr>)> {
     const LISTEN: &str = "write addresses with ports, such as [\"192.0.2.1:853\", \"[2001:db8::1]:853\"]";
     section.list(key, LISTEN, address).filter(|(_, list)| !list.is_empty())
@@ -68,7 +78,13 @@ fn is_path(text: &str) -> bool {
 }
 
 /// The file that `key` names, with the place that names it.
-fn file(section: &mut Section<'_>, key: &str, at: Place, path: Option<PathBuf>, remedy: &str) -> Option<(Place, PathBuf)> {
+pub(super) fn file(
+    section: &mut Section<'_>,
+    key: &str,
+    at: Place,
+    path: Option<PathBuf>,
+    remedy: &str,
+) -> Option<(Place, PathBuf)> {
     if path.is_none() {
         section.findings.error(&at, format!("{} is empty", section.spell(key)), remedy);
     }
@@ -80,9 +96,8 @@ fn identity(cert: &(Place, PathBuf), key: &(Place, PathBuf), findings: &mut Find
     let ((cert_at, cert_path), (key_at, key_path)) = (cert, key);
     let certificates = read(cert_at, cert_path, "certificate", findings);
     let secret = read(key_at, key_path, "key", findings);
-    if secret.is_some() && fs::metadata(key_path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
-        let shown = key_path.display();
-        findings.warning(key_at, format!("everyone on this host can read the key {shown}"), format!("chmod o-r {shown}"));
+    if secret.is_some() {
+        open_to_all(key_at, key_path, findings);
     }
     let error = match Identity::from_pem(&certificates?, &secret?) {
         Ok(identity) => return Some(identity),
@@ -90,16 +105,14 @@ fn identity(cert: &(Place, PathBuf), key: &(Place, PathBuf), findings: &mut Find
     };
     let (at, path, remedy) = match &error {
         Certificate(_) => (cert_at, cert_path, CERT),
-        Key(_) => {
-            (key_at, key_path, "write the path of a PEM file with a PKCS #8, PKCS #1 or SEC 1 key, RSA or ECDSA or Ed25519")
-        }
-        Mismatch => (key_at, key_path, "give the key that the certificate was made for; were both files replaced?"),
+        Key(_) => (key_at, key_path, KEY_KINDS),
+        Mismatch => (key_at, key_path, KEY_FITS),
     };
     findings.error(at, format!("{} cannot be used: {error}", path.display()), remedy);
     None
 }
 
-fn read(at: &Place, path: &Path, what: &str, findings: &mut Findings) -> Option<Vec<u8>> {
+pub(super) fn read(at: &Place, path: &Path, what: &str, findings: &mut Findings) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     match fs::File::open(path).and_then(|file| file.take(FILE_MAX).read_to_end(&mut text)) {
         Ok(_) => Some(text),
