@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::finding::{Findings, Place};
+use super::peers::Region;
 use super::raw::Table;
 use super::section::{Section, address};
 use super::sites::Listed;
@@ -134,7 +135,7 @@ pub(super) fn check(tree: Table, top: &Path, files: Vec<PathBuf>, host: &Host, f
 }
 
 /// Who we are, where we say that we stand, and the overrides file, which is read by itself.
-fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<(Place, Box<str>)>, Option<OverridesFile>) {
+fn node(mut section: Section<'_>, host: &Host) -> (Node, Option<Region>, Option<OverridesFile>) {
     const OVERRIDES: &str = "write the path of a file of overrides, such as \"overrides.toml\"";
     const NAME: &str = "write letters, digits, `-`, `_` and `.`, at most 253 of them";
     const STATE_DIR: &str = "write a directory such as \"/var/lib/leeward\"";

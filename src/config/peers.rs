@@ -22,9 +22,13 @@ use crate::health::{Fleet, Peer};
 use crate::peers::{Config, Remote, SECRET_MIN, Secrets, Tls, TlsError};
 
 const MAKE: &str = "make one with: openssl rand -hex 32";
+const CA: &str = "write the path of a PEM file: the authorities that issue the certificates of your nodes";
 const LISTEN: &str = "write an address with port, such as \"0.0.0.0:8054\", or an array of them";
 const URL: &str = "write scheme, host and port of its [peers] listen, such as \"https://198.51.100.1:8054\"";
 const REGION: &str = "write letters, digits, `-`, `_` and `.`, at most 63 of them";
+
+/// Where a node stands, and where that is said.
+pub(super) type Region = (Place, Box<str>);
 
 /// What `[peers]` says for all peers.
 struct General {
@@ -44,13 +48,13 @@ struct Entry {
     at: Place,
     name: Arc<str>,
     url: Option<(Place, Url)>,
-    region: Option<(Place, Box<str>)>,
+    region: Option<Region>,
     /// Its own secret, if it is to have one; empty where that cannot be used.
     secrets: Option<Secrets>,
 }
 
 /// The exchange and the rules of health, for the node of this name, which says itself to be in `region`.
-pub(super) fn peers(root: &mut Section<'_>, node: &str, region: Option<(Place, Box<str>)>) -> (Option<Config>, Fleet) {
+pub(super) fn peers(root: &mut Section<'_>, node: &str, region: Option<Region>) -> (Option<Config>, Fleet) {
     let at = root.place("peers");
     let general = general(root.section("peers"), at.as_ref());
     let named = root.named("peer");
@@ -86,12 +90,12 @@ pub(super) fn peers(root: &mut Section<'_>, node: &str, region: Option<(Place, B
 }
 
 /// The name of a region.
-pub(super) fn region(section: &mut Section<'_>) -> Option<(Place, Box<str>)> {
+pub(super) fn region(section: &mut Section<'_>) -> Option<Region> {
     section.parsed("region", REGION, |text| if is_name(text) { Ok(text.into()) } else { Err("no name for a region") })
 }
 
 /// Where we stand: as `[node]` says, or our own entry among the peers.
-fn our_region(said: Option<(Place, Box<str>)>, ours: Option<Entry>, findings: &mut Findings) -> Box<str> {
+fn our_region(said: Option<Region>, ours: Option<Entry>, findings: &mut Findings) -> Box<str> {
     let listed = ours.and_then(|ours| Some((ours.name, ours.region?)));
     if let (Some((first, said)), Some((name, (at, listed)))) = (&said, &listed)
         && said != listed
@@ -164,7 +168,6 @@ fn secrets(files: &[(Place, PathBuf)], findings: &mut Findings) -> Secrets {
 
 /// `[peers.tls]`, which begins at `at` if it is there.
 fn tls(mut section: Section<'_>, at: Option<&Place>) -> Option<Tls> {
-    const CA: &str = "write the path of a PEM file: the authorities that issue the certificates of your nodes";
     let mut pem = |key, what, remedy| {
         if let Some(at) = at {
             section.require(key, at, remedy);
@@ -178,24 +181,25 @@ fn tls(mut section: Section<'_>, at: Option<&Place>) -> Option<Tls> {
     if let Some((at, path, _)) = &key {
         open_to_all(at, path, section.findings);
     }
-    let ((cert, key), ca) = match cert.zip(key).zip(ca) {
-        Some(given) => given,
-        None => {
-            section.finish(&[]);
-            return None;
-        }
-    };
+    let made = cert.zip(key).zip(ca).and_then(|((cert, key), ca)| made(&cert, &key, &ca, section.findings));
+    section.finish(&[]);
+    made
+}
+
+/// A place that names a file, the file, and what it holds.
+type Pem = (Place, PathBuf, Vec<u8>);
+
+fn made(cert: &Pem, key: &Pem, ca: &Pem, findings: &mut Findings) -> Option<Tls> {
     let tls = Tls::from_pem(&cert.2, &key.2, &ca.2);
     let tls = tls.map_err(|error| {
         let ((at, path, _), remedy) = match &error {
-            TlsError::Certificate(_) => (&cert, CERT),
-            TlsError::Key(_) => (&key, KEY_KINDS),
-            TlsError::Mismatch => (&key, KEY_FITS),
-            TlsError::Authority(_) => (&ca, CA),
+            TlsError::Certificate(_) => (cert, CERT),
+            TlsError::Key(_) => (key, KEY_KINDS),
+            TlsError::Mismatch => (key, KEY_FITS),
+            TlsError::Authority(_) => (ca, CA),
         };
-        section.findings.error(at, format!("{} cannot be used: {error}", path.display()), remedy);
+        findings.error(at, format!("{} cannot be used: {error}", path.display()), remedy);
     });
-    section.finish(&[]);
     tls.ok()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each peer has a client of its own, which keeps one connection. A bulletin that is refused for its session is carried once
 //! more in a new one; anything else is for the engine to try again, with what is new by then. A reply that is not authentic
-//! counts as none.
+//! counts as none. After a failure of whatever kind, the next bulletin begins with a hello.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
-use super::form::{self, BODY_MAX, Greeting, Packed};
+use super::form::{self, Greeting, HELLO_MAX, Packed};
 use super::hear::{read_encoding, read_mac, write_digest, write_mac};
 use super::secret::{Asked, Seal, reply_text, sign};
 use super::session::{Nonce, Session, Stamp, Teller};
@@ -141,7 +141,12 @@ impl<D: Desk> Errand<D> {
                         return Err(Undelivered::Refused(why));
                     }
                 }
-                Err(other) => return Err(other),
+                Err(other) => {
+                    // A refusal of the session may be what was lost: a hearer that is done with us before it has read all of a
+                    // long body resets the connection, and its answer goes with it.
+                    teller.refused(&session);
+                    return Err(other);
+                }
             }
         }
     }
@@ -162,7 +167,7 @@ impl<D: Desk> Errand<D> {
         let long = ours.facts.zones.len() + ours.facts.checks.len() > MANY;
         let packed = self.exchange.apart(long, move || form::hello(&Greeting { end, facts: ours.facts.clone() })).await;
         let body = Body::from(packed.ok_or(Undelivered::GivenUp)?);
-        let Packed { gzip, octets } = self.post(HELLO, None, &body, BODY_MAX).await?;
+        let Packed { gzip, octets } = self.post(HELLO, None, &body, HELLO_MAX).await?;
         let long = octets.len() > LONG;
         let read = self.exchange.apart(long, move || form::read_welcome(gzip, &octets)).await.ok_or(Undelivered::GivenUp)?;
         let Greeting { end: hearer, facts } = read.map_err(Undelivered::Garbled)?;

@@ -39,19 +39,22 @@ pub const VERSIONS: [u32; 1] = [1];
 pub const ENTRIES_MAX: usize = 50_000;
 /// Most octets of a body as it is sent: twice what [`ENTRIES_MAX`] entries take.
 pub(super) const BODY_MAX: usize = 2 << 20;
+/// Most octets of a hello, and of its reply: one of yesterday is authentic enough to be read.
+pub(super) const HELLO_MAX: usize = 256 << 10;
 /// Most octets of a body unpacked.
 pub(super) const UNPACKED_MAX: usize = 4 << 20;
 /// Octets up to which a body is sent as it is.
 pub(super) const PLAIN_MAX: usize = 512;
 
 /// A body as it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Packed {
     pub(super) gzip: bool,
     pub(super) octets: Vec<u8>,
 }
 
-/// What a node states of itself when a session begins.
+/// What a node states of itself when a session begins. Where there are so many zones and checks that they take more than 256 KiB
+/// compressed (some ten thousand), none of them is stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Where it stands: `[node] region`.
@@ -90,13 +93,8 @@ pub(super) struct Greeting {
 
 /// A hello, for [`VERSIONS`].
 pub(super) fn hello(greeting: &Greeting) -> Packed {
-    let form = HelloForm {
-        versions: VERSIONS.into(),
-        incarnation: Hex(greeting.end.incarnation.0),
-        nonce: Hex(greeting.end.nonce.0),
-        facts: Cow::Borrowed(&greeting.facts),
-    };
-    pack(&form)
+    let (incarnation, nonce) = (Hex(greeting.end.incarnation.0), Hex(greeting.end.nonce.0));
+    pack_facts(&greeting.facts, |facts| HelloForm { versions: VERSIONS.into(), incarnation, nonce, facts })
 }
 
 /// What a hello says, and the version that both speak.
@@ -108,13 +106,8 @@ pub(super) fn read_hello(gzip: bool, octets: &[u8]) -> Result<(u32, Greeting), R
 
 /// The reply to a hello.
 pub(super) fn welcome(version: u32, greeting: &Greeting) -> Packed {
-    let form = WelcomeForm {
-        version,
-        incarnation: Hex(greeting.end.incarnation.0),
-        nonce: Hex(greeting.end.nonce.0),
-        facts: Cow::Borrowed(&greeting.facts),
-    };
-    pack(&form)
+    let (incarnation, nonce) = (Hex(greeting.end.incarnation.0), Hex(greeting.end.nonce.0));
+    pack_facts(&greeting.facts, |facts| WelcomeForm { version, incarnation, nonce, facts })
 }
 
 /// What the reply to a hello says.
@@ -130,12 +123,12 @@ const fn end(incarnation: Hex, nonce: Hex) -> End {
     End { incarnation: Incarnation(incarnation.0), nonce: Nonce(nonce.0) }
 }
 
-/// A bulletin, without its incarnation, which is the session's. `None`: it has more entries than [`ENTRIES_MAX`].
+/// A bulletin, without its incarnation, which is the session's. `None`: it is longer than may be.
 pub(super) fn bulletin(bulletin: &Bulletin) -> Option<Packed> {
     let Bulletin { incarnation: _, base, version, entries, digest, blind } = bulletin;
     let entries: Vec<_> = entries.iter().map(EntryForm::of).collect();
     let form = BulletinForm { base: *base, version: *version, digest: digest.map(Digest), blind: *blind, entries };
-    (form.entries.len() <= ENTRIES_MAX).then(|| pack(&form))
+    (form.entries.len() <= ENTRIES_MAX).then(|| pack_within(&form, BODY_MAX))?
 }
 
 /// What a bulletin says, of a node in this life.
@@ -150,7 +143,7 @@ pub(super) fn read_bulletin(incarnation: Incarnation, gzip: bool, octets: &[u8])
 
 /// What the hearer of a bulletin has.
 pub(super) fn receipt(receipt: Receipt) -> Packed {
-    pack(&ReceiptForm { have: receipt.have })
+    pack_within(&ReceiptForm { have: receipt.have }, BODY_MAX).unwrap_or_default()
 }
 
 /// What the hearer of a bulletin says that it has.
@@ -312,13 +305,23 @@ pub(super) fn number(text: &str, digits: usize) -> Option<u128> {
 
 // -------- octets
 
-fn pack(form: &impl Serialize) -> Packed {
+/// A message with these facts, or with what is left of them where it would be too long.
+fn pack_facts<'f, T: Serialize>(facts: &'f Facts, form: impl Fn(Cow<'f, Facts>) -> T) -> Packed {
+    let brief = || Facts { zones: BTreeMap::new(), checks: BTreeMap::new(), ..facts.clone() };
+    let whole = pack_within(&form(Cow::Borrowed(facts)), HELLO_MAX);
+    whole.or_else(|| pack_within(&form(Cow::Owned(brief())), HELLO_MAX)).unwrap_or_default()
+}
+
+/// A form as it is sent; `None`: longer than `most`, or than what may be unpacked.
+fn pack_within(form: &impl Serialize, most: usize) -> Option<Packed> {
     // These forms are maps with keys of text, which JSON can always say, and memory takes every octet.
     let plain = serde_json::to_vec(form).unwrap_or_default();
-    match plain.len() > PLAIN_MAX {
-        true => Packed { gzip: true, octets: compressed(&plain) },
-        false => Packed { gzip: false, octets: plain },
-    }
+    let fits = plain.len() <= UNPACKED_MAX;
+    let packed = match plain.len() > PLAIN_MAX {
+        true if fits => Packed { gzip: true, octets: compressed(&plain) },
+        _ => Packed { gzip: false, octets: plain },
+    };
+    (fits && packed.octets.len() <= most).then_some(packed)
 }
 
 fn compressed(plain: &[u8]) -> Vec<u8> {
@@ -436,6 +439,21 @@ mod tests {
         }
         let entries = vec![entry(1, None, 0); ENTRIES_MAX + 1];
         assert_eq!(bulletin(&Bulletin { entries, ..heartbeat }), None);
+    }
+
+    #[test]
+    fn facts_that_are_too_many_are_left_out() {
+        let name = |number: u64| (format!("check-{number:06}").into(), Digest(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let facts = |count| Facts { region: "eu".into(), checks: (0..count).map(name).collect(), ..Facts::default() };
+        let said = |count| Greeting { end: end(Hex(1), Hex(2)), facts: facts(count) };
+        for (count, expected) in [(10_000, facts(10_000)), (40_000, facts(0)), (400_000, facts(0))] {
+            let [asks, answers] = [hello(&said(count)), welcome(1, &said(count))];
+            println!("{count} checks: {} octets", asks.octets.len());
+            assert!(asks.octets.len() <= HELLO_MAX && answers.octets.len() <= HELLO_MAX);
+            let read = read_hello(asks.gzip, &asks.octets).expect("good");
+            assert_eq!((read.1.facts, read.1.end), (expected.clone(), end(Hex(1), Hex(2))));
+            assert_eq!(read_welcome(answers.gzip, &answers.octets).expect("good").facts, expected);
+        }
     }
 
     #[test]

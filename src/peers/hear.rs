@@ -19,15 +19,13 @@ use ring::hmac;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::form::{self, BODY_MAX, Greeting, Packed};
+use super::form::{self, BODY_MAX, Greeting, HELLO_MAX, Packed};
 use super::secret::{Asked, Mac, Seal, reply_text, sign};
 use super::session::{Accepted, Nonce};
 use super::{BULLETIN, DIGEST, Desk, Exchange, FROM, HELLO, LONG, Link, MAC, Refusal, SEQUENCE, SESSION, TO, for_length, tls};
 
 /// The time for a short body, and for what is heard before it.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
-/// Most octets of a hello: one of yesterday is authentic enough to be read.
-const HELLO_MAX: usize = 256 << 10;
 
 /// The certificate that the other side of a connection has shown.
 #[derive(Clone)]

@@ -35,7 +35,7 @@ use super::{Desk, Exchange, Refusal};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-/// Connections at a time, and of one address.
+/// Connections at a time, and of one address: so many, and one for each peer, for all may come from behind one.
 const CONNECTIONS: usize = 512;
 const PER_ADDRESS: usize = 16;
 /// The time for a handshake.
@@ -127,10 +127,11 @@ impl House {
     }
 
     fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let peers = self.exchange.roster.load().links.len();
         let mut guests = self.guests();
         let all: usize = guests.values().sum();
         let own = guests.entry(address).or_default();
-        let is_free = all < CONNECTIONS && *own < PER_ADDRESS;
+        let is_free = all < CONNECTIONS + peers && *own < PER_ADDRESS + peers;
         *own += usize::from(is_free);
         if *own == 0 {
             guests.remove(&address);

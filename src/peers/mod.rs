@@ -162,7 +162,7 @@ pub struct Exchange {
     roster: ArcSwap<Roster>,
     stated: ArcSwap<Stated>,
     refused: Refused,
-    long: Semaphore,
+    long: Arc<Semaphore>,
 }
 
 /// What we state of ourselves, numbered.
@@ -235,7 +235,7 @@ impl Exchange {
             roster: ArcSwap::from_pointee(roster),
             stated: ArcSwap::from_pointee(Stated { number: 0, facts }),
             refused: Refused::default(),
-            long: Semaphore::new(AT_A_TIME),
+            long: Arc::new(Semaphore::new(AT_A_TIME)),
         })
     }
 
@@ -296,7 +296,11 @@ impl Exchange {
         if !long {
             return Some(work());
         }
-        let _place = self.long.acquire().await.ok()?;
+        let place = Arc::clone(&self.long).acquire_owned().await.ok()?;
+        let work = move || {
+            let _place = place;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.ok()
     }
 }

@@ -172,6 +172,46 @@ async fn what_is_told_is_heard() {
     b.end().await;
 }
 
+/// With 50 nodes and a heartbeat every 5 s, each sends and hears ten of these a second.
+#[tokio::test]
+async fn a_heartbeat_is_small_on_the_wire() {
+    let [mut a, b] = pair(&secrets(&[SECRET]));
+    let tap = Tap::to(b.address).await;
+    a.know(&[("b", format!("http://{}", tap.address), secrets(&[SECRET]))]);
+    let heartbeat = Bulletin { base: 1_000_000, entries: Vec::new(), ..bulletin(a.life(), 1_000_000) };
+    let mut lengths = Vec::new();
+    for _ in 0..3 {
+        a.courier.tell("b", Arc::new(heartbeat.clone()));
+        assert_eq!(a.results.recv().await.expect("said").1, have(1_000_000));
+        lengths.push(tap.recorded.lock().unwrap()[0].len());
+    }
+    let heard = b.exchange.peers().remove(0).counts;
+    println!("a heartbeat: {} octets of HTTP; bodies in all: {heard:?}", lengths[2] - lengths[1]);
+    assert!(lengths[2] - lengths[1] <= 480);
+    assert_eq!(tap.recorded.lock().unwrap().len(), 1, "one connection");
+}
+
+#[tokio::test]
+async fn a_long_bulletin_to_one_that_has_forgotten_arrives_in_the_end() {
+    let [mut a, _before] = pair(&secrets(&[SECRET]));
+    assert_eq!(a.tell(1).await, have(1));
+    let forgetful = TestNode::start("b", None);
+    forgetful.know(&[("a", a.url(), secrets(&[SECRET]))]);
+    a.know(&[("b", forgetful.url(), secrets(&[SECRET]))]);
+    let entry = |key: u128| Entry {
+        key: CheckKey(key.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+        ..bulletin(a.life(), 2).entries[0]
+    };
+    let whole = Arc::new(Bulletin { entries: (0..ENTRIES_MAX as u128).map(entry).collect(), ..bulletin(a.life(), 2) });
+    let mut attempts = 0;
+    while forgetful.notes.versions().is_empty() {
+        attempts += 1;
+        assert!(attempts <= 2, "the second attempt begins with a hello");
+        a.courier.tell("b", Arc::clone(&whole));
+        drop(a.results.recv().await.expect("said"));
+    }
+}
+
 #[tokio::test]
 async fn many_checks_at_once() {
     let [mut a, b] = pair(&secrets(&[SECRET]));
@@ -192,8 +232,6 @@ async fn either_may_begin_again() {
     let [mut a, b] = pair(&secrets(&[SECRET]));
     assert_eq!(a.tell(1).await, have(1));
     b.end().await;
-    assert!(matches!(a.tell(2).await, Err(Undelivered::Unreachable(_))));
-    assert!(!a.exchange.peers()[0].counts.reached);
     let b = TestNode::start("b", None);
     b.know(&[("a", a.url(), secrets(&[SECRET]))]);
     a.know(&[("b", b.url(), secrets(&[SECRET]))]);
@@ -205,6 +243,9 @@ async fn either_may_begin_again() {
     assert_eq!(again.tell(1).await, have(1));
     assert_eq!((b.notes.versions(), b.notes.met()), (vec![3, 1], 2));
     assert_eq!(a.tell(4).await, have(4), "two that believe to be the same node get their way in turn");
+    b.end().await;
+    assert!(matches!(a.tell(5).await, Err(Undelivered::Unreachable(_))));
+    assert!(!a.exchange.peers()[0].counts.reached);
 }
 
 #[tokio::test]
