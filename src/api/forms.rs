@@ -435,6 +435,29 @@ pub struct PeerForm {
     pub says: usize,
     /// Changes of this node's words that it has not heard yet, as far as is known.
     pub behind: u64,
+    /// Where it is heard.
+    #[serde(default)]
+    pub url: String,
+    /// What it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Zones that it serves with other data than this node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones_that_differ: Vec<ZoneDifferenceForm>,
+    /// Checks that it defines otherwise than this node, under the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks_that_differ: Vec<String>,
+}
+
+/// A zone that two nodes serve with different data.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ZoneDifferenceForm {
+    /// Its apex.
+    pub zone: String,
+    /// Its serial there.
+    pub serial: u32,
+    /// Its serial here.
+    pub own_serial: u32,
 }
 
 /// A check of which one node says up and another down.

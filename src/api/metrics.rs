@@ -86,6 +86,48 @@ pub struct Meters {
     overrides_file: Mutex<Option<Arc<OverridesFile>>>,
     connections: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>>,
     notified: OnceLock<Box<dyn Fn() -> Vec<Notified> + Send + Sync>>,
+    exchange: OnceLock<Box<dyn Fn() -> Exchanged + Send + Sync>>,
+}
+
+/// What went to and from the other nodes, and what they state of themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Exchanged {
+    /// Of each.
+    pub peers: Vec<PeerExchange>,
+    /// Messages that were refused, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
+/// The same of one peer.
+#[derive(Clone, Debug)]
+pub struct PeerExchange {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is heard.
+    pub url: String,
+    /// Octets of bodies that came from it.
+    pub received: u64,
+    /// Octets of bodies that went to it.
+    pub sent: u64,
+    /// What it runs; `None`: it was never met.
+    pub release: Option<String>,
+    /// Zones that both serve.
+    pub zones: Vec<ZoneStated>,
+    /// Checks that both have under one name, and that are not the same.
+    pub checks_that_differ: Vec<String>,
+}
+
+/// A zone that another node serves too.
+#[derive(Clone, Debug)]
+pub struct ZoneStated {
+    /// Its apex.
+    pub zone: String,
+    /// Its serial there.
+    pub serial: u32,
+    /// Its serial here.
+    pub own: u32,
+    /// Whether it has the same data there.
+    pub same: bool,
 }
 
 /// What became of what one of `[notify]` was to be told.
@@ -145,6 +187,7 @@ impl Meters {
                 overrides_file: Mutex::default(),
                 connections: OnceLock::new(),
                 notified: OnceLock::new(),
+                exchange: OnceLock::new(),
             }
         })
     }
@@ -229,6 +272,16 @@ impl Meters {
     /// Where the state of those is read from who are told of events.
     pub fn watch_notified(&self, read: impl Fn() -> Vec<Notified> + Send + Sync + 'static) {
         drop(self.notified.set(Box::new(read)));
+    }
+
+    /// Where it is read from what went to and from the other nodes.
+    pub fn watch_exchange(&self, read: impl Fn() -> Exchanged + Send + Sync + 'static) {
+        drop(self.exchange.set(Box::new(read)));
+    }
+
+    /// What went to and from the other nodes.
+    pub(super) fn exchanged(&self) -> Exchanged {
+        self.exchange.get().map(|read| read()).unwrap_or_default()
     }
 
     /// So many events were not written down in time, and are in the log only.
@@ -430,6 +483,18 @@ impl Scrape<'_> {
                 gauge!("leeward_peer_last_report_timestamp_seconds", &labels()).set(self.timestamp(at));
             }
         }
+        let exchanged = self.meters.exchanged();
+        for peer in exchanged.peers {
+            for (direction, octets) in [("received", peer.received), ("sent", peer.sent)] {
+                let labels = [("peer", peer.name.to_string()), ("direction", direction.to_owned())];
+                counter!("leeward_peer_bytes_total", &labels).absolute(octets);
+            }
+            let older = peer.zones.iter().filter(|zone| !zone.same).count();
+            gauge!("leeward_peer_zones_that_differ", "peer" => peer.name.to_string()).set(older as f64);
+        }
+        for (reason, count) in exchanged.refused {
+            counter!("leeward_peer_messages_rejected_total", "reason" => reason).absolute(count);
+        }
         let mut count = 0;
         for found in disagreements(overview, self.checks) {
             let labels = [("check", found.check.key.to_string()), ("target", found.check.spec.target())];
@@ -583,6 +648,9 @@ fn describe_state() {
     describe_gauge!("leeward_peer_words", "Of how many targets the peer says something.");
     describe_gauge!("leeward_peer_changes_behind", "Changes of this node's words that the peer has not heard yet.");
     describe_gauge!("leeward_peer_last_report_timestamp_seconds", "When the peer was last heard.");
+    describe_counter!("leeward_peer_bytes_total", "Octets of bodies of messages that came from the peer or went to it.");
+    describe_counter!("leeward_peer_messages_rejected_total", "Messages of peers, or of others, that were refused.");
+    describe_gauge!("leeward_peer_zones_that_differ", "Zones that the peer serves with other data than this node.");
     describe_gauge!("leeward_disagreements", "Checks of which one node says up and another down.");
     describe_gauge!("leeward_disagreement_since_timestamp_seconds", "Since when nodes do not agree upon the check.");
     describe_gauge!("leeward_ready", "Whether /readyz says yes.");

@@ -59,7 +59,7 @@ pub use explain::explain_form;
 pub use forms::{Clock, EVENT_KINDS, EventForm};
 pub use history::{EVENTS_KEPT, Follower, History, Page};
 pub use listen::{ListenError, Listeners};
-pub use metrics::{Connections, Meters, Notified};
+pub use metrics::{Connections, Exchanged, Meters, Notified, PeerExchange, ZoneStated};
 pub(crate) use overrides::names_of;
 pub use routes::router;
 pub use stream::Streams;

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::Uri;
 
-use super::forms::{Clock, DisagreementForm, PeerForm, PeersForm, WordForm};
+use super::forms::{Clock, DisagreementForm, PeerForm, PeersForm, WordForm, ZoneDifferenceForm};
+use super::metrics::{Exchanged, ZoneStated};
 use super::routes::{Params, Reply, Shared, json};
 use crate::control::Overview;
 use crate::health::{CheckView, Moment, PeerView, Word};
@@ -15,12 +16,13 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Reply {
     let (overview, checks) = (shared.overview().await?, shared.checks().await?);
     let (now, wall) = (shared.node.clock)();
     let clock = Clock { now, wall };
+    let exchanged = shared.node.meters.exchanged();
     let form = PeersForm {
         generation: overview.generation.0,
         node: shared.node.name.to_string(),
         no_quorum_since: overview.no_quorum_since.map(|since| clock.text(since)),
         decides_alone: overview.solo,
-        peers: overview.peers.iter().map(|peer| form(peer, &clock)).collect(),
+        peers: overview.peers.iter().map(|peer| form(peer, &exchanged, &clock)).collect(),
         disagreements: disagreements(&overview, &checks).map(|found| found.form(&clock)).collect(),
     };
     json(overview.generation, &form)
@@ -36,8 +38,15 @@ pub(super) fn state(peer: &PeerView) -> &'static str {
     }
 }
 
-fn form(peer: &PeerView, clock: &Clock) -> PeerForm {
+fn form(peer: &PeerView, exchanged: &Exchanged, clock: &Clock) -> PeerForm {
+    let exchange = exchanged.peers.iter().find(|other| other.name == peer.name);
+    let zone = |zone: &ZoneStated| ZoneDifferenceForm { zone: zone.zone.clone(), serial: zone.serial, own_serial: zone.own };
+    let zones = exchange.into_iter().flat_map(|exchange| &exchange.zones).filter(|zone| !zone.same);
     PeerForm {
+        url: exchange.map(|exchange| exchange.url.clone()).unwrap_or_default(),
+        release: exchange.and_then(|exchange| exchange.release.clone()),
+        zones_that_differ: zones.map(zone).collect(),
+        checks_that_differ: exchange.map(|exchange| exchange.checks_that_differ.clone()).unwrap_or_default(),
         peer: peer.name.to_string(),
         region: peer.region.to_string(),
         state: state(peer).to_owned(),

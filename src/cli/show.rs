@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::api::forms::{
     CheckForm, ChecksForm, EventForm, EventsForm, ExplainForm, FindingForm, GeoForm, MapForm, OrderForm, OverrideForm,
     OverridesFileForm, OverridesForm, PeersForm, PoolAddressForm, PoolMemberForm, PoolsForm, ProblemForm, ReloadForm, StatusForm,
-    StepForm, WordChangeForm, ZoneChangeForm, ZonesForm,
+    StepForm, WordChangeForm, ZoneChangeForm, ZoneDifferenceForm, ZonesForm,
 };
 
 /// Two blanks between columns, none at the end of a line.
@@ -117,6 +117,14 @@ pub(super) fn peers(form: &PeersForm) -> String {
         let _ = writeln!(text, "NO QUORUM since {}: {so}\n", without_fraction(since));
     }
     text += &table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    for peer in &form.peers {
+        for ZoneDifferenceForm { zone, serial, own_serial } in &peer.zones_that_differ {
+            let _ = writeln!(text, "{} serves other data of {zone}: serial {serial}, here {own_serial}", peer.peer);
+        }
+        if !peer.checks_that_differ.is_empty() {
+            let _ = writeln!(text, "{} defines otherwise: {}", peer.peer, peer.checks_that_differ.join(", "));
+        }
+    }
     if form.disagreements.is_empty() {
         return text + "\nall nodes agree\n";
     }

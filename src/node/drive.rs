@@ -22,11 +22,13 @@ use crate::control::{
     CommandId, Effect, Engine, Entry, Event, Happening, HostNews, LetterId, Load, LoadId, Outcome, Reply, WordFault,
 };
 use crate::health::{Bulletin, Due, Moment, PeerChange, Receipt, WireChange, WireId};
+use crate::peers::Courier;
 use crate::prober::Pulse;
 use crate::store::Keeper;
 use crate::target;
 
 use super::clock::{self, Break, Continuity};
+use super::peers::Desk;
 use super::probes::Probes;
 use super::scribe::{Awaited, Bell, Note};
 
@@ -94,6 +96,7 @@ pub(super) struct Outlets {
     pub(super) bell: Bell,
     pub(super) orders: Orders,
     pub(super) letters: Letters,
+    pub(super) courier: Option<Courier<Desk>>,
     /// The idle connections that are held.
     pub(super) wires: RefCell<HashMap<WireId, AbortHandle>>,
 }
@@ -194,7 +197,10 @@ impl Outlets {
         match effect {
             Effect::Probe(probe) => due.push(probe),
             Effect::Wire(change) => self.wire(change),
-            Effect::Tell { peer, .. } => drop(self.inbox.send(Message::Event(Event::Told(peer, None)))),
+            Effect::Tell { peer, bulletin } => match &self.courier {
+                Some(courier) => courier.tell(&peer, Arc::from(bulletin)),
+                None => drop(self.inbox.send(Message::Event(Event::Told(peer, None)))),
+            },
             Effect::Receipt { letter, receipt } => self.letters.answer(letter, receipt),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);

@@ -17,6 +17,7 @@ use crate::answers::{Published, Secret, Snapshot};
 use crate::api::{self, Meters, Outside, ReloadOutcome, ReloadReport, ReloadRequest, WordReport, ZoneReport};
 use crate::config::{self, Config, OverridesFile, Said};
 use crate::control::{Event, Load, LoadId, LoadKind, Outcome, WordFault, ZoneLoad};
+use crate::peers::Exchange;
 use crate::server::Certificates;
 use crate::store::LastGood;
 use crate::wire::{Name, NameRef};
@@ -68,6 +69,8 @@ pub(super) struct Loader {
     pub(super) watched: Watched,
     /// What the overrides file says, as it is in force.
     pub(super) words: words::Standing,
+    /// With the other nodes.
+    pub(super) exchange: Option<Arc<Exchange>>,
 }
 
 /// What came of reading a zone's file.
@@ -82,16 +85,30 @@ impl Loader {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             match job {
-                Job::Start(done) => drop(done.send(self.start())),
+                Job::Start(done) => {
+                    let sound = self.start();
+                    self.state();
+                    let _gone = done.send(sound); // and does not want to know
+                }
                 Job::Reload(request, reply) => {
                     let report = self.reload(&request);
                     if !request.dry_run {
                         log_outcome(&report);
                         self.meters.reload(report.outcome == ReloadOutcome::Applied, clock::now_and_wall().1);
                     }
+                    if report.outcome == ReloadOutcome::Applied && request.outside.is_none() {
+                        self.state();
+                    }
                     reply(report);
                 }
             }
+        }
+    }
+
+    /// Lets the other nodes know what is served, and whom we take for them.
+    fn state(&self) {
+        if let Some(exchange) = &self.exchange {
+            super::peers::state(exchange, &self.config, &self.published.load());
         }
     }
 

@@ -13,7 +13,7 @@
 //! | `watcher` | notices that a file of networks or of overrides has changed | files, the loader |
 //! | `listener` | logs what record programs tell, hands on what they lack | the log |
 //! | `prober` | probes, idle connections to targets | the network, files, the commands of checks |
-//! | `control` (a runtime) | `resolve()`, names of pools' members, admin API, signals, webhooks and commands that are told what happens | the network |
+//! | `control` (a runtime) | `resolve()`, names of pools' members, admin API, peers, signals, webhooks and commands that are told what happens | the network |
 //!
 //! Start: bind everything once on trial, load, probe, and only then bind the DNS ports for good (DESIGN 6.4). Stop
 //! (SIGTERM, SIGINT): answer what has arrived, close, exit. SIGHUP: reload.
@@ -28,6 +28,7 @@ mod hosts;
 mod listener;
 mod loader;
 mod notify;
+mod peers;
 mod probes;
 pub mod reaper;
 mod resolver;
@@ -61,6 +62,7 @@ use hosts::{Change, Names};
 use listener::{Lines, Listener};
 use loader::{Job, Loader};
 use notify::Supervisor;
+use peers::Company;
 use probes::Threads;
 use resolver::Resolver;
 use scribe::{Bell, Chronicle, Note};
@@ -104,6 +106,12 @@ pub enum Error {
     /// The admin API could not be bound.
     #[error(transparent)]
     Admin(#[from] api::ListenError),
+    /// The listener for peers could not be bound.
+    #[error(transparent)]
+    Peers(#[from] crate::peers::ListenError),
+    /// Nothing can be exchanged with peers.
+    #[error(transparent)]
+    Exchange(#[from] peers::Trouble),
     /// A database of places cannot be used.
     #[error(transparent)]
     Databases(#[from] BadDatabases),
@@ -128,12 +136,13 @@ pub fn run(start: Start) -> Result<(), Error> {
         .enable_all()
         .build()?;
     make_state_dir(&start.config.node.state_dir);
-    let listeners = {
+    let (listeners, for_peers) = {
         let _context = runtime.enter();
-        api::Listeners::bind(&start.config.admin)?
+        let addresses = start.config.peers.as_ref().map_or(&[][..], |peers| &peers.listen);
+        (api::Listeners::bind(&start.config.admin)?, crate::peers::Listeners::bind(addresses)?)
     };
     let node = Node::assemble(start, databases, &runtime)?;
-    let result = runtime.block_on(node.live(listeners));
+    let result = runtime.block_on(node.live(listeners, for_peers));
     runtime.shutdown_timeout(SHUTDOWN_WAIT);
     result
 }
@@ -160,6 +169,7 @@ struct Node {
     moved: mpsc::UnboundedReceiver<Change>,
     /// Held until the node has stopped.
     _probers: Threads,
+    company: Option<Company>,
     dns: server::Context,
     seed: fastrand::Rng,
 }
@@ -167,7 +177,7 @@ struct Node {
 impl Node {
     /// Starts every thread but those of the DNS ports.
     #[expect(clippy::disallowed_methods, reason = "the one seed that all random sources come from")]
-    fn assemble(start: Start, databases: Databases, runtime: &Runtime) -> io::Result<Self> {
+    fn assemble(start: Start, databases: Databases, runtime: &Runtime) -> Result<Self, Error> {
         let Start { config, config_file, strict } = start;
         let mut seed = fastrand::Rng::new();
         let meters = Arc::new(Meters::new());
@@ -211,6 +221,13 @@ impl Node {
                 engine
             }
         };
+        let company = Company::new(&config, &engine_tx)?;
+        let exchange = company.as_ref().map(|company| Arc::clone(&company.exchange));
+        let engine = match &exchange {
+            Some(exchange) => engine.speaking_as(exchange.incarnation(), clock::now()),
+            None => engine,
+        };
+        exchange.iter().for_each(|exchange| peers::watch(&meters, Arc::clone(exchange)));
         let (fence, lines) = (config.fence.clone(), Lines::default());
         let listener = Listener { engine: engine_tx.clone(), resolver: resolver.clone(), fence, lines };
         spawn("listener", move || listener.run(told))?;
@@ -230,6 +247,7 @@ impl Node {
             bell,
             orders: Orders::default(),
             letters: Letters::default(),
+            courier: company.as_ref().map(|company| company.courier(runtime.handle().clone())),
             wires: std::cell::RefCell::default(),
         };
         spawn("engine", move || drive(engine, &inbox, &outlets))?;
@@ -269,6 +287,7 @@ impl Node {
             resolver,
             watched,
             words: words::Standing::default(),
+            exchange,
         };
         spawn("loader", move || loader.run(&jobs_rx))?;
         let api = api::Node {
@@ -296,13 +315,14 @@ impl Node {
             changed,
             moved,
             _probers: probers,
+            company,
             dns,
             seed,
         })
     }
 
     /// Loads, serves, and obeys signals and calls until it is told to stop.
-    async fn live(mut self, listeners: api::Listeners) -> Result<(), Error> {
+    async fn live(mut self, listeners: api::Listeners, for_peers: crate::peers::Listeners) -> Result<(), Error> {
         let (mut hup, mut term, mut int) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         for address in listeners.addresses() {
@@ -310,6 +330,12 @@ impl Node {
         }
         let (stop_api, stopping) = oneshot::channel::<()>();
         let api = tokio::spawn(listeners.serve(self.api.clone(), async { drop(stopping.await) }));
+        for address in for_peers.addresses() {
+            tracing::info!("peers are heard on {address}");
+        }
+        let (stop_peers, parting) = oneshot::channel::<()>();
+        let company = self.company.take();
+        let company = company.map(|company| tokio::spawn(company.serve(for_peers, async { drop(parting.await) })));
         let supervisor = Supervisor::from_environment();
         tokio::spawn(supervisor.clone().watchdog(Arc::clone(&self.api.lateness), clock::now));
 
@@ -352,8 +378,11 @@ impl Node {
             tokio::task::spawn_blocking(|| server.stop()).await.map_err(io::Error::other)?;
         }
         self.api.history.close();
-        drop(stop_api);
+        drop((stop_api, stop_peers));
         drop(api.await);
+        if let Some(company) = company {
+            drop(company.await);
+        }
         let (stop, stopped) = oneshot::channel();
         drop(self.ledger.send(Note::Stop(stop)));
         if tokio::time::timeout(LEDGER_WAIT, stopped).await.is_err() {

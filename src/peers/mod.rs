@@ -260,6 +260,12 @@ impl Exchange {
         });
     }
 
+    /// What we state of ourselves.
+    #[must_use]
+    pub fn stated(&self) -> Facts {
+        self.stated.load().facts.clone()
+    }
+
     /// Our life.
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
