@@ -180,6 +180,8 @@ struct Node {
     heard: HashMap<usize, (u64, u64)>,
     letters: HashMap<LetterId, u64>,
     forced: Option<(usize, Value)>,
+    /// When the last run began that the control answered.
+    control_answered: Option<Duration>,
     /// Of each target: what was seen and believed of it.
     seen: Vec<Seen>,
 }
@@ -192,6 +194,8 @@ struct Seen {
     last_down: Option<Duration>,
     /// Since when it has been in sight.
     in_sight: Duration,
+    /// When the first of its last failures in a row began.
+    fell: Option<Duration>,
 }
 
 impl World {
@@ -415,9 +419,17 @@ impl World {
             (false, true) => (Outcome::PASS, Duration::from_millis(5)),
             (false, false) => (Outcome::Fail(Failure::Refused), Duration::from_millis(5)),
         };
-        let node = &self.nodes[place];
-        let result = Finished { outcome, started: node.inner(self.now), elapsed: took };
-        let number = self.number(Message::Probe { node: place, life: node.life, run: due.run, result });
+        let now = self.now;
+        let node = &mut self.nodes[place];
+        match (target, &outcome) {
+            (None, Outcome::Pass { .. }) => node.control_answered = Some(now),
+            (Some(target), Outcome::Pass { .. }) => node.seen[target].fell = None,
+            (Some(target), Outcome::Fail(_)) => node.seen[target].fell = node.seen[target].fell.or(Some(now)),
+            (_, Outcome::Fail(_) | Outcome::Inconclusive(_)) => {}
+        }
+        let result = Finished { outcome, started: node.inner(now), elapsed: took };
+        let message = Message::Probe { node: place, life: node.life, run: due.run, result };
+        let number = self.number(message);
         self.later(took, Ahead::Probe(number));
     }
 
@@ -538,13 +550,13 @@ impl World {
                 self.say(|| format!("node {node} ends{}", if wiped { ", and all it knew" } else { "" }));
                 let node_ = &mut self.nodes[node];
                 (node_.engine, node_.timer, node_.open) = (None, None, false);
-                (node_.forced, node_.paused_until) = (None, Duration::ZERO);
+                (node_.forced, node_.control_answered, node_.paused_until) = (None, None, Duration::ZERO);
                 node_.letters.clear();
                 if wiped {
                     node_.remembered.clear();
                 }
                 // What it said last may count for a while yet.
-                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since) = (None, self.now));
+                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since, seen.fell) = (None, self.now, None));
                 let after = Duration::from_millis(self.random.u64(50..8000));
                 self.later(after, Ahead::Restart(node));
             }
@@ -678,8 +690,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and it sees
-    /// the control, or has been alone for long.
+    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and the control
+    /// has answered since it saw the target down, or it has been alone for long.
     fn may_be_alone(&self, place: usize, target: usize) -> bool {
         let Some(engine) = &self.nodes[place].engine else { return false };
         let counts: Vec<_> =
@@ -688,7 +700,9 @@ impl World {
         let Some(view) = engine.checks().find(|view| view.spec.address == address) else { return false };
         let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
         let solo = self.solo_after < TROUBLE && 2 * (1 + heard(engine)) <= self.nodes.len();
-        2 * (1 + words) <= self.nodes.len() && (solo || (self.control && !self.unseen[place][TARGETS.len()]))
+        let node = &self.nodes[place];
+        let in_sight = node.control_answered.zip(node.seen[target].fell).is_some_and(|(answered, fell)| answered >= fell);
+        2 * (1 + words) <= self.nodes.len() && (solo || in_sight)
     }
 
     /// There are answers, and forced targets are in them or not.
@@ -786,6 +800,7 @@ impl Node {
             heard: HashMap::new(),
             letters: HashMap::new(),
             forced: None,
+            control_answered: None,
             seen: vec![Seen::default(); TARGETS.len()],
         }
     }

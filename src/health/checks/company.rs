@@ -103,15 +103,17 @@ impl Checks {
     /// A control has answered a run that began then. Where there is no quorum, more may be believed of our own eyes for it.
     pub(super) fn control_answers(&mut self, started: Moment) {
         self.company.control_answered = self.company.control_answered.max(Some(started));
-        self.company.recount |= self.peers.lonely_since().is_some();
+        self.company.recount |= !self.peers.are_all_heard();
     }
 
     /// What is to be believed of a check.
     fn verdict(&self, id: CheckId) -> Status {
         let own = self.own(id);
         let Some(check) = self.checks.get(&id).filter(|_| !self.peers.is_empty()) else { return own };
-        // What we saw is ours to judge if a control has answered since: an answer from before may be older than a cut.
-        let in_sight = self.company.control_answered.is_some_and(|at| at >= check.verdict.first_sign());
+        // What we saw is ours to judge if a control has answered since, and since the others fell silent: an answer from before
+        // may be older than a cut.
+        let since = check.verdict.first_sign().max(self.peers.word_lost());
+        let in_sight = self.company.control_answered.is_some_and(|at| at >= since);
         let alone = in_sight || self.peers.is_solo();
         let seen = Seen { own, word: self.word(own), before: check.believed, alone };
         verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(check.key), Peers::own_region())

@@ -49,6 +49,8 @@ pub(super) struct Peers {
     lonely_since: Option<Moment>,
     /// Whether that is so for `solo_after`.
     solo: bool,
+    /// When a word of a peer last ceased to count.
+    word_lost: Moment,
     changes: VecDeque<PeerChange>,
 }
 
@@ -201,6 +203,7 @@ impl Peers {
             words: Words::new(incarnation),
             lonely_since: None,
             solo: false,
+            word_lost: Moment::at(Duration::ZERO),
             changes: VecDeque::new(),
         }
     }
@@ -287,6 +290,9 @@ impl Peers {
         let blind = bulletin.blind;
         let (was_complete, was_blind) = link.heard.map_or((false, false), |heard| (heard.complete, heard.blind));
         link.heard = Some(Heard { incarnation: bulletin.incarnation, have, complete, blind, at: now });
+        if blind && !was_blind {
+            self.word_lost = now;
+        }
         if was_blind != blind {
             let name = Arc::clone(&link.name);
             self.changes.push_back(if blind { PeerChange::Isolated(name) } else { PeerChange::Sees(name) });
@@ -303,6 +309,9 @@ impl Peers {
         let said = &mut self.said.entry(entry.key).or_insert_with(none)[place];
         let next = entry.word.map(|word| Said { word, since: now - entry.age });
         let before = std::mem::replace(said, next).map(|said| said.word);
+        if before.is_some_and(|before| before != Word::NoWord) && entry.word.is_none_or(|word| word == Word::NoWord) {
+            self.word_lost = now;
+        }
         if let Some(word) = before {
             link.digest.toggle(entry.key, word);
             link.says -= 1;
@@ -403,6 +412,9 @@ impl Peers {
             let fresh = link.heard.is_some_and(|heard| now < heard.at + self.fleet.stale_after);
             if fresh != std::mem::replace(&mut link.fresh, fresh) {
                 let name = Arc::clone(&link.name);
+                if !fresh {
+                    self.word_lost = now;
+                }
                 self.changes.push_back(if fresh { PeerChange::Heard(name) } else { PeerChange::Silent(name) });
                 changed = true;
             }
@@ -431,6 +443,16 @@ impl Peers {
     /// Whether this node has heard from too few for so long that it goes by its own eyes.
     pub(super) const fn is_solo(&self) -> bool {
         self.solo
+    }
+
+    /// When a word of a peer last ceased to count.
+    pub(super) const fn word_lost(&self) -> Moment {
+        self.word_lost
+    }
+
+    /// Whether every peer's words count.
+    pub(super) fn are_all_heard(&self) -> bool {
+        self.links.iter().all(Link::counts)
     }
 
     /// Since when this node hears from too few to decide anything.
