@@ -164,7 +164,7 @@ impl<D: Desk> Errand<D> {
     async fn greet(&self, teller: &mut Teller, stated: &Arc<Stated>) -> Result<(), Undelivered> {
         let nonce = super::random().map(Nonce).map_err(|error| Undelivered::Unreachable(error.to_string()))?;
         let (end, ours) = (teller.greet(nonce, stated.number), Arc::clone(stated));
-        let long = ours.facts.zones.len() + ours.facts.checks.len() > MANY;
+        let long = ours.facts.is_long();
         let packed = self.exchange.apart(long, move || form::hello(&Greeting { end, facts: ours.facts.clone() })).await;
         let body = Body::from(packed.ok_or(Undelivered::GivenUp)?);
         let Packed { gzip, octets } = self.post(HELLO, None, &body, HELLO_MAX).await?;

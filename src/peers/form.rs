@@ -28,8 +28,8 @@ use flate2::write::GzEncoder;
 use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Refusal;
 use super::session::{End, Nonce};
+use super::{MANY, Refusal};
 use crate::health::{Bulletin, Entry, Incarnation, Receipt, Word};
 use crate::target::CheckKey;
 
@@ -69,6 +69,13 @@ pub struct Facts {
     /// Digests of its checks' definitions, by name.
     #[serde(default)]
     pub checks: BTreeMap<Box<str>, Digest>,
+}
+
+impl Facts {
+    /// Whether it takes a while to write or read them.
+    pub(super) fn is_long(&self) -> bool {
+        self.zones.len() + self.checks.len() > MANY
+    }
 }
 
 /// What a node serves of a zone.

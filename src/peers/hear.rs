@@ -150,6 +150,7 @@ impl<D: Desk> Hearing<D> {
         let nonce = super::random().map_err(|_| Problem::Stopping)?;
         let session = link.state.hearer().hello(end, Nonce(nonce), facts);
         let ours = self.exchange.stated.load_full();
+        let long = long || ours.facts.is_long();
         let welcome = move || form::welcome(version, &Greeting { end: session.hearer, facts: ours.facts.clone() });
         let packed = self.exchange.apart(long, welcome).await.ok_or(Problem::Stopping)?;
         Ok(reply(&link, &key, &head.mac, packed))

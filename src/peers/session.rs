@@ -409,6 +409,117 @@ mod tests {
         assert_eq!((there.tell(), back.tell()), (Ok(Accepted::Begun("a")), Ok(Accepted::Begun("b"))));
     }
 
+    /// Everything that was ever sent on one direction, from which the network delivers whatever it likes, as often as it likes.
+    #[derive(Clone, Copy, Debug)]
+    enum Sent {
+        Hello(End),
+        Welcome { asked: Nonce, hearer: End },
+        Bulletin(Stamp),
+    }
+
+    /// A direction whose network and whose nodes do their worst.
+    struct Storm {
+        random: fastrand::Rng,
+        pair: Pair,
+        sent: Vec<Sent>,
+        /// Each session that was begun, and the numbers accepted in it.
+        begun: Vec<(Nonce, Vec<u64>)>,
+        lives: u128,
+    }
+
+    impl Storm {
+        fn step(&mut self) {
+            match self.random.u8(..100) {
+                0..30 => self.speak(),
+                30..96 if !self.sent.is_empty() => {
+                    let oldest = if self.random.u8(..4) == 0 { 0 } else { self.sent.len().saturating_sub(2) };
+                    let at = self.random.usize(oldest..self.sent.len());
+                    self.deliver(self.sent[at]);
+                }
+                96 => self.pair.teller = Teller::new(self.life()),
+                97 => self.pair.hearer = Hearer::new(self.life()),
+                98 => drop(self.pair.teller.stamp(1)),
+                _ => {}
+            }
+        }
+
+        fn life(&mut self) -> Incarnation {
+            self.lives += 1;
+            Incarnation(self.lives)
+        }
+
+        fn speak(&mut self) {
+            let said = match self.pair.teller.stamp(0) {
+                Some(stamp) => Sent::Bulletin(stamp),
+                None => {
+                    let nonce = self.pair.nonce();
+                    Sent::Hello(self.pair.teller.greet(nonce, 0))
+                }
+            };
+            self.sent.push(said);
+        }
+
+        fn deliver(&mut self, sent: Sent) {
+            match sent {
+                Sent::Hello(teller) => {
+                    let nonce = self.pair.nonce();
+                    let hearer = self.pair.hearer.hello(teller, nonce, "facts").hearer;
+                    self.sent.push(Sent::Welcome { asked: teller.nonce, hearer });
+                }
+                // Not what is waited for, or too late: it changes nothing, as the tables say.
+                Sent::Welcome { asked, hearer } => drop(self.pair.teller.greeted(asked, hearer).is_ok()),
+                Sent::Bulletin(stamp) => self.hear(stamp),
+            }
+        }
+
+        /// What is accepted belongs to the session that was begun last, and is newer than all that was accepted in it.
+        fn hear(&mut self, Stamp { session, sequence }: Stamp) {
+            let known = self.pair.hearer.session(session.id());
+            let before = self.pair.hearer.current;
+            match self.pair.hearer.accept(session.id(), sequence) {
+                Ok(accepted) => {
+                    assert_eq!(known, Some(session), "its code would not fit");
+                    if accepted == Accepted::Begun("facts") {
+                        assert!(self.begun.iter().all(|(id, _)| *id != session.id()), "no session is begun twice");
+                        self.begun.push((session.id(), Vec::new()));
+                    }
+                    let (id, numbers) = self.begun.last_mut().expect("one was begun");
+                    assert!(*id == session.id() && numbers.iter().all(|number| *number < sequence));
+                    numbers.push(sequence);
+                }
+                Err(_) => {
+                    assert_eq!(self.pair.hearer.current, before);
+                    self.pair.teller.refused(&session);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_lost_repeated_or_delayed_nothing_is_heard_twice() {
+        let mut accepted = 0;
+        for seed in 0..500 {
+            let random = fastrand::Rng::with_seed(seed);
+            let mut storm = Storm { random, pair: Pair::new(), sent: Vec::new(), begun: Vec::new(), lives: 100 };
+            (0..400).for_each(|_| storm.step());
+            accepted += storm.begun.iter().map(|(_, numbers)| numbers.len()).sum::<usize>();
+            // And when the storm is over, a bulletin arrives at once, or after one hello.
+            let heard = |storm: &Storm| storm.begun.iter().map(|(_, numbers)| numbers.len()).sum::<usize>();
+            let before = heard(&storm);
+            for _ in 0..5 {
+                let sent = storm.sent.len();
+                storm.speak();
+                while let Some(next) = storm.sent.get(sent..).and_then(<[_]>::last).copied() {
+                    storm.sent.truncate(storm.sent.len() - 1);
+                    storm.deliver(next);
+                }
+            }
+            assert!(heard(&storm) > before, "seed {seed}");
+        }
+        println!("{accepted} accepted");
+        assert!(accepted > 5000, "{accepted}");
+    }
+
     #[test]
     fn a_life_is_met_once() {
         let mut acquaintance = Acquaintance::default();
