@@ -81,6 +81,12 @@
 //! the ledger in batches, streams of events, and a task for each of `[notify]`, which has [`notify`] carry it. None of them holds
 //! up the engine; one that falls too far behind misses the oldest, and that is counted.
 //!
+//! **A peer's bulletin.** HTTP on a listener of its own → [`peers`]: whose, of this session, in order, whole? →
+//! [`control::Event::Heard`] → [`health`]: what is new in that peer's map → each check that it concerns is believed to be what the
+//! votes make of it, this node's own result among them, and is probed soon if they contradict each other → from there on as of a
+//! probe's result. What this node sees goes out the same way: [`control::Effect::Tell`], to each peer what is new since it was told
+//! last; [`control::Event::Told`] is what it has then.
+//!
 //! **A pool.** A check that a pool's member has counts as something else → the rules of the pool that need a memory
 //! ([`health::PoolState`]): may it be withdrawn now, must it wait to come back, how much of its weight it gets → its **standing**,
 //! a status of its own in the same table → the programs that say `pool(...)` are settled like any others. What a query does is

@@ -214,7 +214,7 @@ fn the_service_manager_is_told() {
 // -------- alerts and dashboard
 
 /// What the scrape of a plain server does not have, and when one has it.
-const NOT_IN_EVERY_SCRAPE: [(&str, &str); 11] = [
+const NOT_IN_EVERY_SCRAPE: [(&str, &str); 14] = [
     ("leeward_check_reported_weight", "where a program asks targets for their weight"),
     ("leeward_geo_database_build_timestamp_seconds", "with `[geo] databases`"),
     ("leeward_override", "while something is overridden"),
@@ -223,6 +223,9 @@ const NOT_IN_EVERY_SCRAPE: [(&str, &str); 11] = [
     ("leeward_check_suppressed", "of checks that are damped"),
     ("leeward_pool_answers_total", "with `[pool.NAME]`"),
     ("leeward_pool_wanted_share", "with `[pool.NAME]`"),
+    ("leeward_peer_messages_rejected_total", "with `[peers]`"),
+    ("leeward_peer_up", "with `[peers]`"),
+    ("leeward_quorum", "with `[peers]`"),
     ("leeward_notifications_total", "with `[notify.NAME]`"),
     ("leeward_notification_failures_total", "with `[notify.NAME]`"),
     ("leeward_notifications_dropped_total", "with `[notify.NAME]`"),

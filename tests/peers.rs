@@ -57,7 +57,7 @@ impl Target {
 fn answer(mut stream: TcpStream) {
     let mut request = [0; 2048];
     if stream.read(&mut request).is_ok() {
-        let _gone = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
 }
 

@@ -153,7 +153,7 @@ struct Target {
 
 /// What is on its way.
 enum Message {
-    Probe { node: usize, life: u64, run: health::RunId, result: Finished },
+    Probe { node: usize, life: u64, target: Option<usize>, in_sight: Option<Duration>, run: health::RunId, result: Finished },
     Told { from: usize, to: usize, life: u64, sequence: u64, bulletin: Bulletin, receipt: Option<Receipt> },
 }
 
@@ -194,8 +194,8 @@ struct Seen {
     last_down: Option<Duration>,
     /// Since when it has been in sight.
     in_sight: Duration,
-    /// When the first of its last failures in a row began.
-    fell: Option<Duration>,
+    /// When the last run began that failed while the control could be seen, if that was the last that ended.
+    failed_in_sight: Option<Duration>,
 }
 
 impl World {
@@ -289,10 +289,13 @@ impl World {
             }
             Ahead::Restart(place) => self.start(place),
             Ahead::Probe(number) => {
-                let Some(Message::Probe { node, life, run, result }) = self.messages.remove(&number) else { return Ok(()) };
+                let Some(Message::Probe { node, life, target, in_sight, run, result }) = self.messages.remove(&number) else {
+                    return Ok(());
+                };
                 if self.nodes[node].life != life {
                     return Ok(());
                 }
+                self.nodes[node].finds(target, in_sight, &result.outcome);
                 self.acts(node, |engine, now| engine.handle(Event::Probed { run, result }, now));
                 self.look(node);
                 self.effects(node)
@@ -419,16 +422,10 @@ impl World {
             (false, true) => (Outcome::PASS, Duration::from_millis(5)),
             (false, false) => (Outcome::Fail(Failure::Refused), Duration::from_millis(5)),
         };
-        let now = self.now;
-        let node = &mut self.nodes[place];
-        match (target, &outcome) {
-            (None, Outcome::Pass { .. }) => node.control_answered = Some(now),
-            (Some(target), Outcome::Pass { .. }) => node.seen[target].fell = None,
-            (Some(target), Outcome::Fail(_)) => node.seen[target].fell = node.seen[target].fell.or(Some(now)),
-            (_, Outcome::Fail(_) | Outcome::Inconclusive(_)) => {}
-        }
-        let result = Finished { outcome, started: node.inner(now), elapsed: took };
-        let message = Message::Probe { node: place, life: node.life, run: due.run, result };
+        let in_sight = (!self.unseen[place][TARGETS.len()]).then_some(self.now);
+        let node = &self.nodes[place];
+        let result = Finished { outcome, started: node.inner(self.now), elapsed: took };
+        let message = Message::Probe { node: place, life: node.life, target, in_sight, run: due.run, result };
         let number = self.number(message);
         self.later(took, Ahead::Probe(number));
     }
@@ -556,7 +553,7 @@ impl World {
                     node_.remembered.clear();
                 }
                 // What it said last may count for a while yet.
-                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since, seen.fell) = (None, self.now, None));
+                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since, seen.failed_in_sight) = (None, self.now, None));
                 let after = Duration::from_millis(self.random.u64(50..8000));
                 self.later(after, Ahead::Restart(node));
             }
@@ -675,7 +672,14 @@ impl World {
         let count = |test: &dyn Fn(&Seen) -> bool| self.nodes.iter().filter(|node| test(&node.seen[target])).count();
         let sees_down = count(&|seen| seen.last_down.is_some_and(|at| at >= recent));
         let sees_up = count(&|seen| seen.word == Some(Word::Up) && long(seen.since));
-        let told = || format!("node {place} withdraws target {target}; {sees_down} of {of} see it down, {sees_up} up");
+        let told = || {
+            let Node { control_answered, seen, .. } = node;
+            let failed = seen[target].failed_in_sight;
+            format!(
+                "node {place} withdraws target {target}; {sees_down} of {of} see it down, {sees_up} up; it failed at {failed:?}, \
+                 and the control answered at {control_answered:?}"
+            )
+        };
         self.holds(Invariant::WhatTheMajoritySeesUpStays, alone || 2 * sees_up <= of, told)?;
         let living = self.targets[target].up && long(self.targets[target].since);
         let watching = self.nodes.iter().filter(|node| node.engine.is_some() && long(node.seen[target].in_sight)).count();
@@ -690,8 +694,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and the control
-    /// has answered since it saw the target down, or it has been alone for long.
+    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and it has seen
+    /// the target down while it could see the control, which has answered since, or it has been alone for long.
     fn may_be_alone(&self, place: usize, target: usize) -> bool {
         let Some(engine) = &self.nodes[place].engine else { return false };
         let counts: Vec<_> =
@@ -701,7 +705,8 @@ impl World {
         let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
         let solo = self.solo_after < TROUBLE && 2 * (1 + heard(engine)) <= self.nodes.len();
         let node = &self.nodes[place];
-        let in_sight = node.control_answered.zip(node.seen[target].fell).is_some_and(|(answered, fell)| answered >= fell);
+        let failed = node.seen[target].failed_in_sight;
+        let in_sight = node.control_answered.zip(failed).is_some_and(|(answered, failed)| answered >= failed);
         2 * (1 + words) <= self.nodes.len() && (solo || in_sight)
     }
 
@@ -829,6 +834,16 @@ impl Node {
         };
         engine.handle(Event::Loaded(Box::new(load)), now);
         self.engine = Some(engine);
+    }
+
+    /// What a probe finds.
+    fn finds(&mut self, target: Option<usize>, in_sight: Option<Duration>, outcome: &Outcome) {
+        match (target, outcome) {
+            (None, Outcome::Pass { .. }) => self.control_answered = in_sight,
+            (Some(target), Outcome::Pass { .. }) => self.seen[target].failed_in_sight = None,
+            (Some(target), Outcome::Fail(_)) => self.seen[target].failed_in_sight = in_sight,
+            (_, Outcome::Fail(_) | Outcome::Inconclusive(_)) => {}
+        }
     }
 
     /// What its clock shows.

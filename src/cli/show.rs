@@ -623,6 +623,7 @@ mod tests {
              zones       1 serving, 0 stale, 0 failed\n\
              checks      1 up, 1 down, 0 unknown\n\
              isolation   CUT OFF since 2026-01-02T03:04:05Z; verdicts are held\n\
+             peers       1 of 2 heard\n\
              overrides   1 in force\n\
              \n\
              OVERRIDE          STATE  UNTIL                 BY     REASON\n\

@@ -77,6 +77,8 @@ pub struct Checks {
 #[derive(Debug)]
 struct Probe {
     spec: Arc<CheckSpec>,
+    /// [`CheckSpec::question`].
+    question: CheckKey,
     /// Those asked for.
     intervals: Intervals,
     judged_by: Vec<CheckId>,
@@ -455,8 +457,10 @@ impl Checks {
             due.insert((now, key));
             let spec = Arc::clone(&request.spec);
             let turn = Turn::Waiting { due: now };
+            let question = if spec.source.is_none() { key } else { spec.question() };
             Probe {
                 spec,
+                question,
                 intervals: Intervals::default(),
                 judged_by: Vec::new(),
                 turn,
@@ -521,9 +525,7 @@ impl Checks {
                 Turn::Waiting { due } => drop(self.due.remove(&(due, key))),
                 Turn::Running { run } => drop(self.running.remove(&run)),
             }
-            if !self.peers.is_empty() {
-                self.company.forget(key);
-            }
+            self.forget_question(key, probe.question);
         } else if !self.wants_wire(key)
             && let Some(probe) = self.probes.get_mut(&key)
         {
@@ -803,7 +805,7 @@ impl Checks {
             status,
             own: check.verdict.status(check.judgement, probe.shortest_interval()),
             vote: self.vote_of(check.judgement),
-            said: self.peers.said(check.key),
+            said: self.peers.said(probe.question),
             counts: status,
             since: check.verdict.since(),
             against: check.verdict.against(),

@@ -198,6 +198,16 @@ impl CheckSpec {
         digest([self.canonical().as_bytes()])
     }
 
+    /// The identity of what is asked, wherever it is asked from: what nodes call it among each other, each of which has addresses
+    /// of its own. That of the probe, where this has no source.
+    #[must_use]
+    pub fn question(&self) -> CheckKey {
+        match self.source {
+            None => self.key(),
+            Some(_) => Self { source: None, ..self.clone() }.key(),
+        }
+    }
+
     /// The canonical text that the key is the hash of: the same on every node and in every release. Every field is
     /// delimited so that no two probes share a text.
     #[must_use]

@@ -95,7 +95,7 @@ jitter = "60%"
         leeward.toml:13:25: error: `[check.bad] source` is "x", which is no address; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:30: error: `[check.bad] source` is an integer, not a string; write an address of this host, such as "192.0.2.1", or one of each family
         leeward.toml:13:33: error: `[check.bad] source` is 224.0.0.1, from which nothing can be sent; write an address of this host, such as "192.0.2.1", or one of each family
-        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, tripwire, jitter, port, source
+        leeward.toml:14:1: error: unknown key `[check.bad] method`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, tripwire, jitter, vote, port, source
         leeward.toml:15:10: error: `[check.bad] jitter` is "60%": no such share; write a share of the interval such as "10%", from 0% to 50%
         "#
         .replace("KINDS", &super::super::checks::kinds())
@@ -295,7 +295,7 @@ source = "::1"
         leeward.toml:20:8: error: `[check.none] argv` is missing; write a path and arguments, such as ["/usr/lib/checks/disk", "-H", "{address}"]
         leeward.toml:22:8: warning: `[check.icmp] port` means nothing: icmp has no ports; remove it
         leeward.toml:22:8: warning: this system grants no ICMP socket to this user, without which nothing is known of the targets; put a group of the user that leeward runs as into the range of the sysctl net.ipv4.ping_group_range
-        leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, tripwire, jitter, port, source, service, host, tls
+        leeward.toml:27:1: error: unknown key `[check.grpc] sni`; the keys here are kind, interval, timeout, damped, fall, rise, forget, retry_interval, slow, tripwire, jitter, vote, port, source, service, host, tls
         leeward.toml:30:8: error: `[check.file] file` is empty; write the path of a file with lines such as `192.0.2.1 => UP`
         leeward.toml:31:8: error: `[check.push] token_file` is missing; write the path of a file that holds what the target must show
         leeward.toml:31:8: warning: `[check.push] source` means nothing: push makes no connection; remove it

@@ -8,7 +8,7 @@
 //! restored or inherited is no word, nor is that of a probe that is late. Of several checks that judge one probe the most
 //! patient speaks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,18 +28,14 @@ pub(super) struct Company {
     vote: Vote,
     /// What is believed of any check may be otherwise now.
     pub(super) recount: bool,
-    /// When the last run of a control began that was answered: then we were not cut off.
-    control_answered: Option<Moment>,
+    /// When the first and the last run of a control began that were answered, with no sign in between that we are cut off.
+    in_sight: Option<(Moment, Moment)>,
     /// When the probes that run are next looked at.
     look: Option<Moment>,
-    /// Probes that have ended, which is still to be told.
+    /// What is no longer asked, which is still to be told.
     gone: BTreeSet<CheckKey>,
-}
-
-impl Company {
-    pub(super) fn forget(&mut self, key: CheckKey) {
-        self.gone.insert(key);
-    }
+    /// The probes that ask from addresses of their own, by what they ask.
+    sourced: HashMap<CheckKey, BTreeSet<CheckKey>>,
 }
 
 impl Checks {
@@ -79,13 +75,49 @@ impl Checks {
         if self.peers.is_empty() {
             return;
         }
-        let Some(probe) = self.probes.get(&key) else { return };
-        let patience = |judgement: Judgement| (judgement.fall, judgement.rise, judgement.forget);
-        let judges = probe.judged_by.iter().filter_map(|id| Some((patience(self.checks.get(id)?.judgement), *id)));
-        let Some((_, most_patient)) = judges.max() else { return };
+        let Some(question) = self.probes.get(&key).map(|probe| probe.question) else { return };
         // That this node is blind is told beside its words.
-        let word = sees(self.own(most_patient));
-        self.peers.say(key, Some(word), now);
+        let word = self.probes_of(question).filter_map(|key| self.seen_by(key)).max();
+        self.peers.say(question, Some(word.unwrap_or(Word::NoWord)), now);
+    }
+
+    /// What a probe sees, as the most patient judges it.
+    fn seen_by(&self, key: CheckKey) -> Option<Word> {
+        let patience = |judgement: Judgement| (judgement.fall, judgement.rise, judgement.forget);
+        let judges = self.probes.get(&key)?.judged_by.iter();
+        let (_, most_patient) = judges.filter_map(|id| Some((patience(self.checks.get(id)?.judgement), *id))).max()?;
+        match sees(self.own(most_patient)) {
+            Word::NoWord => None,
+            word => Some(word),
+        }
+    }
+
+    /// The probes that ask this, from whatever address.
+    fn probes_of(&self, question: CheckKey) -> impl Iterator<Item = CheckKey> {
+        let sourced = self.company.sourced.get(&question).into_iter().flatten().copied();
+        self.probes.contains_key(&question).then_some(question).into_iter().chain(sourced)
+    }
+
+    /// A probe has begun, or there was one already.
+    fn ask(&mut self, key: CheckKey) {
+        let Some(question) = self.probes.get(&key).map(|probe| probe.question) else { return };
+        if question != key {
+            self.company.sourced.entry(question).or_default().insert(key);
+        }
+        self.company.gone.remove(&question);
+    }
+
+    /// A probe has ended.
+    pub(super) fn forget_question(&mut self, key: CheckKey, question: CheckKey) {
+        if let Some(probes) = self.company.sourced.get_mut(&question) {
+            probes.remove(&key);
+            if probes.is_empty() {
+                self.company.sourced.remove(&question);
+            }
+        }
+        if !self.peers.is_empty() {
+            self.company.gone.insert(question);
+        }
     }
 
     fn speak_of_all(&mut self, now: Moment) {
@@ -96,13 +128,15 @@ impl Checks {
     /// What is known of this node's own sight has changed.
     pub(super) fn follow_own_sight(&mut self, now: Moment) {
         self.company.recount = true;
+        self.company.in_sight = None;
         self.speak_of_all(now);
         self.peers.hurry(now);
     }
 
     /// A control has answered a run that began then. Where there is no quorum, more may be believed of our own eyes for it.
     pub(super) fn control_answers(&mut self, started: Moment) {
-        self.company.control_answered = self.company.control_answered.max(Some(started));
+        let first = self.company.in_sight.map_or(started, |(first, _)| first);
+        self.company.in_sight = Some((first, started));
         self.company.recount |= !self.peers.are_all_heard();
     }
 
@@ -110,13 +144,14 @@ impl Checks {
     fn verdict(&self, id: CheckId) -> Status {
         let own = self.own(id);
         let Some(check) = self.checks.get(&id).filter(|_| !self.peers.is_empty()) else { return own };
-        // What we saw is ours to judge if a control has answered since, and since the others fell silent: an answer from before
-        // may be older than a cut.
-        let since = check.verdict.first_sign().max(self.peers.word_lost());
-        let in_sight = self.company.control_answered.is_some_and(|at| at >= since);
-        let alone = in_sight || self.peers.is_solo();
+        let Some(probe) = self.probes.get(&check.key) else { return own };
+        // What we saw last is ours to judge if controls have answered before and after, and after the others fell silent too: any
+        // other answer may be older than a cut, or what was seen older than its end.
+        let seen_at = probe.last.as_ref().map(|last| last.at - last.elapsed);
+        let is_ours = |((first, last), at)| first <= at && at <= last && self.peers.word_lost() <= last;
+        let alone = self.company.in_sight.zip(seen_at).is_some_and(is_ours) || self.peers.is_solo();
         let seen = Seen { own, word: self.word(own), before: check.believed, alone };
-        verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(check.key), Peers::own_region())
+        verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(probe.question), Peers::own_region())
     }
 
     /// Has what is believed of a check follow what is known of it.
@@ -150,7 +185,7 @@ impl Checks {
         if let Some(check) = self.checks.get_mut(&id) {
             check.believed = believed;
         }
-        self.company.gone.remove(&key);
+        self.ask(key);
         self.speak(key, now);
     }
 
@@ -159,12 +194,14 @@ impl Checks {
         let (receipt, news) = self.peers.hear(peer, bulletin, now);
         self.company.recount |= news.all;
         let mut changes = Vec::new();
-        for key in news.keys {
-            let ids = self.probes.get(&key).map(|probe| probe.judged_by.clone()).unwrap_or_default();
-            for id in ids {
-                changes.extend(self.believe(id, now));
+        for question in news.questions {
+            for key in self.probes_of(question).collect::<Vec<_>>() {
+                let ids = self.probes.get(&key).map(|probe| probe.judged_by.clone()).unwrap_or_default();
+                for id in ids {
+                    changes.extend(self.believe(id, now));
+                }
+                self.look_into(key, peer, now);
             }
-            self.look_into(key, peer, now);
         }
         changes.extend(self.follow_company(now));
         (receipt, changes)
@@ -173,7 +210,7 @@ impl Checks {
     /// Has a probe run soon of which another node says something else than this one.
     fn look_into(&mut self, key: CheckKey, peer: &str, now: Moment) {
         let Some(probe) = self.probes.get(&key) else { return };
-        let says = self.peers.said(key).into_iter().find(|(name, _)| **name == *peer).map(|(_, said)| said.word);
+        let says = self.peers.said(probe.question).into_iter().find(|(name, _)| **name == *peer).map(|(_, said)| said.word);
         let sees = probe.judged_by.iter().map(|&id| self.word(self.own(id)));
         let contradicts = |word: Word| matches!((says, word), (Some(Word::Up), Word::Down) | (Some(Word::Down), Word::Up));
         if sees.into_iter().any(contradicts) {
@@ -205,9 +242,11 @@ impl Checks {
 
     /// Follows who can be heard, and what may be believed otherwise for that.
     pub(super) fn follow_company(&mut self, now: Moment) -> Vec<Change> {
-        for key in std::mem::take(&mut self.company.gone) {
-            if !self.probes.contains_key(&key) {
-                self.peers.say(key, None, now);
+        for question in std::mem::take(&mut self.company.gone) {
+            let asked_by = self.probes_of(question).next();
+            match asked_by {
+                Some(key) => self.speak(key, now),
+                None => self.peers.say(question, None, now),
             }
         }
         let mut changes = self.look_for_late(now);

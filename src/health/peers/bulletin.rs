@@ -1,6 +1,6 @@
 //! What one node tells another of its checks.
 //!
-//! Each node has a map from probe to [`Word`]: what it has seen of the target with its own eyes, never what it was told. The map
+//! Each node has a map from what it asks ([`CheckSpec::question`](crate::target::CheckSpec::question)) to [`Word`]: what it has seen of the target with its own eyes, never what it was told. The map
 //! has a **version** that grows with each change, and each entry bears the version of its last change; so "what is new since
 //! version 17" is all there is to a message, whether that is one entry, none (a heartbeat) or, since version 0, the whole map.
 //! Whoever hears it answers with the version that it has then. Told twice, or again after a loss, it is the same; told out of
@@ -43,7 +43,7 @@ impl Word {
 /// One entry of a node's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The probe.
+    /// What is asked.
     pub key: CheckKey,
     /// What the node says; `None`: it probes this no longer.
     pub word: Option<Word>,

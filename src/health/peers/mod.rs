@@ -42,7 +42,7 @@ pub(super) struct Peers {
     /// By number; this node's own is the first.
     regions: Vec<Box<str>>,
     links: Vec<Link>,
-    /// By probe, and by the place of the peer in `links`.
+    /// By [`CheckSpec::question`](crate::target::CheckSpec::question), and by the place of the peer in `links`.
     said: HashMap<CheckKey, Box<[Option<Said>]>>,
     words: Words,
     /// Since when too few are heard to decide anything.
@@ -164,7 +164,7 @@ enum Sending {
 #[derive(Debug, Default)]
 pub(super) struct News {
     /// What is said of these is new.
-    pub(super) keys: Vec<CheckKey>,
+    pub(super) questions: Vec<CheckKey>,
     /// What is said of any may be.
     pub(super) all: bool,
 }
@@ -280,7 +280,7 @@ impl Peers {
         }
         for entry in &bulletin.entries {
             if self.enter(place, entry, now) {
-                news.keys.push(entry.key);
+                news.questions.push(entry.key);
             }
         }
         let link = &mut self.links[place];

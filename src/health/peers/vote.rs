@@ -24,8 +24,8 @@
 //! | no quorum, split | else; it believed something before | that, held |
 //! | no quorum, split | else; it never believed anything | what more of those say that have a word, up where they tie |
 //!
-//! It **may decide alone** where it knows that it was not cut off, for one of `[health] control` has answered since it saw that
-//! and since the others fell silent, or where it has heard from too few for `[peers] solo_after`: a fleet of two of which one is gone must not hold for ever what
+//! It **may decide alone** where it knows that it was not cut off, for `[health] control` has answered before and after it saw
+//! that, and after the others fell silent too; or where it has heard from too few for `[peers] solo_after`: a fleet of two of which one is gone must not hold for ever what
 //! it believed then.
 //!
 //! Why not the majority of those that have a word: then a target that two see up and two see down goes down as soon as one of
