@@ -87,6 +87,8 @@ struct Probe {
     /// How often the value of a check that judges it has changed; those that are gone count too.
     transitions: u64,
     last: Option<LastResult>,
+    /// When the last run began of which a result was taken in.
+    began: Option<Moment>,
     wire: Wire,
     /// How long the target will be in doubt after the end of its idle connection.
     rewire: Duration,
@@ -467,6 +469,7 @@ impl Checks {
                 runs: 0,
                 transitions: 0,
                 last: None,
+                began: None,
                 wire: Wire::Off,
                 rewire: DOUBT,
                 heard: None,
@@ -569,6 +572,7 @@ impl Checks {
         let Some((key, _)) = self.running.remove(&run) else { return Vec::new() };
         let Some(probe) = self.probes.get_mut(&key) else { return Vec::new() };
         probe.runs += 1;
+        probe.began = Some(started);
         let interval = probe.shortest_interval();
         let judged_by = probe.judged_by.clone();
         let answer = match &outcome {

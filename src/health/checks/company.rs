@@ -147,9 +147,8 @@ impl Checks {
         let Some(probe) = self.probes.get(&check.key) else { return own };
         // What we saw last is ours to judge if controls have answered before and after, and after the others fell silent too: any
         // other answer may be older than a cut, or what was seen older than its end.
-        let seen_at = probe.last.as_ref().map(|last| last.at - last.elapsed);
         let is_ours = |((first, last), at)| first <= at && at <= last && self.peers.word_lost() <= last;
-        let alone = self.company.in_sight.zip(seen_at).is_some_and(is_ours) || self.peers.is_solo();
+        let alone = self.company.in_sight.zip(probe.began).is_some_and(is_ours) || self.peers.is_solo();
         let seen = Seen { own, word: self.word(own), before: check.believed, alone };
         verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(probe.question), Peers::own_region())
     }
