@@ -703,11 +703,11 @@ impl World {
         let address = Some(self.targets[target].address);
         let Some(view) = engine.checks().find(|view| view.spec.address == address) else { return false };
         let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
-        let solo = self.solo_after < TROUBLE && 2 * (1 + heard(engine)) <= self.nodes.len();
         let node = &self.nodes[place];
         let failed = node.seen[target].failed_in_sight;
         let in_sight = node.control_answered.zip(failed).is_some_and(|(answered, failed)| answered >= failed);
-        2 * (1 + words) <= self.nodes.len() && (solo || in_sight)
+        // After a while nodes go by their own eyes, and without those that see nothing.
+        self.solo_after < TROUBLE || (2 * (1 + words) <= self.nodes.len() && in_sight)
     }
 
     /// There are answers, and forced targets are in them or not.
@@ -769,7 +769,7 @@ impl World {
 
 /// How many peers can be heard.
 fn heard(engine: &Engine) -> usize {
-    engine.overview().peers.iter().filter(|peer| peer.fresh).count()
+    engine.overview().peers.iter().filter(|peer| peer.fresh && !peer.blind).count()
 }
 
 /// What a node says of what it sees.

@@ -75,7 +75,7 @@ pub(super) fn disagreements<'c>(
     checks.iter().filter_map(move |check| {
         let own = if isolated { Word::NoWord } else { word(check) };
         let others = check.said.iter().filter(|(peer, _)| counts(peer)).map(|(_, said)| (said.word, said.since));
-        let words: Vec<(Word, Moment)> = others.chain([(own, check.since)]).collect();
+        let words: Vec<(Word, Moment)> = others.chain([(own, check.own_since)]).collect();
         let first = |word| words.iter().filter(|(said, _)| *said == word).map(|(_, since)| *since).min();
         let since = first(Word::Up)?.max(first(Word::Down)?);
         Some(Disagreement { check, since, own })

@@ -424,7 +424,10 @@ impl Engine {
             Event::Ordered(id, command) => self.order(id, *command, now),
             Event::Recorded { command, result } => self.recorded(command, result, now),
             Event::Troubled { trouble, ongoing } => self.follow_trouble(trouble, ongoing, now),
-            Event::Paused(lasted) => self.log(Happening::Paused { lasted }, now),
+            Event::Paused(lasted) => {
+                self.checks.wake(now);
+                self.log(Happening::Paused { lasted }, now);
+            }
             Event::ClockStepped { by, forward } => self.log(Happening::ClockStepped { by, forward }, now),
             Event::Host { host, news } => self.log(Happening::Host { host, news }, now),
             Event::Rejected(errors) => self.log(Happening::Rejected { errors }, now),
@@ -738,6 +741,7 @@ impl Engine {
             self.effects.push_back(Effect::Decided { load: id, outcome, faults: Vec::new(), leftover });
         }
         let trial = Trial::begin(load, (&self.programs, &self.pools, self.config.workers), &mut self.checks, now);
+        self.checks.know_all();
         if trial.load.kind == LoadKind::Start {
             self.hold_restored(&trial, now);
         }

@@ -182,6 +182,8 @@ struct Check {
     verdict: Verdict,
     /// What is believed: that, beside what other nodes say.
     believed: Status,
+    /// Since when, as far as its value goes.
+    since: Moment,
     transitions: u64,
     /// The entry of this check in `expiries`.
     expiry: Option<Moment>,
@@ -280,6 +282,8 @@ pub struct CheckView {
     pub counts: Status,
     /// When the value last changed.
     pub since: Moment,
+    /// When that which this node measured last did.
+    pub own_since: Moment,
     /// Results that count against the value.
     pub against: u16,
     /// How many more of them would change it.
@@ -452,7 +456,8 @@ impl Checks {
             },
         };
         let (judgement, believed) = (request.judgement, Status::NEVER);
-        self.checks.insert(id, Check { key, judgement, references: 0, verdict, believed, transitions: 0, expiry: None });
+        self.checks
+            .insert(id, Check { key, judgement, references: 0, verdict, believed, since: now, transitions: 0, expiry: None });
         self.ids.insert((key, request.judgement), id);
         let due = &mut self.due;
         let probe = self.probes.entry(key).or_insert_with(|| {
@@ -811,7 +816,8 @@ impl Checks {
             vote: self.vote_of(check.judgement),
             said: self.peers.said(probe.question),
             counts: status,
-            since: check.verdict.since(),
+            since: check.since,
+            own_since: check.verdict.since(),
             against: check.verdict.against(),
             needed: check.verdict.needed(check.judgement),
             transitions: check.transitions,

@@ -30,6 +30,10 @@ pub(super) struct Company {
     pub(super) recount: bool,
     /// When the first and the last run of a control began that were answered, with no sign in between that we are cut off.
     in_sight: Option<(Moment, Moment)>,
+    /// Checks that are believed to be something else than this node sees: controls and time may change that.
+    overruled: BTreeSet<CheckId>,
+    /// Those are to be looked at again.
+    reconsider: bool,
     /// When the probes that run are next looked at.
     look: Option<Moment>,
     /// What is no longer asked, which is still to be told.
@@ -137,11 +141,11 @@ impl Checks {
     pub(super) fn control_answers(&mut self, started: Moment) {
         let first = self.company.in_sight.map_or(started, |(first, _)| first);
         self.company.in_sight = Some((first, started));
-        self.company.recount |= !self.peers.are_all_heard();
+        self.company.reconsider = true;
     }
 
     /// What is to be believed of a check.
-    fn verdict(&self, id: CheckId) -> Status {
+    fn verdict(&self, id: CheckId, now: Moment) -> Status {
         let own = self.own(id);
         let Some(check) = self.checks.get(&id).filter(|_| !self.peers.is_empty()) else { return own };
         let Some(probe) = self.probes.get(&check.key) else { return own };
@@ -149,15 +153,25 @@ impl Checks {
         // other answer may be older than a cut, or what was seen older than its end.
         let is_ours = |((first, last), at)| first <= at && at <= last && self.peers.word_lost() <= last;
         let alone = self.company.in_sight.zip(probe.began).is_some_and(is_ours) || self.peers.is_solo();
-        let seen = Seen { own, word: self.word(own), before: check.believed, alone };
-        verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(probe.question), Peers::own_region())
+        let word = Some(self.word(own)).filter(|&word| word != Word::NoWord || !self.peers.abstain(probe.question, now));
+        let seen = Seen { own, word, before: check.believed, alone };
+        verdict(self.vote_of(check.judgement), seen, &self.peers.ballots(probe.question, now), Peers::own_region())
     }
 
     /// Has what is believed of a check follow what is known of it.
     pub(super) fn believe(&mut self, id: CheckId, now: Moment) -> Option<Change> {
-        let to = self.verdict(id);
+        let to = self.verdict(id, now);
+        let own = self.own(id);
         let check = self.checks.get_mut(&id)?;
+        if own.value == to.value && own.basis == to.basis {
+            self.company.overruled.remove(&id);
+        } else {
+            self.company.overruled.insert(id);
+        }
         let from = std::mem::replace(&mut check.believed, to);
+        if from.value != to.value {
+            check.since = now;
+        }
         let turned = u64::from(from.value != to.value);
         check.transitions += turned;
         let first_sign = if to.basis == Basis::Measured { check.verdict.first_sign() } else { now };
@@ -180,7 +194,7 @@ impl Checks {
         let Some(check) = self.checks.get_mut(&id) else { return };
         check.believed = known.map_or(own, inherited);
         let key = check.key;
-        let believed = self.verdict(id);
+        let believed = self.verdict(id, now);
         if let Some(check) = self.checks.get_mut(&id) {
             check.believed = believed;
         }
@@ -235,7 +249,8 @@ impl Checks {
 
     /// When [`Checks::tell`] or [`Checks::follow_company`] next has something to do.
     pub(super) fn company_timeout(&self) -> Option<Moment> {
-        let recount = (self.company.recount || !self.company.gone.is_empty()).then_some(Moment::at(Duration::ZERO));
+        let Company { recount, reconsider, gone, .. } = &self.company;
+        let recount = (*recount || *reconsider || !gone.is_empty()).then_some(Moment::at(Duration::ZERO));
         [recount, self.company.look, self.peers.next_timeout()].into_iter().flatten().min()
     }
 
@@ -249,10 +264,25 @@ impl Checks {
             }
         }
         let mut changes = self.look_for_late(now);
+        let reconsider = std::mem::take(&mut self.company.reconsider);
         if self.peers.expire(now) | std::mem::take(&mut self.company.recount) {
             changes.extend(self.believe_all(now));
+        } else if reconsider {
+            self.company.overruled.retain(|id| self.checks.contains_key(id));
+            let overruled: Vec<CheckId> = self.company.overruled.iter().copied().collect();
+            changes.extend(overruled.into_iter().filter_map(|id| self.believe(id, now)));
         }
         changes
+    }
+
+    /// This process has not run for a while: what it says is looked at before it says it again.
+    pub fn wake(&mut self, now: Moment) {
+        self.company.look = self.company.look.map(|_| now);
+    }
+
+    /// From now on this node's words are all that it has to say: the checks of its first load are known.
+    pub fn know_all(&mut self) {
+        self.peers.know_all();
     }
 
     /// What is late is no word: each interval, for nobody is told anything sooner.
@@ -261,11 +291,14 @@ impl Checks {
             return Vec::new();
         }
         self.company.look = Some(now + self.peers.interval());
-        let is_late = |&&(key, since): &&(CheckKey, Moment)| {
+        self.company.reconsider = true;
+        let is_late = |key: CheckKey, since: Moment| {
             let probe = self.probes.get(&key);
             probe.is_some_and(|probe| now.since(since) > probe.shortest_interval() + 2 * probe.spec.timeout)
         };
-        let late: Vec<CheckKey> = self.running.values().filter(is_late).map(|&(key, _)| key).collect();
+        let running = self.running.values().filter(|&&(key, since)| is_late(key, since)).map(|&(key, _)| key);
+        let waiting = self.due.iter().take_while(|(due, _)| *due < now).filter(|&&(due, key)| is_late(key, due));
+        let late: Vec<CheckKey> = running.chain(waiting.map(|&(_, key)| key)).collect();
         let mut changes = Vec::new();
         for key in late {
             let ids = self.probes.get(&key).map(|probe| probe.judged_by.clone()).unwrap_or_default();

@@ -67,7 +67,7 @@ pub enum PeerChange {
     Sees(Arc<str>),
     /// Too few are heard to decide anything with them.
     NoQuorum {
-        /// Nodes that are heard, this one included.
+        /// Nodes that are heard and not cut off themselves, this one included.
         heard: usize,
         /// Nodes that there are, this one included.
         of: usize,
@@ -118,6 +118,8 @@ struct Link {
     digest: Digest,
     /// The version that it has of our words; 0: none.
     has: u64,
+    /// That at which it was told everything last.
+    begun: u64,
     sending: Sending,
     /// Whether an attempt to reach it has ended, however.
     tried: bool,
@@ -157,6 +159,8 @@ enum Sending {
         again: bool,
         /// Whether it was met meanwhile.
         met: bool,
+        /// Whether it is to be told again at once.
+        soon: bool,
     },
 }
 
@@ -244,6 +248,9 @@ impl Peers {
         self.said.retain(|_, said| said.iter().any(Option::is_some));
         self.fleet = fleet.clone();
         self.follow_company(now);
+        if self.links.is_empty() {
+            self.words.clear(now);
+        }
         true
     }
 
@@ -262,6 +269,11 @@ impl Peers {
         }
     }
 
+    /// From now on what was said is all that there is to say: what is probed is known.
+    pub(super) const fn know_all(&mut self) {
+        self.words.complete();
+    }
+
     /// Takes in what a peer tells: what it has to know about that, and what is new.
     pub(super) fn hear(&mut self, name: &str, bulletin: &Bulletin, now: Moment) -> (Receipt, News) {
         let Some(place) = self.links.iter().position(|link| *link.name == *name) else {
@@ -271,7 +283,7 @@ impl Peers {
         let known = self.links[place].heard.filter(|heard| heard.incarnation == bulletin.incarnation);
         let have = known.map_or(0, |heard| heard.have);
         if bulletin.base == 0 {
-            self.forget(place, &mut news);
+            self.forget(place, &mut news, now);
         } else if have != bulletin.base {
             return (Receipt { have }, news);
         }
@@ -326,9 +338,10 @@ impl Peers {
     }
 
     /// Forgets what a peer said.
-    fn forget(&mut self, place: usize, news: &mut News) {
+    fn forget(&mut self, place: usize, news: &mut News, now: Moment) {
         let link = &mut self.links[place];
         if link.says > 0 {
+            self.word_lost = now;
             self.said.values_mut().for_each(|said| said[place] = None);
             self.said.retain(|_, said| said.iter().any(Option::is_some));
             news.all = true;
@@ -350,13 +363,14 @@ impl Peers {
     pub(super) fn told(&mut self, name: &str, receipt: Option<Receipt>, random: &mut fastrand::Rng, now: Moment) {
         let Some(link) = self.links.iter_mut().find(|link| *link.name == *name) else { return };
         link.tried = true;
-        let Sending::Telling { version, since, again, met } = link.sending else { return };
+        let Sending::Telling { version, since, again, met, soon } = link.sending else { return };
         let next = since + self.fleet.interval.mul_f64(1.0 - 0.1 * random.f64());
         if let Some(receipt) = receipt {
             (link.has, link.reached) = (receipt.have, Some(now));
         }
         let (beat, change, again) = match receipt {
             _ if met => (now, now, false),
+            Some(_) if soon => (now, now, false),
             Some(receipt) if receipt.have == version => (next, since + GAP, false),
             Some(_) if !again => (now, now, true),
             Some(_) | None => (next, next, false),
@@ -374,9 +388,12 @@ impl Peers {
             if link.next(self.words.version()).is_none_or(|next| next > now) {
                 continue;
             }
-            let bulletin = self.words.since(link.has, blind, now);
+            let bulletin = self.words.since(link.has, link.begun, blind, now);
+            if bulletin.base == 0 {
+                link.begun = self.words.version();
+            }
             let again = matches!(link.sending, Sending::Idle { again: true, .. });
-            link.sending = Sending::Telling { version: bulletin.version, since: now, again, met: false };
+            link.sending = Sending::Telling { version: bulletin.version, since: now, again, met: false, soon: false };
             due.push((Arc::clone(&link.name), bulletin));
         }
         due
@@ -385,8 +402,9 @@ impl Peers {
     /// Has everybody told at once, though no word is new.
     pub(super) fn hurry(&mut self, now: Moment) {
         for link in &mut self.links {
-            if let Sending::Idle { beat, .. } = &mut link.sending {
-                *beat = now;
+            match &mut link.sending {
+                Sending::Idle { beat, .. } => *beat = now,
+                Sending::Telling { soon, .. } => *soon = true,
             }
         }
     }
@@ -425,7 +443,7 @@ impl Peers {
     /// Whether so many can be heard that something can be decided; whether this node decides alone now, and did not, or did.
     fn follow_quorum(&mut self, now: Moment) -> bool {
         let of = 1 + self.links.len();
-        let heard = 1 + self.links.iter().filter(|link| link.fresh).count();
+        let heard = 1 + self.links.iter().filter(|link| link.counts()).count();
         let since = (of > 1 && 2 * heard <= of).then(|| self.lonely_since.unwrap_or(now));
         match (self.lonely_since, since) {
             (None, Some(_)) => self.changes.push_back(PeerChange::NoQuorum { heard, of }),
@@ -450,11 +468,6 @@ impl Peers {
         self.word_lost
     }
 
-    /// Whether every peer's words count.
-    pub(super) fn are_all_heard(&self) -> bool {
-        self.links.iter().all(Link::counts)
-    }
-
     /// Since when this node hears from too few to decide anything.
     pub(super) const fn lonely_since(&self) -> Option<Moment> {
         self.lonely_since
@@ -466,13 +479,25 @@ impl Peers {
         self.links.iter().all(done)
     }
 
+    /// Whether somebody has had no word for so long that it takes no part in this vote: it cannot see the target, by IPv6 for
+    /// instance, and never will.
+    fn abstains(&self, word: Word, since: Moment, now: Moment) -> bool {
+        word == Word::NoWord && now.since(since) >= self.fleet.solo_after
+    }
+
+    /// The same of this node.
+    pub(super) fn abstain(&self, key: CheckKey, now: Moment) -> bool {
+        self.words.said(key).is_some_and(|(word, since)| self.abstains(word, since, now))
+    }
+
     /// What those say that probe the target, or may for all that is known.
-    pub(super) fn ballots(&self, key: CheckKey) -> Vec<Ballot> {
+    pub(super) fn ballots(&self, key: CheckKey, now: Moment) -> Vec<Ballot> {
         let said = self.said.get(&key);
         let ballot = |(place, link): (usize, &Link)| {
             let said = said.and_then(|said| said[place]);
             let complete = link.heard.is_some_and(|heard| heard.complete);
             let word = match said {
+                Some(said) if link.counts() && self.abstains(said.word, said.since, now) => return None,
                 Some(said) if link.counts() => said.word,
                 None if complete => return None,
                 Some(_) | None => Word::NoWord,
@@ -522,6 +547,7 @@ impl Link {
             says: 0,
             digest: Digest::default(),
             has: 0,
+            begun: 0,
             sending,
             tried: false,
             reached: None,

@@ -1,6 +1,7 @@
 //! What the votes make of what several nodes see.
 //!
-//! A **voter** is a node that probes the target, this one included, whether it can be heard or not. It says up, down, or has
+//! A **voter** is a node that probes the target, this one included, whether it can be heard or not, but for one that has been
+//! heard to have no word for `solo_after`: it cannot see the target, and never will. A voter says up, down, or has
 //! **no word**: it is stale, cut off, or has not seen the target lately. No word is never a word for down, nor one for up: what
 //! it takes to change a verdict is words, and whoever falls silent changes none. So of V voters of which U say up and D down:
 //!
@@ -54,11 +55,12 @@ pub(in crate::health) enum Count {
 }
 
 /// What the votes say.
-pub(in crate::health) fn count(vote: Vote, own: Word, others: &[Ballot], region: u16) -> Count {
-    let ballots = || others.iter().copied().chain([Ballot { region, word: own }]);
+pub(in crate::health) fn count(vote: Vote, own: Option<Word>, others: &[Ballot], region: u16) -> Count {
+    let ballots = || others.iter().copied().chain(own.map(|word| Ballot { region, word }));
     let all = Poll::of(ballots().map(|ballot| ballot.word));
     match vote {
-        Vote::Local => Poll::of([own].into_iter()).majority(),
+        Vote::Local => Poll::of([own.unwrap_or(Word::NoWord)].into_iter()).majority(),
+        _ if all.voters() == 0 => Count::NoQuorum,
         Vote::AnyUp if all.up > 0 => Count::Up,
         Vote::AnyUp | Vote::Majority => all.majority(),
         Vote::Quorum(nodes) => {
@@ -70,7 +72,11 @@ pub(in crate::health) fn count(vote: Vote, own: Word, others: &[Ballot], region:
             regions.sort_unstable();
             regions.dedup();
             let of = |region| Poll::of(ballots().filter(move |ballot| ballot.region == region).map(|ballot| ballot.word));
-            Poll::of(regions.into_iter().map(|region| of(region).majority().word())).majority()
+            match Poll::of(regions.into_iter().map(|region| of(region).majority().word())).majority() {
+                // A region that is split has no word; but those that are in it have.
+                Count::NoQuorum if 2 * (all.up + all.down) > all.voters() => Count::Split,
+                count => count,
+            }
         }
     }
 }
@@ -139,8 +145,8 @@ impl Poll {
 pub(in crate::health) struct Seen {
     /// What its own probes come to.
     pub(in crate::health) own: Status,
-    /// What it says of that to others.
-    pub(in crate::health) word: Word,
+    /// What it says of that to others; `None`: it takes no part in this vote.
+    pub(in crate::health) word: Option<Word>,
     /// What it believed before.
     pub(in crate::health) before: Status,
     /// Whether it may decide alone.
@@ -152,11 +158,11 @@ pub(in crate::health) fn verdict(vote: Vote, seen: Seen, others: &[Ballot], regi
     let Seen { own, word, before, alone } = seen;
     let votes = count(vote, word, others, region);
     match votes {
-        Count::Up | Count::Down if votes.word() == word => own,
+        Count::Up | Count::Down if Some(votes.word()) == word => own,
         Count::Up | Count::Down => told(own, votes.word()),
-        Count::NoQuorum if vote == Vote::Local || (alone && word != Word::NoWord) => own,
+        Count::NoQuorum if vote == Vote::Local || (alone && word.is_some_and(|word| word != Word::NoWord)) => own,
         Count::NoQuorum | Count::Split if before.value != Value::Unknown => held(own, before),
-        Count::NoQuorum | Count::Split => told(own, Poll::of(others.iter().map(|ballot| ballot.word).chain([word])).most()),
+        Count::NoQuorum | Count::Split => told(own, Poll::of(others.iter().map(|ballot| ballot.word).chain(word)).most()),
     }
 }
 
@@ -196,7 +202,7 @@ mod tests {
 
     fn ask(vote: Vote, words: &[Word], regions: &[u16]) -> Count {
         let ballots: Vec<_> = words.iter().zip(regions).map(|(&word, &region)| Ballot { region, word }).collect();
-        count(vote, words[0], &ballots[1..], regions[0])
+        count(vote, Some(words[0]), &ballots[1..], regions[0])
     }
 
     /// The table of the module page, in other words than the code's.
@@ -248,6 +254,7 @@ mod tests {
         assert_eq!(ask([Up, Up, Down, Down, Down]), Count::Down, "one region of three sees it up");
         assert_eq!(ask([NoWord, NoWord, NoWord, Down, NoWord]), Count::NoQuorum, "one region of three has a word");
         assert_eq!(ask([Up, NoWord, Up, Down, NoWord]), Count::Split, "two have, and not the same");
+        assert_eq!(ask([Up, Down, NoWord, NoWord, Down]), Count::Split, "one is split itself");
     }
 
     /// No verdict turns because somebody has no word any more: up is not followed by down, nor down by up.
@@ -281,7 +288,12 @@ mod tests {
                 Value::Down => Down,
                 Value::Unknown => NoWord,
             };
-            verdict(Vote::Majority, Seen { own, word, before, alone }, &others.map(|word| Ballot { region: 0, word }), 0)
+            verdict(
+                Vote::Majority,
+                Seen { own, word: Some(word), before, alone },
+                &others.map(|word| Ballot { region: 0, word }),
+                0,
+            )
         };
         let (voted, held) = (|value| status(value, Basis::Voted), |value| status(value, Basis::Held));
         let (silent, never) = ([NoWord; 3], Status::NEVER);
