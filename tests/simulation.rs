@@ -153,7 +153,7 @@ struct Target {
 
 /// What is on its way.
 enum Message {
-    Probe { node: usize, life: u64, target: Option<usize>, in_sight: Option<Duration>, run: health::RunId, result: Finished },
+    Probe { node: usize, life: u64, target: Option<usize>, began: Duration, run: health::RunId, result: Finished },
     Told { from: usize, to: usize, life: u64, sequence: u64, bulletin: Bulletin, receipt: Option<Receipt> },
 }
 
@@ -180,8 +180,8 @@ struct Node {
     heard: HashMap<usize, (u64, u64)>,
     letters: HashMap<LetterId, u64>,
     forced: Option<(usize, Value)>,
-    /// When the last run began that the control answered.
-    control_answered: Option<Duration>,
+    /// When the first and the last run began that the control answered, with none in between that it did not.
+    control_answered: Option<(Duration, Duration)>,
     /// Of each target: what was seen and believed of it.
     seen: Vec<Seen>,
 }
@@ -194,8 +194,8 @@ struct Seen {
     last_down: Option<Duration>,
     /// Since when it has been in sight.
     in_sight: Duration,
-    /// When the last run began that failed while the control could be seen, if that was the last that ended.
-    failed_in_sight: Option<Duration>,
+    /// When the last run began, if it failed.
+    failed: Option<Duration>,
 }
 
 impl World {
@@ -289,13 +289,13 @@ impl World {
             }
             Ahead::Restart(place) => self.start(place),
             Ahead::Probe(number) => {
-                let Some(Message::Probe { node, life, target, in_sight, run, result }) = self.messages.remove(&number) else {
+                let Some(Message::Probe { node, life, target, began, run, result }) = self.messages.remove(&number) else {
                     return Ok(());
                 };
                 if self.nodes[node].life != life {
                     return Ok(());
                 }
-                self.nodes[node].finds(target, in_sight, &result.outcome);
+                self.nodes[node].finds(target, began, &result.outcome);
                 self.acts(node, |engine, now| engine.handle(Event::Probed { run, result }, now));
                 self.look(node);
                 self.effects(node)
@@ -422,10 +422,10 @@ impl World {
             (false, true) => (Outcome::PASS, Duration::from_millis(5)),
             (false, false) => (Outcome::Fail(Failure::Refused), Duration::from_millis(5)),
         };
-        let in_sight = (!self.unseen[place][TARGETS.len()]).then_some(self.now);
+        let began = self.now;
         let node = &self.nodes[place];
         let result = Finished { outcome, started: node.inner(self.now), elapsed: took };
-        let message = Message::Probe { node: place, life: node.life, target, in_sight, run: due.run, result };
+        let message = Message::Probe { node: place, life: node.life, target, began, run: due.run, result };
         let number = self.number(message);
         self.later(took, Ahead::Probe(number));
     }
@@ -553,7 +553,7 @@ impl World {
                     node_.remembered.clear();
                 }
                 // What it said last may count for a while yet.
-                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since, seen.failed_in_sight) = (None, self.now, None));
+                node_.seen.iter_mut().for_each(|seen| (seen.word, seen.since, seen.failed) = (None, self.now, None));
                 let after = Duration::from_millis(self.random.u64(50..8000));
                 self.later(after, Ahead::Restart(node));
             }
@@ -674,7 +674,7 @@ impl World {
         let sees_up = count(&|seen| seen.word == Some(Word::Up) && long(seen.since));
         let told = || {
             let Node { control_answered, seen, .. } = node;
-            let failed = seen[target].failed_in_sight;
+            let failed = seen[target].failed;
             format!(
                 "node {place} withdraws target {target}; {sees_down} of {of} see it down, {sees_up} up; it failed at {failed:?}, \
                  and the control answered at {control_answered:?}"
@@ -694,8 +694,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and it has seen
-    /// the target down while it could see the control, which has answered since, or it has been alone for long.
+    /// Whether it may be that a node decides about a target without the others: half of them or fewer have a word, and the control
+    /// has answered before and after it saw the target down. (What is cut for less than that takes, it cannot know.)
     fn may_be_alone(&self, place: usize, target: usize) -> bool {
         let Some(engine) = &self.nodes[place].engine else { return false };
         let counts: Vec<_> =
@@ -704,8 +704,8 @@ impl World {
         let Some(view) = engine.checks().find(|view| view.spec.address == address) else { return false };
         let words = view.said.iter().filter(|(peer, said)| counts.contains(peer) && said.word != Word::NoWord).count();
         let node = &self.nodes[place];
-        let failed = node.seen[target].failed_in_sight;
-        let in_sight = node.control_answered.zip(failed).is_some_and(|(answered, failed)| answered >= failed);
+        let answers = node.control_answered.zip(node.seen[target].failed);
+        let in_sight = answers.is_some_and(|((first, last), failed)| first <= failed && failed <= last);
         // After a while nodes go by their own eyes, and without those that see nothing.
         self.solo_after < TROUBLE || (2 * (1 + words) <= self.nodes.len() && in_sight)
     }
@@ -837,12 +837,16 @@ impl Node {
     }
 
     /// What a probe finds.
-    fn finds(&mut self, target: Option<usize>, in_sight: Option<Duration>, outcome: &Outcome) {
+    fn finds(&mut self, target: Option<usize>, began: Duration, outcome: &Outcome) {
         match (target, outcome) {
-            (None, Outcome::Pass { .. }) => self.control_answered = in_sight,
-            (Some(target), Outcome::Pass { .. }) => self.seen[target].failed_in_sight = None,
-            (Some(target), Outcome::Fail(_)) => self.seen[target].failed_in_sight = in_sight,
-            (_, Outcome::Fail(_) | Outcome::Inconclusive(_)) => {}
+            (None, Outcome::Pass { .. }) => {
+                let first = self.control_answered.map_or(began, |(first, _)| first);
+                self.control_answered = Some((first, began));
+            }
+            (None, Outcome::Fail(_) | Outcome::Inconclusive(_)) => self.control_answered = None,
+            (Some(target), Outcome::Pass { .. }) => self.seen[target].failed = None,
+            (Some(target), Outcome::Fail(_)) => self.seen[target].failed = Some(began),
+            (Some(_), Outcome::Inconclusive(_)) => {}
         }
     }
 
