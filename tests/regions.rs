@@ -212,6 +212,10 @@ impl Default for Setting {
     }
 }
 
+/// Where ways are long. A message in a new connection takes four times the way, and has an interval for that; who begins says
+/// hello and something else, and is then told in the same manner.
+const FAR: Setting = Setting { interval: Duration::from_secs(3), relayed: true, more: "[health]\nstartup_wait = \"20s\"\n" };
+
 impl Node {
     fn new(at: usize, setting: &Setting) -> Self {
         let files = Site::new();
@@ -632,13 +636,25 @@ fn isolate(scene: &Scene, shows: impl FnOnce(&Scene)) {
 
 #[test]
 fn a_node_that_is_killed_and_comes_back() {
-    let Some(mut scene) = Scene::start("kill", &Setting::default()) else { return };
-    // What it sees itself will be wrong, and what it has kept as well: the others alone can tell.
+    let Some(scene) = Scene::start("kill", &Setting { interval: Duration::from_secs(2), ..Setting::default() }) else { return };
+    come_back(scene, 0);
+}
+
+#[test]
+fn a_node_that_comes_back_where_ways_are_long() {
+    let Some(scene) = Scene::start("far", &FAR) else { return };
+    come_back(scene, 300);
+}
+
+/// A node that would be wrong by itself is killed, and another target dies before it is back.
+fn come_back(mut scene: Scene, delay: u64) {
+    // What it sees itself is wrong, and what it has kept as well: the others alone can tell.
     for there in [1, 2] {
         scene.net.treat_both_ways(&node_address(0).to_string(), &site(there), "drop");
         scene.sees(0, &targets_of(there), "down");
     }
     scene.watch.unchanged(&NODES, scene.begun, &all_targets());
+    scene.delay.set(delay);
     scene.nodes[0].kill();
     let (killed, dead) = (Instant::now(), targets_of(2)[0]);
     scene.hears(&[(1, 0), (2, 0)], "silent");
@@ -651,6 +667,7 @@ fn a_node_that_is_killed_and_comes_back() {
     assert_eq!(first, all_but(&[dead]));
     scene.watch.more(WHILE);
     scene.watch.unchanged(&[0], killed, &all_but(&[dead]));
+    scene.delay.set(0);
     let healed = scene.net.heal();
     scene.agree(healed, &all_but(&[dead]));
     scene.watch.unchanged(&[0], killed, &all_but(&[dead]));
@@ -681,9 +698,7 @@ fn much_loss() {
 
 #[test]
 fn much_delay() {
-    // A message in a new connection takes four times the way, and has an interval for that.
-    let setting = Setting { interval: Duration::from_secs(2), relayed: true, ..Setting::default() };
-    let Some(scene) = Scene::start("delay", &setting) else { return };
+    let Some(scene) = Scene::start("delay", &FAR) else { return };
     scene.delay.set(300);
     wait_for("messages that are late", || (scene.delay.delayed.load(Ordering::SeqCst) >= 20).then_some(()));
     endure(&scene);
