@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::clock;
 use super::drive::{Letter, Message};
 use crate::answers::{Snapshot, ZoneState};
-use crate::api::{Exchanged, Meters, ZoneStated};
+use crate::api::{Exchanged, Meters, PeerExchange, ZoneStated};
 use crate::config::Config;
 use crate::control::Event;
 use crate::health::{Bulletin, Incarnation, Receipt};
@@ -149,35 +149,24 @@ pub(super) fn watch(meters: &Meters, exchange: Arc<Exchange>) {
         let own = exchange.stated();
         let peer = |peer: peers::PeerView| {
             let facts = peer.facts.as_deref();
-            let zone = |(apex, theirs): (&Box<str>, &ZoneFacts)| {
+            let zones = facts.into_iter().flat_map(|facts| &facts.zones).filter_map(|(apex, theirs)| {
                 let ours = own.zones.get(apex)?;
                 let same = ours.digest == theirs.digest;
                 Some(ZoneStated { zone: apex.to_string(), serial: theirs.serial, own: ours.serial, same })
-            };
-            let differs = |(name, theirs): &(&Box<str>, &Digest)| own.checks.get(*name).is_some_and(|ours| ours != *theirs);
-            api_peer(&peer, facts, zone, differs)
+            });
+            let checks = facts.into_iter().flat_map(|facts| &facts.checks);
+            let differ = checks.filter(|(name, theirs)| own.checks.get(*name).is_some_and(|ours| ours != *theirs));
+            PeerExchange {
+                name: Arc::clone(&peer.name),
+                url: peer.url.to_string(),
+                received: peer.counts.received,
+                sent: peer.counts.sent,
+                release: facts.map(|facts| facts.release.to_string()),
+                zones: zones.collect(),
+                checks_that_differ: differ.map(|(name, _)| name.to_string()).collect(),
+            }
         };
         let refused = exchange.refused().into_iter().map(|(reason, count)| (reason.as_str(), count)).collect();
         Exchanged { peers: exchange.peers().into_iter().map(peer).collect(), refused }
     });
-}
-
-fn api_peer(
-    peer: &peers::PeerView,
-    facts: Option<&Facts>,
-    zone: impl Fn((&Box<str>, &ZoneFacts)) -> Option<ZoneStated>,
-    differs: impl Fn(&(&Box<str>, &Digest)) -> bool,
-) -> crate::api::PeerExchange {
-    crate::api::PeerExchange {
-        name: Arc::clone(&peer.name),
-        url: peer.url.to_string(),
-        received: peer.counts.received,
-        sent: peer.counts.sent,
-        release: facts.map(|facts| facts.release.to_string()),
-        zones: facts.into_iter().flat_map(|facts| &facts.zones).filter_map(zone).collect(),
-        checks_that_differ: {
-            let checks = facts.into_iter().flat_map(|facts| &facts.checks);
-            checks.filter(differs).map(|(name, _)| name.to_string()).collect()
-        },
-    }
 }

@@ -28,7 +28,7 @@ use crate::health::{Bulletin, Receipt};
 /// The time for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// The bounds of the time for a message.
-const LIMIT_MIN: Duration = Duration::from_secs(1);
+const LIMIT_MIN: Duration = Duration::from_secs(3);
 const LIMIT_MAX: Duration = Duration::from_secs(10);
 /// How long a connection is kept for the next bulletin: the hearer keeps it longer.
 const IDLE: Duration = Duration::from_secs(20);
@@ -265,7 +265,8 @@ impl From<Packed> for Body {
     }
 }
 
-/// How long a short message may take: no longer than until the next is due, as far as that leaves time for the way.
+/// How long a short message may take: no longer than until the next is due, as far as that leaves time for the way, and for a
+/// connection that has to be made first.
 pub(super) fn limit(interval: Duration) -> Duration {
     interval.clamp(LIMIT_MIN, LIMIT_MAX)
 }

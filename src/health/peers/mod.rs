@@ -32,6 +32,9 @@ use words::{Digest, Words};
 
 /// Between two bulletins to one peer at least, so that many changes make few of them. The first waits for nothing.
 const GAP: Duration = Duration::from_millis(10);
+/// How often a node that begins tries to reach a peer before it goes on without it, and how soon after a failure it tries again.
+const ATTEMPTS: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(250);
 /// What is kept of one peer at most. One that says more is not believed at all.
 const SAID_MAX: usize = 1 << 20;
 
@@ -121,8 +124,8 @@ struct Link {
     /// That at which it was told everything last.
     begun: u64,
     sending: Sending,
-    /// Whether an attempt to reach it has ended, however.
-    tried: bool,
+    /// How many attempts to reach it have failed, as long as none has succeeded.
+    failures: u32,
     /// When it was last reached.
     reached: Option<Moment>,
 }
@@ -362,7 +365,9 @@ impl Peers {
     /// A bulletin has ended: what the peer has now; `None`: it was not reached.
     pub(super) fn told(&mut self, name: &str, receipt: Option<Receipt>, random: &mut fastrand::Rng, now: Moment) {
         let Some(link) = self.links.iter_mut().find(|link| *link.name == *name) else { return };
-        link.tried = true;
+        if receipt.is_none() {
+            link.failures = link.failures.saturating_add(1);
+        }
         let Sending::Telling { version, since, again, met, soon } = link.sending else { return };
         let next = since + self.fleet.interval.mul_f64(1.0 - 0.1 * random.f64());
         if let Some(receipt) = receipt {
@@ -371,6 +376,7 @@ impl Peers {
         let (beat, change, again) = match receipt {
             _ if met => (now, now, false),
             Some(_) if soon => (now, now, false),
+            None if link.reached.is_none() && link.failures < ATTEMPTS => (now + AGAIN, now + AGAIN, false),
             Some(receipt) if receipt.have == version => (next, since + GAP, false),
             Some(_) if !again => (now, now, true),
             Some(_) | None => (next, next, false),
@@ -475,7 +481,8 @@ impl Peers {
 
     /// Whether everybody has said all, or cannot be reached.
     pub(super) fn has_joined(&self) -> bool {
-        let done = |link: &Link| link.heard.is_some_and(|heard| heard.complete) || (link.tried && link.reached.is_none());
+        let is_away = |link: &Link| link.reached.is_none() && link.failures >= ATTEMPTS;
+        let done = |link: &Link| link.heard.is_some_and(|heard| heard.complete) || is_away(link);
         self.links.iter().all(done)
     }
 
@@ -549,7 +556,7 @@ impl Link {
             has: 0,
             begun: 0,
             sending,
-            tried: false,
+            failures: 0,
             reached: None,
         }
     }
