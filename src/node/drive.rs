@@ -55,28 +55,6 @@ pub(super) struct Letter {
     pub(super) receipt: oneshot::Sender<Receipt>,
 }
 
-/// The messages of peers that are being taken in.
-#[derive(Default)]
-pub(super) struct Letters {
-    waiting: RefCell<HashMap<LetterId, oneshot::Sender<Receipt>>>,
-    taken: Cell<u64>,
-}
-
-impl Letters {
-    fn take(&self, receipt: oneshot::Sender<Receipt>) -> LetterId {
-        let id = LetterId(self.taken.get());
-        self.taken.set(id.0 + 1);
-        self.waiting.borrow_mut().insert(id, receipt);
-        id
-    }
-
-    fn answer(&self, id: LetterId, receipt: Receipt) {
-        if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
-            let _gone = waiting.send(receipt); // and does not want it
-        }
-    }
-}
-
 /// How a load was decided, what speaks against the words that came with it, and what is left of one that was not adopted.
 pub(super) type Decided = (LoadId, Outcome, Vec<WordFault>, Option<Box<Load>>);
 
@@ -94,31 +72,37 @@ pub(super) struct Outlets {
     pub(super) ledger: Sender<Note>,
     pub(super) history: Arc<History>,
     pub(super) bell: Bell,
-    pub(super) orders: Orders,
-    pub(super) letters: Letters,
+    pub(super) orders: Waiting<Reply>,
+    pub(super) letters: Waiting<Receipt>,
     pub(super) courier: Option<Courier<Desk>>,
     /// The idle connections that are held.
     pub(super) wires: RefCell<HashMap<WireId, AbortHandle>>,
 }
 
-/// The orders that are being carried out, and whom to tell.
-#[derive(Default)]
-pub(super) struct Orders {
-    callers: RefCell<HashMap<CommandId, oneshot::Sender<Reply>>>,
+/// Who waits for what the engine comes to: of an order, or of a message of a peer.
+pub(super) struct Waiting<T> {
+    callers: RefCell<HashMap<u64, oneshot::Sender<T>>>,
     taken: Cell<u64>,
 }
 
-impl Orders {
-    fn take(&self, caller: oneshot::Sender<Reply>) -> CommandId {
-        let id = CommandId(self.taken.get());
-        self.taken.set(id.0 + 1);
-        self.callers.borrow_mut().insert(id, caller);
-        id
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { callers: RefCell::default(), taken: Cell::new(0) }
+    }
+}
+
+impl<T> Waiting<T> {
+    /// The number under which it will be told.
+    fn take(&self, caller: oneshot::Sender<T>) -> u64 {
+        let number = self.taken.get();
+        self.taken.set(number + 1);
+        self.callers.borrow_mut().insert(number, caller);
+        number
     }
 
-    fn tell(&self, id: CommandId, reply: Reply) {
-        if let Some(caller) = self.callers.borrow_mut().remove(&id) {
-            drop(caller.send(reply)); // one who has gone does not want it
+    fn tell(&self, number: u64, what: T) {
+        if let Some(caller) = self.callers.borrow_mut().remove(&number) {
+            drop(caller.send(what)); // one who has gone does not want it
         }
     }
 }
@@ -170,7 +154,7 @@ impl Outlets {
                 events.into_iter().for_each(|event| engine.handle(event, now));
             }
             Message::Letter(Letter { peer, bulletin, receipt }) => {
-                let letter = self.letters.take(receipt);
+                let letter = LetterId(self.letters.take(receipt));
                 engine.handle(Event::Heard { letter, peer, bulletin }, clock::now());
             }
             Message::Ask(Ask::Overview(reply)) => drop(reply.send(engine.overview())),
@@ -178,7 +162,7 @@ impl Outlets {
             Message::Ask(Ask::Pools(reply)) => drop(reply.send(engine.pools().collect())),
             Message::Ask(Ask::Overrides(reply)) => drop(reply.send(engine.overrides().clone())),
             Message::Ask(Ask::Order(command, caller)) => {
-                engine.handle(Event::Ordered(self.orders.take(caller), command), clock::now());
+                engine.handle(Event::Ordered(CommandId(self.orders.take(caller)), command), clock::now());
             }
             Message::Ask(Ask::Reload(..)) => {} // the loader's; see `node`
         }
@@ -201,7 +185,7 @@ impl Outlets {
                 Some(courier) => courier.tell(&peer, Arc::from(bulletin)),
                 None => drop(self.inbox.send(Message::Event(Event::Told(peer, None)))),
             },
-            Effect::Receipt { letter, receipt } => self.letters.answer(letter, receipt),
+            Effect::Receipt { letter, receipt } => self.letters.tell(letter.0, receipt),
             Effect::Publish { snapshot, first_signs } => {
                 let retired = self.published.publish(snapshot);
                 drop(self.retired.send(retired));
@@ -214,7 +198,7 @@ impl Outlets {
             }
             Effect::Remember { key, verdict } => drop(self.ledger.send(Note::Verdict(key, verdict))),
             Effect::RememberPool { pool, memory } => drop(self.ledger.send(Note::Pool(pool, memory))),
-            Effect::Reply { command, reply } => self.orders.tell(command, *reply),
+            Effect::Reply { command, reply } => self.orders.tell(command.0, *reply),
             Effect::Open => drop(self.open.send(())),
             Effect::Keep(zone) => self.keeper.keep(zone.apex().to_name(), Box::new(move |out| zone.write_text(out))),
             // What was not adopted goes along, and is freed on the loader's thread.

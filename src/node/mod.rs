@@ -56,7 +56,7 @@ use crate::store::{Keeper, LastGood, Ledger};
 use crate::target::{Hosts, Reports};
 
 pub use databases::{BadDatabase, BadDatabases, Databases};
-use drive::{Beats, Letters, Message, Orders, Outlets, drive};
+use drive::{Beats, Message, Outlets, Waiting, drive};
 use herald::Heralds;
 use hosts::{Change, Names};
 use listener::{Lines, Listener};
@@ -245,8 +245,8 @@ impl Node {
             ledger: records.clone(),
             history: Arc::clone(&history),
             bell,
-            orders: Orders::default(),
-            letters: Letters::default(),
+            orders: Waiting::default(),
+            letters: Waiting::default(),
             courier: company.as_ref().map(|company| company.courier(runtime.handle().clone())),
             wires: std::cell::RefCell::default(),
         };
